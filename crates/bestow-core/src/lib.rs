@@ -1,0 +1,1 @@
+//! The decisions of Bestow: pure code without clock, randomness, I/O, SQL or HTTP.

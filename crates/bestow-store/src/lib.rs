@@ -1,0 +1,1 @@
+//! The durable facts of Bestow: all SQL, no rules.

@@ -1,0 +1,1 @@
+//! A promotion system for Optimove campaigns, in one binary.

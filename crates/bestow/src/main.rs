@@ -1,0 +1,2 @@
+//! The `bestow` command.
+fn main() {}
