@@ -1,2 +1,61 @@
-//! `cargo xtask`: the one test command and other chores.
-fn main() {}
+//! `cargo xtask`: the one test command and the project's other chores.
+//!
+//! Reader's order: [`gate`] is `cargo xtask test`, [`chores`] the other commands; both start
+//! children through [`cargo`] and read their summaries with [`totals`]. The project's own rules
+//! are in [`rules`] and [`tidy`], which look at the files that [`repository`] found, Rust ones
+//! through [`source`].
+
+mod cargo;
+mod chores;
+mod gate;
+mod repository;
+mod rules;
+mod source;
+mod tidy;
+mod totals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::chores::Seeds;
+
+/// The project's chores. `test` is all that must pass before a change lands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every check and every test; ends with one line `N passed, M failed`.
+    Test,
+    /// Plays simulated histories, one per seed.
+    Sim {
+        /// Half-open range of seeds, for example `0..1000`.
+        #[arg(long, value_name = "A..B")]
+        seeds: Seeds,
+    },
+    /// Writes docs/openapi.json from the routes of the binary.
+    Openapi,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Test => gate::test(),
+        Command::Sim { seeds } => chores::sim(&seeds),
+        Command::Openapi => chores::openapi(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

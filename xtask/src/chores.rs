@@ -1,0 +1,120 @@
+//! The commands beside `test`.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::process::{ExitCode, Stdio};
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::cargo::{self, Ended, cargo};
+use crate::repository;
+
+/// A half-open, non-empty range of simulation seeds, written `A..B`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seeds {
+    first: u64,
+    end: u64,
+}
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, end) = text
+            .split_once("..")
+            .ok_or("write a range as A..B, such as 0..1000")?;
+        let number = |text: &str| {
+            text.parse::<u64>()
+                .map_err(|error| format!("`{text}` is no seed: {error}"))
+        };
+        let seeds = Self {
+            first: number(first)?,
+            end: number(end)?,
+        };
+        if seeds.first >= seeds.end {
+            return Err("the range is empty: write the lower seed first".to_owned());
+        }
+        Ok(seeds)
+    }
+}
+
+/// Plays the simulation of crate `bestow` once for each seed of the range.
+///
+/// # Errors
+/// When the child cannot be run.
+pub(crate) fn sim(seeds: &Seeds) -> anyhow::Result<ExitCode> {
+    let root = repository::root();
+    let mut command = cargo(
+        &root,
+        "test --locked -p bestow --test it -- sim::range --exact --nocapture",
+    );
+    command.env(
+        "BESTOW_SIM_SEEDS",
+        format!("{}..{}", seeds.first, seeds.end),
+    );
+    let (totals, ended) = cargo::tests(command)?;
+    let mut out = io::stdout().lock();
+    if ended == Ended::Well && totals.passed == 0 {
+        writeln!(
+            out,
+            "no simulation ran: crate bestow has no test `sim::range`"
+        )?;
+    }
+    writeln!(out, "{totals}")?;
+    let passed = ended == Ended::Well && totals.passed > 0;
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Asks the binary for its API description and writes it to `docs/openapi.json`.
+///
+/// # Errors
+/// When the binary cannot be built or run, or what it prints is not a JSON object.
+pub(crate) fn openapi() -> anyhow::Result<ExitCode> {
+    let root = repository::root();
+    let output = cargo(
+        &root,
+        "run --quiet --locked -p bestow --bin bestow -- openapi",
+    )
+    .stderr(Stdio::inherit())
+    .output()
+    .context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("`bestow openapi` ended with {}", output.status);
+    }
+    let text = String::from_utf8(output.stdout).context("`bestow openapi` printed no UTF-8")?;
+    let document: serde_json::Value =
+        serde_json::from_str(&text).context("`bestow openapi` printed no JSON")?;
+    ensure!(
+        document.is_object(),
+        "`bestow openapi` printed JSON that is no object"
+    );
+    let path = root.join("docs/openapi.json");
+    fs::write(&path, format!("{}\n", text.trim_end()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(io::stdout(), "wrote {}", path.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seeds;
+
+    #[test]
+    fn a_range_of_seeds_is_read() {
+        assert_eq!("7..20".parse(), Ok(Seeds { first: 7, end: 20 }));
+    }
+
+    #[test]
+    fn a_range_that_holds_no_seed_is_refused() {
+        for text in [
+            "", "7", "7..", "..7", "7..7", "9..7", "-1..2", "a..b", "1..=2",
+        ] {
+            assert!(text.parse::<Seeds>().is_err(), "{text:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! `cargo xtask test`: everything that must pass before a change lands.
+//!
+//! Steps run in order, cheapest first, and all of them run, so that one run shows everything
+//! that is wrong; only a missing tool ends it early. The last line of the output is the verdict,
+//! `N passed, M failed`: N counts tests, M counts failed tests and failed steps. The exit code is
+//! 0 exactly when N is not 0 and M is 0. A further step is a further line in [`STEPS`].
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Error, bail, ensure};
+
+use crate::cargo::{Ended, cargo, succeed, tests};
+use crate::totals::Totals;
+use crate::{repository, rules, tidy};
+
+/// One check that passes or fails as a whole.
+struct Step {
+    name: &'static str,
+    run: fn(&Path) -> anyhow::Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        run: |root| succeed(cargo(root, "fmt --all -- --check")),
+    },
+    Step {
+        name: "rules",
+        run: keep_rules,
+    },
+    Step {
+        name: "tidy",
+        run: report_sizes,
+    },
+    Step {
+        name: "lints",
+        run: |root| {
+            let arguments = "--locked --workspace --all-targets --all-features -- -D warnings";
+            succeed(cargo(root, &format!("clippy {arguments}")))
+        },
+    },
+    Step {
+        name: "lints of optimove without its client",
+        run: |root| {
+            let arguments = "--locked -p optimove --no-default-features -- -D warnings";
+            succeed(cargo(root, &format!("clippy {arguments}")))
+        },
+    },
+    Step {
+        name: "documentation",
+        run: document,
+    },
+    // One build for all tests; it includes the `bestow` binary that tests start.
+    Step {
+        name: "build",
+        run: |root| {
+            succeed(cargo(
+                root,
+                "test --locked --workspace --all-features --no-run",
+            ))
+        },
+    },
+];
+
+/// Runs all steps, then all tests.
+///
+/// # Errors
+/// When output cannot be written or a tool is missing.
+pub(crate) fn test() -> anyhow::Result<ExitCode> {
+    let root = repository::root();
+    let mut out = io::stdout();
+    let started = now();
+    announced(&mut out, "toolchain", || find_tools(&root))?.map_err(Error::msg)?;
+    let mut failed = Vec::new();
+    for step in STEPS {
+        failed.extend(announced(&mut out, step.name, || (step.run)(&root))?.err());
+    }
+    let mut totals = Totals::default();
+    let ran = announced(&mut out, "tests", || {
+        let arguments = "test --locked --workspace --all-features --no-fail-fast";
+        let (counted, ended) = tests(cargo(&root, arguments))?;
+        totals = counted;
+        judge(counted, ended)
+    })?;
+    // Failed tests are in the total already; anything else that is wrong counts once.
+    let wrong = failed.len() as u64 + u64::from(ran.is_err() && totals.failed == 0);
+    failed.extend(ran.err());
+    let verdict = Totals {
+        failed: totals.failed + wrong,
+        ..totals
+    };
+    writeln!(out, "\nall steps took {}", seconds(started.elapsed()))?;
+    for sentence in &failed {
+        writeln!(out, "failed: {sentence}")?;
+    }
+    writeln!(out, "{verdict}")?;
+    let good = verdict.failed == 0 && verdict.passed > 0;
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs one step between two lines that name it, the second with its result and duration. The
+/// inner error is the step's failure, as a sentence that starts with its name.
+fn announced(
+    out: &mut impl Write,
+    name: &str,
+    step: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Result<(), String>> {
+    writeln!(out, "\n== {name}")?;
+    let started = now();
+    let result = step().map_err(|error| format!("{name}: {error:#}"));
+    let word = if result.is_ok() { "ok" } else { "FAILED" };
+    writeln!(out, "== {name}: {word}, {}", seconds(started.elapsed()))?;
+    Ok(result)
+}
+
+/// Whether a run of tests counts as passed. An ignored test proves nothing, and neither does a
+/// run without tests.
+fn judge(totals: Totals, ended: Ended) -> anyhow::Result<()> {
+    ensure!(totals.failed == 0, "{} failed", totals.failed);
+    ensure!(
+        ended == Ended::Well,
+        "a test binary did not build or did not end properly"
+    );
+    ensure!(
+        totals.ignored == 0,
+        "{} ignored; run them or remove them",
+        totals.ignored
+    );
+    ensure!(totals.passed > 0, "no test ran");
+    Ok(())
+}
+
+fn find_tools(root: &Path) -> anyhow::Result<()> {
+    for tool in ["fmt", "clippy"] {
+        let found = cargo(root, &format!("{tool} --version"))
+            .output()
+            .context("no cargo")?;
+        ensure!(
+            found.status.success(),
+            "`cargo {tool}` is missing: run `rustup component add rustfmt clippy`"
+        );
+    }
+    Ok(())
+}
+
+fn keep_rules(root: &Path) -> anyhow::Result<()> {
+    refuse(&rules::violations(&repository::files(root)?)?)
+}
+
+fn report_sizes(root: &Path) -> anyhow::Result<()> {
+    let report = tidy::report(&repository::files(root)?);
+    for remark in &report.remarks {
+        writeln!(io::stdout(), "{remark}")?;
+    }
+    refuse(&report.violations)
+}
+
+fn refuse(violations: &[String]) -> anyhow::Result<()> {
+    for violation in violations {
+        writeln!(io::stdout(), "{violation}")?;
+    }
+    match violations.len() {
+        0 => Ok(()),
+        1 => bail!("1 violation"),
+        count => bail!("{count} violations"),
+    }
+}
+
+fn document(root: &Path) -> anyhow::Result<()> {
+    let mut command = cargo(root, "doc --locked --workspace --no-deps");
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    succeed(command)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "durations of steps are only printed"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ended, Totals, announced, judge, refuse};
+    use anyhow::bail;
+
+    #[test]
+    fn a_run_passes_only_when_every_test_ran_and_passed() {
+        let good = Totals {
+            passed: 3,
+            failed: 0,
+            ignored: 0,
+        };
+        assert!(judge(good, Ended::Well).is_ok());
+        assert!(judge(good, Ended::Badly).is_err());
+        assert!(judge(Totals { failed: 1, ..good }, Ended::Badly).is_err());
+        assert!(judge(Totals { ignored: 1, ..good }, Ended::Well).is_err());
+        assert!(judge(Totals::default(), Ended::Well).is_err());
+    }
+
+    #[test]
+    fn a_failed_step_is_told_by_its_name() {
+        let mut out = Vec::new();
+        let failed = announced(&mut out, "lints", || bail!("ended with 101")).unwrap();
+        assert_eq!(failed, Err("lints: ended with 101".to_owned()));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("\n== lints\n== lints: FAILED, ")
+        );
+    }
+
+    #[test]
+    fn a_passed_step_says_so() {
+        let mut out = Vec::new();
+        assert_eq!(announced(&mut out, "format", || Ok(())).unwrap(), Ok(()));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("\n== format\n== format: ok, ")
+        );
+    }
+
+    #[test]
+    fn violations_fail_their_step() {
+        assert!(refuse(&[]).is_ok());
+        assert!(refuse(&["a.rs:1: wrong".to_owned()]).is_err());
+    }
+}
