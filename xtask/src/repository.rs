@@ -1,4 +1,4 @@
-//! The text files of the repository, found by walking it: no version control is needed.
+//! The files of the repository, found by walking it: no version control is needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,20 @@ use anyhow::Context as _;
 const FOLDERS_SKIPPED: &[&str] = &["target", "node_modules"];
 const HIDDEN_OURS: &[&str] = &[".cargo", ".ci"];
 
-/// One text file.
+/// One file.
 pub(crate) struct File {
     /// Path from the repository's root, parts joined by `/`.
     pub(crate) path: String,
+    /// What it holds. Bytes that are not UTF-8 are replaced.
     pub(crate) text: String,
 }
 
 impl File {
-    /// Whether this is Rust source.
-    pub(crate) fn is_rust(&self) -> bool {
+    /// Whether the name ends in this extension, written without its dot.
+    pub(crate) fn is(&self, extension: &str) -> bool {
         Path::new(&self.path)
             .extension()
-            .is_some_and(|extension| extension == "rs")
+            .is_some_and(|own| own == extension)
     }
 }
 
@@ -34,7 +35,7 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Every file of the repository that is UTF-8 text, ordered by path.
+/// Every file of the repository, ordered by path.
 ///
 /// # Errors
 /// When a folder or file cannot be read.
@@ -50,7 +51,7 @@ pub(crate) fn files(root: &Path) -> anyhow::Result<Vec<File>> {
             if kind.is_dir() && is_ours(&entry.file_name().to_string_lossy()) {
                 folders.push(entry.path());
             } else if kind.is_file() {
-                files.extend(read(root, &entry.path())?);
+                files.push(read(root, &entry.path())?);
             }
         }
     }
@@ -63,17 +64,16 @@ fn is_ours(folder: &str) -> bool {
         && (!folder.starts_with('.') || HIDDEN_OURS.contains(&folder))
 }
 
-/// The file as text, or `None` when it is not UTF-8.
-fn read(root: &Path, path: &Path) -> anyhow::Result<Option<File>> {
+fn read(root: &Path, path: &Path) -> anyhow::Result<File> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let inside = path
         .strip_prefix(root)
         .expect("the walk starts at the root");
     let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
-    Ok(String::from_utf8(bytes).ok().map(|text| File {
+    Ok(File {
         path: parts.join("/"),
-        text,
-    }))
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! so that a plain `cargo test` finds a violation too.
 
 mod edges;
+mod links;
 mod machine;
 mod purity;
 mod statements;
@@ -19,6 +20,7 @@ pub(crate) fn violations(files: &[File]) -> anyhow::Result<Vec<String>> {
     found.extend(purity::violations(files));
     found.extend(statements::violations(files));
     found.extend(machine::violations(files));
+    found.extend(links::violations(files));
     Ok(found)
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Report {
 /// Measures every Rust file and function.
 pub(crate) fn report(files: &[File]) -> Report {
     let mut report = Report::default();
-    for file in files.iter().filter(|file| file.is_rust()) {
+    for file in files.iter().filter(|file| file.is("rs")) {
         let lines = file.text.lines().count();
         let remark = format!("{}: {lines} lines", file.path);
         if lines > FILE_LINES_MAX {

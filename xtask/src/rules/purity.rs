@@ -30,7 +30,7 @@ const REFUSED_WORDS: &[&str] = &["async", "await"];
 pub(super) fn violations(files: &[File]) -> Vec<String> {
     files
         .iter()
-        .filter(|file| file.is_rust() && file.path.starts_with(PURE))
+        .filter(|file| file.is("rs") && file.path.starts_with(PURE))
         .flat_map(|file| violations_in(&file.path, &Source::scan(&file.text)))
         .collect()
 }

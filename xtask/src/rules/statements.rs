@@ -48,7 +48,7 @@ pub(super) fn violations(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files
         .iter()
-        .filter(|file| file.is_rust() && !is_excepted(EXCEPTIONS, file))
+        .filter(|file| file.is("rs") && !is_excepted(EXCEPTIONS, file))
     {
         for literal in Source::scan(&file.text).literals {
             if is_statement(&literal.text) {
