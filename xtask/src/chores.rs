@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::cargo::{self, Ended, cargo};
-use crate::repository;
+use crate::cargo::{self, cargo};
+use crate::{gate, repository};
 
 /// A half-open, non-empty range of simulation seeds, written `A..B`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,20 +54,8 @@ pub(crate) fn sim(seeds: &Seeds) -> anyhow::Result<ExitCode> {
         format!("{}..{}", seeds.first, seeds.end),
     );
     let (totals, ended) = cargo::tests(command)?;
-    let mut out = io::stdout().lock();
-    if ended == Ended::Well && totals.passed == 0 {
-        writeln!(
-            out,
-            "no simulation ran: crate bestow has no test `sim::range`"
-        )?;
-    }
-    writeln!(out, "{totals}")?;
-    let passed = ended == Ended::Well && totals.passed > 0;
-    Ok(if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let ran = gate::judge(totals, ended).map_err(|error| format!("simulation: {error:#}"));
+    gate::close(&mut io::stdout(), totals, &[], ran)
 }
 
 /// Asks the binary for its API description and writes it to `docs/openapi.json`.

@@ -85,20 +85,26 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
         totals = counted;
         judge(counted, ended)
     })?;
-    // Failed tests are in the total already; anything else that is wrong counts once.
-    let wrong = failed.len() as u64 + u64::from(ran.is_err() && totals.failed == 0);
-    failed.extend(ran.err());
-    let verdict = Totals {
-        failed: totals.failed + wrong,
-        ..totals
-    };
     writeln!(out, "\nall steps took {}", seconds(started.elapsed()))?;
-    for sentence in &failed {
+    close(&mut out, totals, &failed, ran)
+}
+
+/// Writes what failed and then the verdict, which is the last line, and gives the exit code that
+/// says the same. `ran` is what became of the tests as a whole.
+pub(crate) fn close(
+    out: &mut impl Write,
+    totals: Totals,
+    steps: &[String],
+    ran: Result<(), String>,
+) -> anyhow::Result<ExitCode> {
+    // Failed tests are in the total already; anything else that is wrong counts once.
+    let wrong = steps.len() as u64 + u64::from(ran.is_err() && totals.failed == 0);
+    for sentence in steps.iter().chain(ran.err().as_ref()) {
         writeln!(out, "failed: {sentence}")?;
     }
-    writeln!(out, "{verdict}")?;
-    let good = verdict.failed == 0 && verdict.passed > 0;
-    Ok(if good {
+    let failed = totals.failed + wrong;
+    writeln!(out, "{}", Totals { failed, ..totals })?;
+    Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -122,7 +128,7 @@ fn announced(
 
 /// Whether a run of tests counts as passed. An ignored test proves nothing, and neither does a
 /// run without tests.
-fn judge(totals: Totals, ended: Ended) -> anyhow::Result<()> {
+pub(crate) fn judge(totals: Totals, ended: Ended) -> anyhow::Result<()> {
     ensure!(totals.failed == 0, "{} failed", totals.failed);
     ensure!(
         ended == Ended::Well,
@@ -193,8 +199,9 @@ fn seconds(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, Totals, announced, judge, refuse};
+    use super::{Ended, Totals, announced, close, judge, refuse};
     use anyhow::bail;
+    use std::process::ExitCode;
 
     #[test]
     fn a_run_passes_only_when_every_test_ran_and_passed() {
@@ -230,6 +237,48 @@ mod tests {
             String::from_utf8(out)
                 .unwrap()
                 .starts_with("\n== format\n== format: ok, ")
+        );
+    }
+
+    /// The verdict line for these failures, and whether the exit code agrees with it.
+    fn verdict(totals: Totals, steps: &[&str], ran: Result<(), &str>) -> (String, bool) {
+        let steps: Vec<_> = steps.iter().map(|&step| step.to_owned()).collect();
+        let mut out = Vec::new();
+        let code = close(&mut out, totals, &steps, ran.map_err(str::to_owned)).unwrap();
+        let last = String::from_utf8(out)
+            .unwrap()
+            .lines()
+            .last()
+            .unwrap()
+            .to_owned();
+        (last, code == ExitCode::SUCCESS)
+    }
+
+    #[test]
+    fn the_verdict_counts_failed_tests_and_failed_steps() {
+        let good = Totals {
+            passed: 3,
+            failed: 0,
+            ignored: 0,
+        };
+        let bad = Totals { failed: 2, ..good };
+        let is = |line: &str, success| (line.to_owned(), success);
+        assert_eq!(verdict(good, &[], Ok(())), is("3 passed, 0 failed", true));
+        assert_eq!(
+            verdict(good, &["lints: no"], Ok(())),
+            is("3 passed, 1 failed", false)
+        );
+        assert_eq!(
+            verdict(good, &[], Err("tests: crashed")),
+            is("3 passed, 1 failed", false)
+        );
+        assert_eq!(
+            verdict(bad, &[], Err("tests: 2 failed")),
+            is("3 passed, 2 failed", false)
+        );
+        assert_eq!(
+            verdict(bad, &["a", "b"], Err("tests: 2")),
+            is("3 passed, 4 failed", false)
         );
     }
 
