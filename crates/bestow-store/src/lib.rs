@@ -1,1 +1,39 @@
 //! The durable facts of Bestow: all SQL, no rules.
+//!
+//! [`Store`] opens a database by its address and gives two ways in: [`Store::tx`] (and [`Store::bulk`]) for named
+//! transactions that write, [`Store::read`] for reads. Statements live in one file per family of tables, as methods
+//! of [`Tx`]; they keep and find, and decide nothing. Instants are whole milliseconds since 1970 UTC.
+
+mod clock;
+mod error;
+mod migrate;
+mod sqlite;
+mod store;
+mod testing_hooks;
+mod tx;
+mod value;
+mod writer;
+
+pub mod audit;
+pub mod block;
+pub mod campaigns;
+pub mod findings;
+pub mod grants;
+pub mod imports;
+pub mod inbox;
+pub mod jobs;
+pub mod merge;
+pub mod promotions;
+pub mod runs;
+pub mod tenants;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod tokens;
+pub mod verify;
+
+pub use clock::Clock;
+pub use error::Error;
+pub use store::{Durability, Lock, Migrate, Options, Store};
+pub use testing_hooks::Fault;
+pub use tx::{Statement, Tx};
+pub use value::{Row, Value};

@@ -1,0 +1,267 @@
+-- The first schema: tenants, inbox, catalogue, campaigns, imports, grants, jobs, audit.
+--
+-- Rules that hold for every table:
+-- * `tenant` (a small number) leads each key; a reference never leaves its tenant.
+-- * Instants are whole milliseconds since 1970-01-01T00:00:00Z. Types are INTEGER, TEXT and BLOB only.
+-- * Numbers that make rows narrow (`no`, `offer`, `eligibility_window`) are counted per tenant inside
+--   the transaction that needs them; nothing depends on a database sequence or a trigger.
+
+-- One Optimove client.
+CREATE TABLE tenant (
+    id           TEXT    NOT NULL PRIMARY KEY,          -- slug, chosen by the operator
+    no           INTEGER NOT NULL UNIQUE,               -- leads the keys of all other tables
+    name         TEXT    NOT NULL,
+    time_zone    TEXT    NOT NULL,                      -- IANA name
+    base_url     TEXT    NOT NULL,                      -- Optimove's API for this client
+    auth_kind    TEXT    NOT NULL CHECK (auth_kind IN ('api_key', 'login')),
+    credential   BLOB    NOT NULL,                      -- sealed; never in the clear
+    settings     TEXT    NOT NULL,                      -- JSON: channels, expiry, defaults, limits
+    created_at   INTEGER NOT NULL,
+    suspended_at INTEGER                                -- work pauses, the listener keeps storing
+);
+
+-- The secret address of one tenant and event type. Only a hash of the secret is kept.
+CREATE TABLE listener (
+    tenant      INTEGER NOT NULL,
+    event_type  INTEGER NOT NULL,                       -- Optimove's number of the event
+    generation  INTEGER NOT NULL,                       -- rises with every rotation
+    secret_hash BLOB    NOT NULL UNIQUE,
+    created_at  INTEGER NOT NULL,
+    retired_at  INTEGER,                                -- no longer accepted from then on
+    PRIMARY KEY (tenant, event_type, generation)
+) WITHOUT ROWID;
+
+-- Bearer tokens of the HTTP API.
+CREATE TABLE api_token (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    secret_hash BLOB    NOT NULL UNIQUE,
+    name        TEXT    NOT NULL,
+    role        TEXT    NOT NULL CHECK (role IN ('viewer', 'operator', 'approver', 'admin', 'auditor')),
+    tenant      INTEGER,                                -- NULL: every tenant
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    revoked_at  INTEGER
+) WITHOUT ROWID;
+
+-- The inbox: every notification that was answered 2xx.
+CREATE TABLE notification (
+    tenant      INTEGER NOT NULL,
+    id          TEXT    NOT NULL,                       -- time-ordered
+    event_type  INTEGER NOT NULL,                       -- from the address it came to
+    identity    TEXT    NOT NULL,                       -- what makes a repeat a repeat
+    campaign    TEXT,                                   -- as read from the body, if readable
+    channel     INTEGER,                                -- NULL: none named
+    received_at INTEGER NOT NULL,
+    arrivals    INTEGER NOT NULL DEFAULT 1 CHECK (arrivals >= 1),
+    status      TEXT    NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'done', 'superseded', 'held')),
+    reason      TEXT,                                   -- why held or superseded
+    done_at     INTEGER,
+    body        BLOB    NOT NULL,                       -- as it came
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, identity)
+) WITHOUT ROWID;
+CREATE INDEX notification_waiting ON notification (id) WHERE status = 'waiting';
+
+-- The catalogue: our promotions, the source of Optimove's list.
+CREATE TABLE promotion (
+    tenant      INTEGER NOT NULL,
+    code_fold   TEXT    NOT NULL,                       -- the code in lower case: what compares
+    code        TEXT    NOT NULL,                       -- first spelling
+    name        TEXT    NOT NULL,
+    status      TEXT    NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived')),
+    kind        TEXT    NOT NULL CHECK (kind IN ('shared', 'unique')),
+    reward      TEXT    NOT NULL,                       -- JSON
+    limits      TEXT    NOT NULL,                       -- JSON
+    metadata    TEXT    NOT NULL,                       -- JSON
+    version     INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    synced_name TEXT,                                   -- the name Optimove's list had when we last wrote it; NULL: never written
+    PRIMARY KEY (tenant, code_fold)
+) WITHOUT ROWID;
+
+-- One occurrence of a campaign at Optimove.
+CREATE TABLE campaign (
+    tenant           INTEGER NOT NULL,
+    id               TEXT    NOT NULL,                  -- Optimove's campaign id, as text
+    no               INTEGER NOT NULL,
+    kind             TEXT    NOT NULL CHECK (kind IN ('scheduled', 'conditional', 'triggered')),
+    first_seen_at    INTEGER NOT NULL,
+    seen_by          TEXT    NOT NULL,                  -- notification, sweep or operator
+    details_version  INTEGER NOT NULL DEFAULT 0,        -- 0: not read yet
+    duration_days    INTEGER,                           -- as applied
+    lead_time_days   INTEGER,
+    duration_source  TEXT,                              -- campaign, or which default and why
+    expected_size    INTEGER,                           -- TestGroupSize, if told
+    details_channels TEXT,                              -- JSON list of channel numbers, if told
+    size_approved_at INTEGER,                           -- an operator let an odd size pass
+    merged_through   INTEGER NOT NULL DEFAULT 0,        -- landed pages up to this one are grants
+    merge_to         INTEGER,                           -- a merge is under way up to this page
+    merge_cursor     TEXT,                              -- the last customer merged in it
+    merge_customers  INTEGER NOT NULL DEFAULT 0,        -- distinct customers seen by it so far
+    customers        INTEGER,                           -- distinct customers when last merged whole
+    windows_end_at   INTEGER,                           -- latest end of its eligibility windows
+    suspended_at     INTEGER,
+    revoked_at       INTEGER,
+    stop_reason      TEXT,
+    last_error       TEXT,
+    last_error_at    INTEGER,
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, no)
+) WITHOUT ROWID;
+
+-- What Optimove said of a campaign, each time it said something new.
+CREATE TABLE campaign_details (
+    tenant   INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,                          -- campaign.no
+    version  INTEGER NOT NULL,
+    read_at  INTEGER NOT NULL,
+    document TEXT    NOT NULL,                          -- the answer as read
+    PRIMARY KEY (tenant, campaign, version)
+) WITHOUT ROWID;
+
+-- Counters of a campaign: rows, rows_without_code, pairs, granted, repeated, held:REASON, refused:REASON.
+CREATE TABLE campaign_count (
+    tenant   INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,
+    counter  TEXT    NOT NULL,
+    n        INTEGER NOT NULL,
+    PRIMARY KEY (tenant, campaign, counter)
+) WITHOUT ROWID;
+
+-- The reading of one campaign on one channel.
+CREATE TABLE import (
+    tenant          INTEGER NOT NULL,
+    campaign        INTEGER NOT NULL,
+    channel         INTEGER NOT NULL,                   -- 0: every channel in one list
+    state           TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'read', 'done', 'held')),
+    hold_reason     TEXT,
+    wanted_at       INTEGER NOT NULL,
+    pass            INTEGER NOT NULL DEFAULT 1,         -- 1 lands; later ones confirm
+    page_rows       INTEGER NOT NULL DEFAULT 0,         -- page size asked for in this pass
+    skip            INTEGER NOT NULL DEFAULT 0,         -- page cursor: rows received in this pass
+    rows            INTEGER NOT NULL DEFAULT 0,         -- rows of the first pass
+    pass_from_page  INTEGER NOT NULL DEFAULT 0,         -- first landed page of this pass
+    pass_added      INTEGER NOT NULL DEFAULT 0,         -- pairs that this pass brought and earlier ones had not
+    done_at         INTEGER,
+    PRIMARY KEY (tenant, campaign, channel)
+) WITHOUT ROWID;
+
+-- A page as received: its counts and digest stay for ever, whatever became of the rows.
+CREATE TABLE landed_page (
+    tenant            INTEGER NOT NULL,
+    campaign          INTEGER NOT NULL,
+    page              INTEGER NOT NULL,                 -- counted per campaign, over channels and passes
+    channel           INTEGER NOT NULL,
+    pass              INTEGER NOT NULL,
+    skip              INTEGER NOT NULL,                 -- rows of the list before this page
+    rows              INTEGER NOT NULL,
+    rows_without_code INTEGER NOT NULL,
+    pairs             INTEGER NOT NULL,
+    customers         INTEGER NOT NULL,                 -- distinct within the page
+    digest            BLOB    NOT NULL,                 -- SHA-256 of the body
+    landed_at         INTEGER NOT NULL,
+    PRIMARY KEY (tenant, campaign, page)
+) WITHOUT ROWID;
+
+-- The rows of a page, sorted by customer and packed: the campaign's own record of who was listed.
+CREATE TABLE landed_block (
+    tenant        INTEGER NOT NULL,
+    campaign      INTEGER NOT NULL,
+    page          INTEGER NOT NULL,
+    block         INTEGER NOT NULL,
+    last_fold     TEXT    NOT NULL,                     -- the last customer in it, in lower case
+    body          BLOB    NOT NULL,
+    PRIMARY KEY (tenant, campaign, page, block)
+);
+
+-- Rows that name nobody: kept with their reason until released.
+CREATE TABLE held_row (
+    tenant      INTEGER NOT NULL,
+    campaign    INTEGER NOT NULL,
+    page        INTEGER NOT NULL,
+    row         INTEGER NOT NULL,                       -- place within the page
+    reason      TEXT    NOT NULL,
+    pairs       INTEGER NOT NULL,
+    extract     TEXT    NOT NULL,                       -- a short piece of the row
+    released_at INTEGER,
+    PRIMARY KEY (tenant, campaign, page, row)
+) WITHOUT ROWID;
+
+-- One promo code of one campaign. Its grants point here.
+CREATE TABLE offer (
+    tenant    INTEGER NOT NULL,
+    no        INTEGER NOT NULL,
+    campaign  INTEGER NOT NULL,
+    code_fold TEXT    NOT NULL,
+    code      TEXT    NOT NULL,                         -- as the campaign spells it first
+    granting  INTEGER NOT NULL CHECK (granting IN (0, 1)), -- 0: the code is unknown, its pairs are held
+    PRIMARY KEY (tenant, no),
+    UNIQUE (tenant, campaign, code_fold)
+) WITHOUT ROWID;
+
+-- An eligibility window with the action and channel that gave it. Kept once, shared by its grants.
+CREATE TABLE eligibility_window (
+    tenant    INTEGER NOT NULL,
+    no        INTEGER NOT NULL,
+    campaign  INTEGER NOT NULL,
+    starts_at INTEGER NOT NULL,
+    ends_at   INTEGER,                                  -- exclusive; NULL: ended by the daily list
+    action    INTEGER NOT NULL,                         -- 0: not told
+    channel   INTEGER NOT NULL,                         -- 0: not told
+    PRIMARY KEY (tenant, no),
+    CHECK (ends_at IS NULL OR ends_at >= starts_at)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX eligibility_window_key
+    ON eligibility_window (tenant, campaign, starts_at, COALESCE(ends_at, -1), action, channel);
+
+-- The ledger: one row, one promise. The key is the identity of a grant.
+CREATE TABLE grants (
+    tenant     INTEGER NOT NULL,
+    customer   TEXT    NOT NULL,
+    offer      INTEGER NOT NULL,
+    occurrence TEXT    NOT NULL,                        -- '' unless triggered
+    window     INTEGER NOT NULL,                        -- eligibility_window.no
+    page       INTEGER NOT NULL,                        -- landed_page.page of the offer's campaign
+    PRIMARY KEY (tenant, customer, offer, occurrence)
+) WITHOUT ROWID;
+
+-- Work to be done, claimed by lease. A finished job leaves the table.
+CREATE TABLE job (
+    tenant      INTEGER NOT NULL,
+    kind        TEXT    NOT NULL,
+    key         TEXT    NOT NULL,                       -- one job per kind and key
+    run_at      INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    lease_token INTEGER NOT NULL DEFAULT 0,             -- rises with every claim
+    lease_until INTEGER,                                -- NULL: not claimed
+    again       INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)), -- asked for once more while claimed
+    last_error  TEXT,
+    PRIMARY KEY (tenant, kind, key)
+) WITHOUT ROWID;
+CREATE INDEX job_due ON job (run_at);
+
+-- Who did what, when and why. Only ever added to.
+CREATE TABLE audit (
+    tenant      INTEGER NOT NULL,                       -- 0: the deployment itself
+    seq         INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    actor       TEXT    NOT NULL,
+    action      TEXT    NOT NULL,
+    object      TEXT    NOT NULL,
+    detail      TEXT    NOT NULL,                       -- JSON: before, after, counts, digests
+    correlation TEXT,
+    PRIMARY KEY (tenant, seq)
+) WITHOUT ROWID;
+
+-- Differences between us and Optimove, shown until somebody settles them.
+CREATE TABLE finding (
+    tenant      INTEGER NOT NULL,
+    kind        TEXT    NOT NULL,
+    object      TEXT    NOT NULL,                       -- one open finding per kind and object
+    detail      TEXT    NOT NULL,
+    found_at    INTEGER NOT NULL,
+    seen_at     INTEGER NOT NULL,
+    resolved_at INTEGER,
+    PRIMARY KEY (tenant, kind, object)
+) WITHOUT ROWID;

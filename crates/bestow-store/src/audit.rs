@@ -1,0 +1,82 @@
+//! Who did what, when and why. Records are only ever added.
+
+use crate::{Error, Tx, values};
+
+/// A record to be added, in the transaction of the change it tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditEntry<'a> {
+    /// The tenant's number; 0 for the deployment itself.
+    pub tenant: i64,
+    /// A token's id, `optimove`, `worker`, `cli`.
+    pub actor: &'a str,
+    /// What was done.
+    pub action: &'a str,
+    /// To what.
+    pub object: &'a str,
+    /// JSON: before, after, counts, digests.
+    pub detail: &'a str,
+    /// What it came from.
+    pub correlation: Option<&'a str>,
+}
+
+/// A record as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Place in the tenant's row of records, from 1 without gaps.
+    pub seq: u64,
+    /// Milliseconds.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub object: String,
+    /// JSON.
+    pub detail: String,
+    /// What it came from.
+    pub correlation: Option<String>,
+}
+
+impl Tx<'_> {
+    /// Adds a record.
+    pub fn audit(&mut self, entry: &AuditEntry<'_>) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- audit
+            INSERT INTO audit (tenant, at, actor, action, object, detail, correlation, seq)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT COALESCE(MAX(seq), 0) + 1 FROM audit WHERE tenant = $1))",
+            values![
+                entry.tenant, now, entry.actor, entry.action, entry.object, entry.detail,
+                entry.correlation
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Records of a tenant behind a place, oldest first.
+    pub fn audit_records(
+        &mut self,
+        tenant: i64,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, Error> {
+        self.query(
+            "-- audit_records
+            SELECT seq, at, actor, action, object, detail, correlation FROM audit
+            WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            values![tenant, after, limit],
+            |row| {
+                Ok(AuditRecord {
+                    seq: row.count(0)?,
+                    at: row.int(1)?,
+                    actor: row.text(2)?,
+                    action: row.text(3)?,
+                    object: row.text(4)?,
+                    detail: row.text(5)?,
+                    correlation: row.opt_text(6)?,
+                })
+            },
+        )
+    }
+}

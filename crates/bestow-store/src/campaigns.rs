@@ -1,0 +1,459 @@
+//! Campaigns, what Optimove said of them, their offers, windows and counters.
+
+use crate::{Error, Row, Tx, values};
+
+/// A campaign as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaign {
+    /// Number within the tenant, for narrow rows.
+    pub no: i64,
+    /// Optimove's campaign id, as text.
+    pub id: String,
+    /// scheduled, conditional or triggered.
+    pub kind: String,
+    /// Milliseconds.
+    pub first_seen_at: i64,
+    /// What told us first.
+    pub seen_by: String,
+    /// 0: Optimove was not asked yet.
+    pub details_version: i64,
+    /// As applied to its windows.
+    pub duration_days: Option<i64>,
+    /// As applied to its windows.
+    pub lead_time_days: Option<i64>,
+    /// `campaign`, or which default and why.
+    pub duration_source: Option<String>,
+    /// `TestGroupSize`, if told.
+    pub expected_size: Option<u64>,
+    /// JSON list of channel numbers, if told.
+    pub details_channels: Option<String>,
+    /// Milliseconds; an operator let an odd size pass.
+    pub size_approved_at: Option<i64>,
+    /// Landed pages up to this one are grants.
+    pub merged_through: u32,
+    /// A merge is under way up to this page.
+    pub merge_to: Option<u32>,
+    /// The last customer merged in it, in lower case.
+    pub merge_cursor: Option<String>,
+    /// Distinct customers seen by it so far.
+    pub merge_customers: u64,
+    /// Distinct customers when last merged whole.
+    pub customers: Option<u64>,
+    /// Milliseconds; latest end of its windows.
+    pub windows_end_at: Option<i64>,
+    /// Milliseconds.
+    pub suspended_at: Option<i64>,
+    /// Milliseconds.
+    pub revoked_at: Option<i64>,
+    /// Why suspended or revoked.
+    pub stop_reason: Option<String>,
+    /// What the last try died of.
+    pub last_error: Option<String>,
+}
+
+macro_rules! campaign_columns {
+    () => {
+        "no, id, kind, first_seen_at, seen_by, details_version, duration_days, lead_time_days, duration_source,
+         expected_size, details_channels, size_approved_at, merged_through, merge_to, merge_cursor, merge_customers,
+         customers, windows_end_at, suspended_at, revoked_at, stop_reason, last_error"
+    };
+}
+
+fn campaign(row: &Row<'_>) -> Result<Campaign, Error> {
+    Ok(Campaign {
+        no: row.int(0)?,
+        id: row.text(1)?,
+        kind: row.text(2)?,
+        first_seen_at: row.int(3)?,
+        seen_by: row.text(4)?,
+        details_version: row.int(5)?,
+        duration_days: row.opt_int(6)?,
+        lead_time_days: row.opt_int(7)?,
+        duration_source: row.opt_text(8)?,
+        expected_size: row.opt_int(9)?.and_then(|n| u64::try_from(n).ok()),
+        details_channels: row.opt_text(10)?,
+        size_approved_at: row.opt_int(11)?,
+        merged_through: row.int(12)? as u32,
+        merge_to: row.opt_int(13)?.map(|n| n as u32),
+        merge_cursor: row.opt_text(14)?,
+        merge_customers: row.count(15)?,
+        customers: row.opt_int(16)?.and_then(|n| u64::try_from(n).ok()),
+        windows_end_at: row.opt_int(17)?,
+        suspended_at: row.opt_int(18)?,
+        revoked_at: row.opt_int(19)?,
+        stop_reason: row.opt_text(20)?,
+        last_error: row.opt_text(21)?,
+    })
+}
+
+/// What GetCampaignDetails said, as far as it is acted on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDetails {
+    /// As applied.
+    pub duration_days: Option<i64>,
+    /// As applied.
+    pub lead_time_days: Option<i64>,
+    /// `campaign`, or which default and why.
+    pub duration_source: String,
+    /// `TestGroupSize`, if told.
+    pub expected_size: Option<i64>,
+    /// JSON list of channel numbers, if told.
+    pub channels: Option<String>,
+    /// The answer as read.
+    pub document: String,
+}
+
+/// An eligibility window with what gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WindowSpec {
+    /// Milliseconds.
+    pub starts_at: i64,
+    /// Milliseconds, exclusive; `None`: ended by the daily list.
+    pub ends_at: Option<i64>,
+    /// Optimove's action; 0: not told.
+    pub action: i64,
+    /// Optimove's channel; 0: not told.
+    pub channel: i64,
+}
+
+/// One promo code of one campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Number within the tenant.
+    pub no: u32,
+    /// The code in lower case.
+    pub code_fold: String,
+    /// As the campaign spells it first.
+    pub code: String,
+    /// False: the code is unknown to the catalogue, its pairs are held.
+    pub granting: bool,
+}
+
+impl Tx<'_> {
+    /// The number of a campaign; makes the campaign known if it was not. True where it was new.
+    pub fn see_campaign(
+        &mut self,
+        tenant: i64,
+        id: &str,
+        kind: &str,
+        seen_by: &str,
+    ) -> Result<(i64, bool), Error> {
+        let now = self.now_ms();
+        let new = self.query_one(
+            "-- see_campaign
+            INSERT INTO campaign (tenant, id, kind, first_seen_at, seen_by, no)
+            VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(no), 0) + 1 FROM campaign WHERE tenant = $1))
+            ON CONFLICT (tenant, id) DO NOTHING RETURNING no",
+            values![tenant, id, kind, now, seen_by],
+            |row| row.int(0),
+        )?;
+        if let Some(no) = new {
+            return Ok((no, true));
+        }
+        let no = self.query_one(
+            "-- campaign_no
+            SELECT no FROM campaign WHERE tenant = $1 AND id = $2",
+            values![tenant, id],
+            |row| row.int(0),
+        )?;
+        no.map(|no| (no, false))
+            .ok_or_else(|| Error::Corrupt(format!("campaign {id} vanished")))
+    }
+
+    /// One campaign by Optimove's id.
+    pub fn campaign(&mut self, tenant: i64, id: &str) -> Result<Option<Campaign>, Error> {
+        self.query_one(
+            concat!(
+                "-- campaign\nSELECT ",
+                campaign_columns!(),
+                " FROM campaign WHERE tenant = $1 AND id = $2"
+            ),
+            values![tenant, id],
+            campaign,
+        )
+    }
+
+    /// One campaign by its number.
+    pub fn campaign_by_no(&mut self, tenant: i64, no: i64) -> Result<Option<Campaign>, Error> {
+        self.query_one(
+            concat!(
+                "-- campaign_by_no\nSELECT ",
+                campaign_columns!(),
+                " FROM campaign WHERE tenant = $1 AND no = $2"
+            ),
+            values![tenant, no],
+            campaign,
+        )
+    }
+
+    /// Campaigns of a tenant with a number above `after`, in the order they were seen.
+    pub fn campaigns(
+        &mut self,
+        tenant: i64,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Campaign>, Error> {
+        self.query(
+            concat!(
+                "-- campaigns\nSELECT ",
+                campaign_columns!(),
+                " FROM campaign WHERE tenant = $1 AND no > $2 ORDER BY no LIMIT $3"
+            ),
+            values![tenant, after, limit],
+            campaign,
+        )
+    }
+
+    /// Keeps what Optimove says of a campaign: a new version where it says something new.
+    pub fn put_details(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        new: &NewDetails,
+    ) -> Result<(), Error> {
+        let now = self.now_ms();
+        let known = self.query_one(
+            "-- newest_details
+            SELECT version, document FROM campaign_details
+            WHERE tenant = $1 AND campaign = $2 ORDER BY version DESC LIMIT 1",
+            values![tenant, campaign],
+            |row| Ok((row.int(0)?, row.text(1)?)),
+        )?;
+        let version = match known {
+            Some((version, document)) if document == new.document => version,
+            Some((version, _)) => version + 1,
+            None => 1,
+        };
+        self.execute(
+            "-- insert_details
+            INSERT INTO campaign_details (tenant, campaign, version, read_at, document)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            values![tenant, campaign, version, now, &new.document],
+        )?;
+        self.execute(
+            "-- apply_details
+            UPDATE campaign SET details_version = $1, duration_days = $2, lead_time_days = $3, duration_source = $4,
+                expected_size = $5, details_channels = $6
+            WHERE tenant = $7 AND no = $8",
+            values![
+                version, new.duration_days, new.lead_time_days, &new.duration_source,
+                new.expected_size, new.channels.as_ref(), tenant, campaign
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Notes what the last try died of, or that it went well (`None`).
+    pub fn set_campaign_error(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        error: Option<&str>,
+    ) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- set_campaign_error
+            UPDATE campaign SET last_error = $1, last_error_at = $2 WHERE tenant = $3 AND no = $4",
+            values![error, error.map(|_| now), tenant, campaign],
+        )?;
+        Ok(())
+    }
+
+    /// An operator lets an odd size pass.
+    pub fn approve_size(&mut self, tenant: i64, campaign: i64) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- approve_size
+            UPDATE campaign SET size_approved_at = $1 WHERE tenant = $2 AND no = $3",
+            values![now, tenant, campaign],
+        )?;
+        Ok(())
+    }
+
+    /// Suspends a campaign (first instant and reason stay), one row whatever its size. True where it was not yet.
+    pub fn suspend_campaign(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        reason: &str,
+    ) -> Result<bool, Error> {
+        let now = self.now_ms();
+        let changed = self.execute(
+            "-- suspend_campaign
+            UPDATE campaign SET suspended_at = $1, stop_reason = $2
+            WHERE tenant = $3 AND no = $4 AND suspended_at IS NULL AND revoked_at IS NULL",
+            values![now, reason, tenant, campaign],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Lifts a suspension. True where there was one.
+    pub fn lift_suspension(&mut self, tenant: i64, campaign: i64) -> Result<bool, Error> {
+        let changed = self.execute(
+            "-- lift_suspension
+            UPDATE campaign SET suspended_at = NULL, stop_reason = NULL
+            WHERE tenant = $1 AND no = $2 AND suspended_at IS NOT NULL AND revoked_at IS NULL",
+            values![tenant, campaign],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Takes a campaign back for good, one row whatever its size. True where it was not yet.
+    pub fn revoke_campaign(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        reason: &str,
+    ) -> Result<bool, Error> {
+        let now = self.now_ms();
+        let changed = self.execute(
+            "-- revoke_campaign
+            UPDATE campaign SET revoked_at = $1, stop_reason = $2
+            WHERE tenant = $3 AND no = $4 AND revoked_at IS NULL",
+            values![now, reason, tenant, campaign],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Adds to counters of a campaign.
+    pub fn add_counts(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        counts: &[(String, i64)],
+    ) -> Result<(), Error> {
+        for (counter, n) in counts.iter().filter(|(_, n)| *n != 0) {
+            self.execute(
+                "-- add_counts
+                INSERT INTO campaign_count (tenant, campaign, counter, n) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (tenant, campaign, counter) DO UPDATE SET n = campaign_count.n + excluded.n",
+                values![tenant, campaign, counter, *n],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// All counters of a campaign.
+    pub fn counts(&mut self, tenant: i64, campaign: i64) -> Result<Vec<(String, i64)>, Error> {
+        self.query(
+            "-- counts
+            SELECT counter, n FROM campaign_count WHERE tenant = $1 AND campaign = $2 ORDER BY counter",
+            values![tenant, campaign],
+            |row| Ok((row.text(0)?, row.int(1)?)),
+        )
+    }
+
+    /// The offer of a code in a campaign; made if there is none, holding where the catalogue does not know the code.
+    pub fn offer_for(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        code_fold: &str,
+        code: &str,
+    ) -> Result<Offer, Error> {
+        self.execute(
+            "-- insert_offer
+            INSERT INTO offer (tenant, campaign, code_fold, code, no, granting)
+            VALUES ($1, $2, $3, $4,
+                (SELECT COALESCE(MAX(no), 0) + 1 FROM offer WHERE tenant = $1),
+                (SELECT COUNT(*) FROM promotion WHERE tenant = $1 AND code_fold = $3))
+            ON CONFLICT (tenant, campaign, code_fold) DO NOTHING",
+            values![tenant, campaign, code_fold, code],
+        )?;
+        self.query_one(
+            "-- offer_for
+            SELECT no, code_fold, code, granting FROM offer
+            WHERE tenant = $1 AND campaign = $2 AND code_fold = $3",
+            values![tenant, campaign, code_fold],
+            offer,
+        )?
+        .ok_or_else(|| Error::Corrupt("an offer vanished".into()))
+    }
+
+    /// All offers of a campaign.
+    pub fn offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<Offer>, Error> {
+        self.query(
+            "-- offers
+            SELECT no, code_fold, code, granting FROM offer WHERE tenant = $1 AND campaign = $2 ORDER BY no",
+            values![tenant, campaign],
+            offer,
+        )
+    }
+
+    /// Lets an offer grant, now that its code is known.
+    pub fn set_offer_granting(&mut self, tenant: i64, offer: u32) -> Result<(), Error> {
+        self.execute(
+            "-- set_offer_granting
+            UPDATE offer SET granting = 1 WHERE tenant = $1 AND no = $2",
+            values![tenant, offer],
+        )?;
+        Ok(())
+    }
+
+    /// The number of a window of a campaign; made if there is none. Moves the campaign's latest end.
+    pub fn window_for(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        spec: &WindowSpec,
+    ) -> Result<u32, Error> {
+        self.execute(
+            "-- insert_window
+            INSERT INTO eligibility_window (tenant, campaign, starts_at, ends_at, action, channel, no)
+            VALUES ($1, $2, $3, $4, $5, $6,
+                (SELECT COALESCE(MAX(no), 0) + 1 FROM eligibility_window WHERE tenant = $1))
+            ON CONFLICT DO NOTHING",
+            values![tenant, campaign, spec.starts_at, spec.ends_at, spec.action, spec.channel],
+        )?;
+        self.execute(
+            "-- move_windows_end
+            UPDATE campaign SET windows_end_at = $1
+            WHERE tenant = $2 AND no = $3 AND (windows_end_at IS NULL OR windows_end_at < $1)",
+            values![spec.ends_at.unwrap_or(i64::MAX), tenant, campaign],
+        )?;
+        self.query_one(
+            "-- window_for
+            SELECT no FROM eligibility_window
+            WHERE tenant = $1 AND campaign = $2 AND starts_at = $3 AND COALESCE(ends_at, -1) = $4
+                AND action = $5 AND channel = $6",
+            values![
+                tenant,
+                campaign,
+                spec.starts_at,
+                spec.ends_at.unwrap_or(-1),
+                spec.action,
+                spec.channel
+            ],
+            |row| Ok(row.int(0)? as u32),
+        )?
+        .ok_or_else(|| Error::Corrupt("a window vanished".into()))
+    }
+
+    /// All windows of a campaign.
+    pub fn windows(&mut self, tenant: i64, campaign: i64) -> Result<Vec<(u32, WindowSpec)>, Error> {
+        self.query(
+            "-- windows
+            SELECT no, starts_at, ends_at, action, channel FROM eligibility_window
+            WHERE tenant = $1 AND campaign = $2 ORDER BY no",
+            values![tenant, campaign],
+            |row| {
+                let spec = WindowSpec {
+                    starts_at: row.int(1)?,
+                    ends_at: row.opt_int(2)?,
+                    action: row.int(3)?,
+                    channel: row.int(4)?,
+                };
+                Ok((row.int(0)? as u32, spec))
+            },
+        )
+    }
+}
+
+fn offer(row: &Row<'_>) -> Result<Offer, Error> {
+    Ok(Offer {
+        no: row.int(0)? as u32,
+        code_fold: row.text(1)?,
+        code: row.text(2)?,
+        granting: row.int(3)? == 1,
+    })
+}

@@ -1,0 +1,73 @@
+//! Differences between us and Optimove: recorded, shown, never silently repaired.
+
+use crate::{Error, Tx, values};
+
+/// A finding as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of difference.
+    pub kind: String,
+    /// About what.
+    pub object: String,
+    /// In words.
+    pub detail: String,
+    /// Milliseconds; first seen.
+    pub found_at: i64,
+    /// Milliseconds; last seen.
+    pub seen_at: i64,
+    /// Milliseconds; settled.
+    pub resolved_at: Option<i64>,
+}
+
+impl Tx<'_> {
+    /// Records a difference, or that it is still there.
+    pub fn find(
+        &mut self,
+        tenant: i64,
+        kind: &str,
+        object: &str,
+        detail: &str,
+    ) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- find
+            INSERT INTO finding (tenant, kind, object, detail, found_at, seen_at) VALUES ($1, $2, $3, $4, $5, $5)
+            ON CONFLICT (tenant, kind, object) DO UPDATE SET
+                detail = excluded.detail, seen_at = excluded.seen_at, resolved_at = NULL",
+            values![tenant, kind, object, detail, now],
+        )?;
+        Ok(())
+    }
+
+    /// Settles a difference that is no more.
+    pub fn resolve_finding(&mut self, tenant: i64, kind: &str, object: &str) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- resolve_finding
+            UPDATE finding SET resolved_at = $1
+            WHERE tenant = $2 AND kind = $3 AND object = $4 AND resolved_at IS NULL",
+            values![now, tenant, kind, object],
+        )?;
+        Ok(())
+    }
+
+    /// Open findings of a tenant.
+    pub fn findings(&mut self, tenant: i64) -> Result<Vec<Finding>, Error> {
+        self.query(
+            "-- findings
+            SELECT kind, object, detail, found_at, seen_at, resolved_at FROM finding
+            WHERE tenant = $1 AND resolved_at IS NULL ORDER BY kind, object",
+            values![tenant],
+            |row| {
+                Ok(Finding {
+                    kind: row.text(0)?,
+                    object: row.text(1)?,
+                    detail: row.text(2)?,
+                    found_at: row.int(3)?,
+                    seen_at: row.int(4)?,
+                    resolved_at: row.opt_int(5)?,
+                })
+            },
+        )
+    }
+}

@@ -1,0 +1,214 @@
+//! Reading the ledger.
+
+use crate::campaigns::WindowSpec;
+use crate::{Error, Row, Tx, values};
+
+/// A grant with all that its status follows from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// `offer.no`.
+    pub offer: u32,
+    /// Empty unless triggered.
+    pub occurrence: String,
+    /// The code as the campaign spells it.
+    pub code: String,
+    /// Optimove's campaign id.
+    pub campaign: String,
+    /// scheduled, conditional or triggered.
+    pub campaign_kind: String,
+    /// Milliseconds.
+    pub campaign_suspended_at: Option<i64>,
+    /// Milliseconds.
+    pub campaign_revoked_at: Option<i64>,
+    /// Milliseconds.
+    pub starts_at: i64,
+    /// Milliseconds, exclusive; `None`: ended by the daily list.
+    pub ends_at: Option<i64>,
+    /// Optimove's action; 0: not told.
+    pub action: i64,
+    /// Optimove's channel; 0: not told.
+    pub channel: i64,
+    /// Milliseconds; when the page that brought it landed.
+    pub created_at: i64,
+}
+
+macro_rules! grant_columns {
+    () => {
+        "g.offer, g.occurrence, o.code, c.id, c.kind, c.suspended_at, c.revoked_at,
+         w.starts_at, w.ends_at, w.action, w.channel,
+         COALESCE((SELECT p.landed_at FROM landed_page p
+             WHERE p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page), c.first_seen_at)"
+    };
+}
+
+macro_rules! grant_joins {
+    () => {
+        "FROM grants g
+         JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
+         JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window
+         JOIN campaign c ON c.tenant = g.tenant AND c.no = o.campaign"
+    };
+}
+
+fn grant(row: &Row<'_>) -> Result<Grant, Error> {
+    Ok(Grant {
+        offer: row.int(0)? as u32,
+        occurrence: row.text(1)?,
+        code: row.text(2)?,
+        campaign: row.text(3)?,
+        campaign_kind: row.text(4)?,
+        campaign_suspended_at: row.opt_int(5)?,
+        campaign_revoked_at: row.opt_int(6)?,
+        starts_at: row.int(7)?,
+        ends_at: row.opt_int(8)?,
+        action: row.int(9)?,
+        channel: row.int(10)?,
+        created_at: row.int(11)?,
+    })
+}
+
+impl Tx<'_> {
+    /// Grants of one customer behind a (offer, occurrence), in the order of offers.
+    pub fn customer_grants(
+        &mut self,
+        tenant: i64,
+        customer: &str,
+        after_offer: i64,
+        after_occurrence: &str,
+        limit: u32,
+    ) -> Result<Vec<Grant>, Error> {
+        self.query(
+            concat!(
+                "-- customer_grants\nSELECT ",
+                grant_columns!(),
+                " ",
+                grant_joins!(),
+                " WHERE g.tenant = $1 AND g.customer = $2 AND (g.offer, g.occurrence) > ($3, $4)
+                ORDER BY g.offer, g.occurrence LIMIT $5"
+            ),
+            values![tenant, customer, after_offer, after_occurrence, limit],
+            grant,
+        )
+    }
+
+    /// Grants of one customer for one code (in lower case).
+    pub fn grants_for_code(
+        &mut self,
+        tenant: i64,
+        customer: &str,
+        code_fold: &str,
+    ) -> Result<Vec<Grant>, Error> {
+        self.query(
+            concat!(
+                "-- grants_for_code\nSELECT ",
+                grant_columns!(),
+                " ",
+                grant_joins!(),
+                " WHERE g.tenant = $1 AND g.customer = $2 AND o.code_fold = $3"
+            ),
+            values![tenant, customer, code_fold],
+            grant,
+        )
+    }
+
+    /// The scheduled grant of one customer and offer.
+    pub fn grant(
+        &mut self,
+        tenant: i64,
+        customer: &str,
+        offer: u32,
+    ) -> Result<Option<Grant>, Error> {
+        self.query_one(
+            concat!(
+                "-- grant\nSELECT ",
+                grant_columns!(),
+                " ",
+                grant_joins!(),
+                " WHERE g.tenant = $1 AND g.customer = $2 AND g.offer = $3 AND g.occurrence = ''"
+            ),
+            values![tenant, customer, offer],
+            grant,
+        )
+    }
+
+    /// How many grants there are, over all tenants. Reads the whole ledger.
+    pub fn grants_total(&mut self) -> Result<u64, Error> {
+        let found = self.query_one(
+            "-- grants_total
+            SELECT COUNT(*) FROM grants",
+            values![],
+            |row| row.count(0),
+        )?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+/// A grant as it stands in the ledger, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// `offer.no`.
+    pub offer: u32,
+    /// Empty unless triggered.
+    pub occurrence: String,
+    /// `eligibility_window.no`.
+    pub window: u32,
+}
+
+/// What an offer's number stands for; never changes once made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferFacts {
+    /// `campaign.no`.
+    pub campaign: i64,
+    /// The code in lower case.
+    pub code_fold: String,
+}
+
+impl Tx<'_> {
+    /// The rows of one customer: the narrowest look-up there is.
+    pub fn ledger_rows(&mut self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
+        self.query(
+            "-- ledger_rows
+            SELECT offer, occurrence, window FROM grants WHERE tenant = $1 AND customer = $2",
+            values![tenant, customer],
+            |row| {
+                Ok(LedgerRow {
+                    offer: row.int(0)? as u32,
+                    occurrence: row.text(1)?,
+                    window: row.int(2)? as u32,
+                })
+            },
+        )
+    }
+
+    /// What an offer's number stands for.
+    pub fn offer_facts(&mut self, tenant: i64, offer: u32) -> Result<Option<OfferFacts>, Error> {
+        self.query_one(
+            "-- offer_facts
+            SELECT campaign, code_fold FROM offer WHERE tenant = $1 AND no = $2",
+            values![tenant, offer],
+            |row| {
+                Ok(OfferFacts {
+                    campaign: row.int(0)?,
+                    code_fold: row.text(1)?,
+                })
+            },
+        )
+    }
+
+    /// What a window's number stands for; never changes once made.
+    pub fn window_facts(&mut self, tenant: i64, window: u32) -> Result<Option<WindowSpec>, Error> {
+        self.query_one(
+            "-- window_facts
+            SELECT starts_at, ends_at, action, channel FROM eligibility_window WHERE tenant = $1 AND no = $2",
+            values![tenant, window],
+            |row| {
+                Ok(WindowSpec {
+                    starts_at: row.int(0)?,
+                    ends_at: row.opt_int(1)?,
+                    action: row.int(2)?,
+                    channel: row.int(3)?,
+                })
+            },
+        )
+    }
+}

@@ -1,0 +1,185 @@
+//! The inbox: notifications as they came, and what became of them.
+
+use crate::{Error, Row, Tx, values};
+
+/// A notification to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNotification {
+    /// The tenant's number, from the address.
+    pub tenant: i64,
+    /// Time-ordered id for the case that it is new.
+    pub id: String,
+    /// From the address.
+    pub event_type: i64,
+    /// What makes a repeat a repeat.
+    pub identity: String,
+    /// As read from the body, if readable.
+    pub campaign: Option<String>,
+    /// As read from the body, if named.
+    pub channel: Option<i64>,
+    /// The body as it came.
+    pub body: Vec<u8>,
+}
+
+/// A notification as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// Time-ordered id.
+    pub id: String,
+    /// Optimove's number of the event.
+    pub event_type: i64,
+    /// What makes a repeat a repeat.
+    pub identity: String,
+    /// Campaign, if readable.
+    pub campaign: Option<String>,
+    /// Channel, if named.
+    pub channel: Option<i64>,
+    /// Milliseconds; of the first arrival.
+    pub received_at: i64,
+    /// How often it came.
+    pub arrivals: u64,
+    /// waiting, done, superseded or held.
+    pub status: String,
+    /// Why held or superseded.
+    pub reason: Option<String>,
+    /// The body as it first came.
+    pub body: Vec<u8>,
+}
+
+macro_rules! notification_columns {
+    () => {
+        "tenant, id, event_type, identity, campaign, channel, received_at, arrivals, status, reason, body"
+    };
+}
+
+fn notification(row: &Row<'_>) -> Result<Notification, Error> {
+    Ok(Notification {
+        tenant: row.int(0)?,
+        id: row.text(1)?,
+        event_type: row.int(2)?,
+        identity: row.text(3)?,
+        campaign: row.opt_text(4)?,
+        channel: row.opt_int(5)?,
+        received_at: row.int(6)?,
+        arrivals: row.count(7)?,
+        status: row.text(8)?,
+        reason: row.opt_text(9)?,
+        body: row.blob(10)?,
+    })
+}
+
+/// What a page of the inbox is filtered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InboxFilter<'a> {
+    /// Only this status.
+    pub status: Option<&'a str>,
+    /// Only this campaign.
+    pub campaign: Option<&'a str>,
+}
+
+impl Tx<'_> {
+    /// Keeps a notification, or counts one more arrival of one that is there. True where it was new.
+    pub fn accept_notification(&mut self, new: &NewNotification) -> Result<bool, Error> {
+        let now = self.now_ms();
+        let arrivals = self.query_one(
+            "-- accept_notification
+            INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            ON CONFLICT (tenant, identity) DO UPDATE SET arrivals = notification.arrivals + 1
+            RETURNING arrivals",
+            values![
+                new.tenant, &new.id, new.event_type, &new.identity, new.campaign.as_ref(),
+                new.channel, now, &new.body
+            ],
+            |row| row.int(0),
+        )?;
+        Ok(arrivals == Some(1))
+    }
+
+    /// Notifications nobody has looked at yet, oldest first.
+    pub fn waiting_notifications(&mut self, limit: u32) -> Result<Vec<Notification>, Error> {
+        self.query(
+            concat!(
+                "-- waiting_notifications\nSELECT ",
+                notification_columns!(),
+                " FROM notification WHERE status = 'waiting' ORDER BY id LIMIT $1"
+            ),
+            values![limit],
+            notification,
+        )
+    }
+
+    /// Settles a notification: done, superseded or held with a reason, or waiting again.
+    pub fn settle_notification(
+        &mut self,
+        tenant: i64,
+        id: &str,
+        status: &str,
+        reason: Option<&str>,
+    ) -> Result<bool, Error> {
+        let now = self.now_ms();
+        let changed = self.execute(
+            "-- settle_notification
+            UPDATE notification SET status = $1, reason = $2, done_at = $3 WHERE tenant = $4 AND id = $5",
+            values![status, reason, now, tenant, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// One notification.
+    pub fn notification(&mut self, tenant: i64, id: &str) -> Result<Option<Notification>, Error> {
+        self.query_one(
+            concat!(
+                "-- notification\nSELECT ",
+                notification_columns!(),
+                " FROM notification WHERE tenant = $1 AND id = $2"
+            ),
+            values![tenant, id],
+            notification,
+        )
+    }
+
+    /// Notifications of a tenant behind an id, oldest first.
+    pub fn notifications(
+        &mut self,
+        tenant: i64,
+        filter: InboxFilter<'_>,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Notification>, Error> {
+        self.query(
+            concat!(
+                "-- notifications\nSELECT ",
+                notification_columns!(),
+                " FROM notification WHERE tenant = $1 AND id > $2
+                AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR campaign = $4)
+                ORDER BY id LIMIT $5"
+            ),
+            values![tenant, after, filter.status, filter.campaign, limit],
+            notification,
+        )
+    }
+
+    /// How many notifications have each status, over all tenants.
+    pub fn inbox_totals(&mut self) -> Result<Vec<(String, u64)>, Error> {
+        self.query(
+            "-- inbox_totals
+            SELECT status, COUNT(*) FROM notification GROUP BY status ORDER BY status",
+            values![],
+            |row| Ok((row.text(0)?, row.count(1)?)),
+        )
+    }
+
+    /// Notifications kept, and how often they arrived, over all tenants.
+    pub fn inbox_size(&mut self) -> Result<(u64, u64), Error> {
+        let found = self.query_one(
+            "-- inbox_size
+            SELECT COUNT(*), COALESCE(SUM(arrivals), 0) FROM notification",
+            values![],
+            |row| Ok((row.count(0)?, row.count(1)?)),
+        )?;
+        Ok(found.unwrap_or_default())
+    }
+}

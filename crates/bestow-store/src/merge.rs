@@ -1,0 +1,230 @@
+//! Turning landed rows into grants, a small sorted chunk at a time.
+
+use crate::campaigns::WindowSpec;
+use crate::jobs::Job;
+use crate::{Error, Tx, values};
+
+/// A window of a chunk: one that has a number, or one that this chunk brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowRef {
+    /// `eligibility_window.no`.
+    Known(u32),
+    /// Place in [`MergeChunk::new_windows`].
+    New(u32),
+}
+
+/// A stretch of the merge, in the order of customers.
+#[derive(Debug, Default)]
+pub struct MergeChunk {
+    /// The customers' ids, one after the other.
+    pub text: String,
+    /// New grants.
+    pub grants: Vec<NewGrant>,
+    /// Grants whose window grows.
+    pub widened: Vec<NewGrant>,
+    /// Windows without a number yet.
+    pub new_windows: Vec<WindowSpec>,
+    /// Counters to add, the granted and repeated of `grants` not included.
+    pub counts: Vec<(String, i64)>,
+    /// Distinct customers in it.
+    pub customers: u64,
+    /// Pairs that only a confirming pass brought, by channel.
+    pub added: Vec<(i64, i64)>,
+    /// The last customer in it, in lower case: where the cursor stands afterwards.
+    pub last_fold: String,
+}
+
+/// One grant of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewGrant {
+    /// Where the customer's id starts in the chunk's text.
+    pub start: u32,
+    /// Where it ends.
+    pub end: u32,
+    /// `offer.no`.
+    pub offer: u32,
+    /// Its window.
+    pub window: WindowRef,
+    /// The landed page that brought it.
+    pub page: u32,
+}
+
+impl MergeChunk {
+    /// The customer of a grant of this chunk.
+    pub fn customer(&self, grant: &NewGrant) -> &str {
+        &self.text[grant.start as usize..grant.end as usize]
+    }
+}
+
+const INSERT_GRANT: &str = "-- insert_grant
+    INSERT INTO grants (tenant, customer, offer, occurrence, window, page) VALUES ($1, $2, $3, '', $4, $5)
+    ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING";
+
+impl Tx<'_> {
+    /// Starts a merge of the landed pages up to `to`.
+    pub fn begin_merge(&mut self, job: &Job, campaign: i64, to: u32) -> Result<(), Error> {
+        self.check_lease(job)?;
+        self.execute(
+            "-- begin_merge
+            UPDATE campaign SET merge_to = $1, merge_cursor = NULL, merge_customers = 0 WHERE tenant = $2 AND no = $3",
+            values![to, job.tenant, campaign],
+        )?;
+        Ok(())
+    }
+
+    /// Grants a chunk and moves the merge cursor behind it, all or nothing. False where the cursor is there already.
+    pub fn merge_chunk(
+        &mut self,
+        job: &Job,
+        campaign: i64,
+        chunk: &MergeChunk,
+        lease_ms: i64,
+    ) -> Result<bool, Error> {
+        self.hold_job(job, lease_ms)?;
+        let tenant = job.tenant;
+        let moved = self.execute(
+            "-- move_merge_cursor
+            UPDATE campaign SET merge_cursor = $1, merge_customers = merge_customers + $2
+            WHERE tenant = $3 AND no = $4 AND merge_to IS NOT NULL AND (merge_cursor IS NULL OR merge_cursor < $1)",
+            values![&chunk.last_fold, chunk.customers as i64, tenant, campaign],
+        )?;
+        if moved == 0 {
+            return Ok(false);
+        }
+        let windows = self.number_windows(tenant, campaign, &chunk.new_windows)?;
+        let mut granted = 0;
+        let mut insert = self.prepare(INSERT_GRANT)?;
+        for grant in &chunk.grants {
+            granted += insert.execute(values![
+                tenant,
+                chunk.customer(grant),
+                grant.offer,
+                window_no(grant.window, &windows),
+                grant.page
+            ])?;
+        }
+        self.widen(tenant, chunk, &windows)?;
+        self.add_counts(tenant, campaign, &chunk.counts)?;
+        let repeated = chunk.grants.len() - granted;
+        self.add_counts(
+            tenant,
+            campaign,
+            &[
+                ("granted".into(), granted as i64),
+                ("repeated".into(), repeated as i64),
+            ],
+        )?;
+        for (channel, added) in &chunk.added {
+            self.execute(
+                "-- add_confirming_pairs
+                UPDATE import SET pass_added = pass_added + $1 WHERE tenant = $2 AND campaign = $3 AND channel = $4",
+                values![*added, tenant, campaign, *channel],
+            )?;
+        }
+        Ok(true)
+    }
+
+    /// Ends a merge whose last chunk is in.
+    pub fn end_merge(&mut self, job: &Job, campaign: i64) -> Result<(), Error> {
+        self.check_lease(job)?;
+        self.execute(
+            "-- end_merge
+            UPDATE campaign SET merged_through = merge_to, customers = merge_customers, merge_to = NULL,
+                merge_cursor = NULL
+            WHERE tenant = $1 AND no = $2 AND merge_to IS NOT NULL",
+            values![job.tenant, campaign],
+        )?;
+        Ok(())
+    }
+
+    /// Grants pairs that were held, each moved from held to granted once however often this runs. The chunk's
+    /// grants name one (customer, offer) each; `repeats` says how many further pairs of it were held beside.
+    pub fn release_chunk(
+        &mut self,
+        job: &Job,
+        campaign: i64,
+        chunk: &MergeChunk,
+        repeats: &[u32],
+        held_counter: &str,
+        lease_ms: i64,
+    ) -> Result<u64, Error> {
+        self.hold_job(job, lease_ms)?;
+        let windows = self.number_windows(job.tenant, campaign, &chunk.new_windows)?;
+        let mut insert = self.prepare(INSERT_GRANT)?;
+        let (mut granted, mut repeated) = (0, 0);
+        for (grant, repeats) in chunk.grants.iter().zip(repeats) {
+            let new = insert.execute(values![
+                job.tenant,
+                chunk.customer(grant),
+                grant.offer,
+                window_no(grant.window, &windows),
+                grant.page
+            ])?;
+            if new == 1 {
+                granted += 1;
+                repeated += i64::from(*repeats);
+            }
+        }
+        let counts = [
+            ("granted".to_owned(), granted),
+            ("repeated".to_owned(), repeated),
+            (held_counter.to_owned(), -(granted + repeated)),
+        ];
+        self.add_counts(job.tenant, campaign, &counts)?;
+        Ok(granted as u64)
+    }
+
+    /// Drops the rows of a confirming pass that brought nothing new; its pages' counts and digests stay.
+    pub fn drop_confirmed_rows(
+        &mut self,
+        job: &Job,
+        campaign: i64,
+        channel: i64,
+        from_page: u32,
+    ) -> Result<(), Error> {
+        self.check_lease(job)?;
+        self.execute(
+            "-- drop_confirmed_rows
+            DELETE FROM landed_block WHERE tenant = $1 AND campaign = $2 AND page IN (
+                SELECT page FROM landed_page
+                WHERE tenant = $1 AND campaign = $2 AND channel = $3 AND page >= $4 AND pass > 1)",
+            values![job.tenant, campaign, channel, from_page],
+        )?;
+        Ok(())
+    }
+
+    fn number_windows(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        new: &[WindowSpec],
+    ) -> Result<Vec<u32>, Error> {
+        new.iter()
+            .map(|spec| self.window_for(tenant, campaign, spec))
+            .collect()
+    }
+
+    fn widen(&mut self, tenant: i64, chunk: &MergeChunk, windows: &[u32]) -> Result<(), Error> {
+        for grant in &chunk.widened {
+            self.execute(
+                "-- widen_grant
+                UPDATE grants SET window = $1
+                WHERE tenant = $2 AND customer = $3 AND offer = $4 AND occurrence = ''",
+                values![
+                    window_no(grant.window, windows),
+                    tenant,
+                    chunk.customer(grant),
+                    grant.offer
+                ],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn window_no(window: WindowRef, windows: &[u32]) -> u32 {
+    match window {
+        WindowRef::Known(no) => no,
+        WindowRef::New(place) => windows.get(place as usize).copied().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,159 @@
+//! The catalogue.
+
+use crate::{Error, Row, Tx, values};
+
+/// A promotion as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promotion {
+    /// The code in lower case: what compares.
+    pub code_fold: String,
+    /// First spelling.
+    pub code: String,
+    /// Name, as Optimove's users see it.
+    pub name: String,
+    /// draft, active, paused or archived.
+    pub status: String,
+    /// shared or unique.
+    pub kind: String,
+    /// JSON.
+    pub reward: String,
+    /// JSON.
+    pub limits: String,
+    /// JSON.
+    pub metadata: String,
+    /// Rises with every change.
+    pub version: i64,
+    /// Milliseconds.
+    pub created_at: i64,
+    /// Milliseconds.
+    pub updated_at: i64,
+    /// The name we last wrote to Optimove's list.
+    pub synced_name: Option<String>,
+}
+
+macro_rules! promotion_columns {
+    () => {
+        "code_fold, code, name, status, kind, reward, limits, metadata, version, created_at, updated_at, synced_name"
+    };
+}
+
+fn promotion(row: &Row<'_>) -> Result<Promotion, Error> {
+    Ok(Promotion {
+        code_fold: row.text(0)?,
+        code: row.text(1)?,
+        name: row.text(2)?,
+        status: row.text(3)?,
+        kind: row.text(4)?,
+        reward: row.text(5)?,
+        limits: row.text(6)?,
+        metadata: row.text(7)?,
+        version: row.int(8)?,
+        created_at: row.int(9)?,
+        updated_at: row.int(10)?,
+        synced_name: row.opt_text(11)?,
+    })
+}
+
+impl Tx<'_> {
+    /// Adds or changes a promotion. The first spelling of the code stays. Gives it as it is now.
+    pub fn put_promotion(&mut self, tenant: i64, new: &Promotion) -> Result<Promotion, Error> {
+        let now = self.now_ms();
+        self.query_one(
+            concat!(
+                "-- put_promotion
+                INSERT INTO promotion (tenant, code_fold, code, name, status, kind, reward, limits, metadata,
+                    version, created_at, updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)
+                ON CONFLICT (tenant, code_fold) DO UPDATE SET
+                    name = excluded.name, status = excluded.status, kind = excluded.kind,
+                    reward = excluded.reward, limits = excluded.limits, metadata = excluded.metadata,
+                    version = promotion.version + 1, updated_at = excluded.updated_at
+                RETURNING ",
+                promotion_columns!()
+            ),
+            values![
+                tenant, &new.code_fold, &new.code, &new.name, &new.status, &new.kind, &new.reward,
+                &new.limits, &new.metadata, now
+            ],
+            promotion,
+        )?
+        .ok_or_else(|| Error::Corrupt("an upsert returned nothing".into()))
+    }
+
+    /// One promotion by its code in lower case.
+    pub fn promotion(&mut self, tenant: i64, code_fold: &str) -> Result<Option<Promotion>, Error> {
+        self.query_one(
+            concat!(
+                "-- promotion\nSELECT ",
+                promotion_columns!(),
+                " FROM promotion WHERE tenant = $1 AND code_fold = $2"
+            ),
+            values![tenant, code_fold],
+            promotion,
+        )
+    }
+
+    /// Promotions behind a code, in the order of codes.
+    pub fn promotions(
+        &mut self,
+        tenant: i64,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Promotion>, Error> {
+        self.query(
+            concat!(
+                "-- promotions\nSELECT ",
+                promotion_columns!(),
+                " FROM promotion WHERE tenant = $1 AND code_fold > $2 ORDER BY code_fold LIMIT $3"
+            ),
+            values![tenant, after, limit],
+            promotion,
+        )
+    }
+
+    /// All codes of the catalogue, in lower case.
+    pub fn known_codes(&mut self, tenant: i64) -> Result<Vec<String>, Error> {
+        self.query(
+            "-- known_codes
+            SELECT code_fold FROM promotion WHERE tenant = $1",
+            values![tenant],
+            |row| row.text(0),
+        )
+    }
+
+    /// Remembers the name that Optimove's list has from us, or that it has none any more.
+    pub fn set_synced_name(
+        &mut self,
+        tenant: i64,
+        code_fold: &str,
+        name: Option<&str>,
+    ) -> Result<(), Error> {
+        self.execute(
+            "-- set_synced_name
+            UPDATE promotion SET synced_name = $1 WHERE tenant = $2 AND code_fold = $3",
+            values![name, tenant, code_fold],
+        )?;
+        Ok(())
+    }
+
+    /// Campaigns whose pairs of a code are held because the code was unknown.
+    pub fn campaigns_holding(&mut self, tenant: i64, code_fold: &str) -> Result<Vec<i64>, Error> {
+        self.query(
+            "-- campaigns_holding
+            SELECT campaign FROM offer WHERE tenant = $1 AND code_fold = $2 AND granting = 0",
+            values![tenant, code_fold],
+            |row| row.int(0),
+        )
+    }
+
+    /// Codes (in lower case) with a grant window that is still open or to come.
+    pub fn codes_in_use(&mut self, tenant: i64, now_ms: i64) -> Result<Vec<String>, Error> {
+        self.query(
+            "-- codes_in_use
+            SELECT DISTINCT o.code_fold FROM offer o JOIN campaign c ON c.tenant = o.tenant AND c.no = o.campaign
+            WHERE o.tenant = $1 AND c.revoked_at IS NULL AND (c.windows_end_at IS NULL OR c.windows_end_at > $2)",
+            values![tenant, now_ms],
+            |row| row.text(0),
+        )
+    }
+}

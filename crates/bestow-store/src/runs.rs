@@ -1,0 +1,285 @@
+//! All landed rows of a campaign in one order: a merge of its pages, each of which is sorted already.
+//!
+//! Memory is one small block for each page, whatever the size of the campaign.
+
+use crate::block::Cursor;
+use crate::{Error, Store, Tx, values};
+
+/// Everything landed for customers whose ids are equal but for letter case: almost always one customer.
+#[derive(Debug, Default)]
+pub struct Group {
+    text: String,
+    /// The entries, in the order of exact customer, offer, page, row.
+    pub entries: Vec<GroupEntry>,
+}
+
+/// One entry of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupEntry {
+    start: u32,
+    end: u32,
+    /// `landed_page.page`.
+    pub page: u32,
+    /// Place of the row within its page.
+    pub row: u32,
+    /// `offer.no`, or 0.
+    pub offer: u32,
+    /// `eligibility_window.no`, or 0.
+    pub window: u32,
+    /// The mark it landed with.
+    pub mark: u8,
+}
+
+impl Group {
+    /// The customer of an entry of this group.
+    pub fn customer(&self, entry: &GroupEntry) -> &str {
+        &self.text[entry.start as usize..entry.end as usize]
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+    }
+}
+
+/// Walks through landed rows in order.
+pub struct Runs {
+    store: Store,
+    tenant: i64,
+    campaign: i64,
+    pages: Vec<Run>,
+    /// Places in `pages`, a heap with the smallest entry on top.
+    heap: Vec<u32>,
+    fold: String,
+}
+
+struct Run {
+    page: u32,
+    next_block: i64,
+    cursor: Cursor,
+}
+
+impl Runs {
+    /// Starts over pages `1..=through` that have rows, behind the customer `after` (in lower case), if given.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open(
+        store: &Store,
+        tenant: i64,
+        campaign: i64,
+        through: u32,
+        after: Option<&str>,
+    ) -> Result<Self, Error> {
+        let starts = store.peek(|tx| {
+            let pages = tx.pages_with_rows(tenant, campaign, through)?;
+            pages
+                .into_iter()
+                .filter_map(|page| match after {
+                    None => Some(Ok((page, 0))),
+                    Some(after) => tx
+                        .block_behind(tenant, campaign, page, after)
+                        .transpose()
+                        .map(|block| block.map(|block| (page, block))),
+                })
+                .collect::<Result<Vec<_>, Error>>()
+        })?;
+        let mut this = Self {
+            store: store.clone(),
+            tenant,
+            campaign,
+            pages: Vec::with_capacity(starts.len()),
+            heap: Vec::with_capacity(starts.len()),
+            fold: String::new(),
+        };
+        for (page, block) in starts {
+            let mut run = Run {
+                page,
+                next_block: block,
+                cursor: Cursor::default(),
+            };
+            let mut live = this.step(&mut run)?;
+            while live && after.is_some_and(|after| run.cursor.fold() <= after) {
+                live = this.step(&mut run)?;
+            }
+            if live {
+                this.heap.push(this.pages.len() as u32);
+                this.pages.push(run);
+            }
+        }
+        for place in (0..this.heap.len() / 2).rev() {
+            this.sift_down(place);
+        }
+        Ok(this)
+    }
+
+    /// Fills `group` with the next customer's entries; false at the end.
+    ///
+    /// # Errors
+    /// The store's; [`Error::Corrupt`] where a block cannot be read.
+    pub fn next_group(&mut self, group: &mut Group) -> Result<bool, Error> {
+        group.clear();
+        let Some(&top) = self.heap.first() else {
+            return Ok(false);
+        };
+        self.fold.clear();
+        let first = &self.pages[top as usize];
+        self.fold.push_str(first.cursor.fold());
+        while let Some(&top) = self.heap.first() {
+            let run = &self.pages[top as usize];
+            if run.cursor.fold() != self.fold {
+                break;
+            }
+            take(group, run)?;
+            self.advance_top(top)?;
+        }
+        Ok(true)
+    }
+
+    fn advance_top(&mut self, top: u32) -> Result<(), Error> {
+        let mut run = std::mem::replace(
+            &mut self.pages[top as usize],
+            Run {
+                page: 0,
+                next_block: 0,
+                cursor: Cursor::default(),
+            },
+        );
+        let live = self.step(&mut run)?;
+        self.pages[top as usize] = run;
+        if !live {
+            self.heap.swap_remove(0);
+        }
+        self.sift_down(0);
+        Ok(())
+    }
+
+    /// Moves a run to its next entry, loading its next block where need be; false at its end.
+    fn step(&self, run: &mut Run) -> Result<bool, Error> {
+        while !run.cursor.advance()? {
+            let body = self
+                .store
+                .peek(|tx| tx.landed_block(self.tenant, self.campaign, run.page, run.next_block))?;
+            let Some(body) = body else { return Ok(false) };
+            run.next_block += 1;
+            run.cursor.load(body);
+        }
+        Ok(true)
+    }
+
+    fn sift_down(&mut self, mut place: usize) {
+        loop {
+            let left = 2 * place + 1;
+            if left >= self.heap.len() {
+                return;
+            }
+            let right = left + 1;
+            let child = if right < self.heap.len() && self.less(right, left) {
+                right
+            } else {
+                left
+            };
+            if !self.less(child, place) {
+                return;
+            }
+            self.heap.swap(child, place);
+            place = child;
+        }
+    }
+
+    fn less(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (
+            &self.pages[self.heap[a] as usize],
+            &self.pages[self.heap[b] as usize],
+        );
+        let (x, y) = (&a.cursor, &b.cursor);
+        x.fold()
+            .cmp(y.fold())
+            .then_with(|| x.customer_bytes().cmp(y.customer_bytes()))
+            .then_with(|| (x.offer, a.page, x.row).cmp(&(y.offer, b.page, y.row)))
+            .is_lt()
+    }
+}
+
+fn take(group: &mut Group, run: &Run) -> Result<(), Error> {
+    let customer = run.cursor.customer()?;
+    let same = group
+        .entries
+        .last()
+        .filter(|last| group.customer(last) == customer)
+        .copied();
+    let (start, end) = if let Some(last) = same {
+        (last.start, last.end)
+    } else {
+        let start = group.text.len() as u32;
+        group.text.push_str(customer);
+        (start, group.text.len() as u32)
+    };
+    let Cursor {
+        offer,
+        window,
+        mark,
+        row,
+        ..
+    } = run.cursor;
+    group.entries.push(GroupEntry {
+        start,
+        end,
+        page: run.page,
+        row,
+        offer,
+        window,
+        mark,
+    });
+    Ok(())
+}
+
+impl Tx<'_> {
+    fn pages_with_rows(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        through: u32,
+    ) -> Result<Vec<u32>, Error> {
+        self.query(
+            "-- pages_with_rows
+            SELECT page FROM landed_block
+            WHERE tenant = $1 AND campaign = $2 AND page <= $3 AND block = 0 ORDER BY page",
+            values![tenant, campaign, through],
+            |row| Ok(row.int(0)? as u32),
+        )
+    }
+
+    fn block_behind(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        page: u32,
+        after: &str,
+    ) -> Result<Option<i64>, Error> {
+        self.query_one(
+            "-- block_behind
+            SELECT block FROM landed_block
+            WHERE tenant = $1 AND campaign = $2 AND page = $3 AND last_fold > $4
+            ORDER BY block LIMIT 1",
+            values![tenant, campaign, page, after],
+            |row| row.int(0),
+        )
+    }
+
+    fn landed_block(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        page: u32,
+        block: i64,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.query_one(
+            "-- landed_block
+            SELECT body FROM landed_block
+            WHERE tenant = $1 AND campaign = $2 AND page = $3 AND block = $4",
+            values![tenant, campaign, page, block],
+            |row| row.blob(0),
+        )
+    }
+}

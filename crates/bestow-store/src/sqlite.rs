@@ -1,0 +1,75 @@
+//! Opening SQLite the only way that keeps what was acknowledged.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::Error;
+use crate::error::classify;
+
+/// How long a statement waits for a lock that another process holds.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Statements kept prepared per connection.
+const STATEMENTS_CACHED_MAX: usize = 256;
+/// Page cache of the writing connection, in KiB (negative is SQLite's way to say KiB).
+const WRITER_CACHE_KIB: i64 = -32_768;
+/// Page cache of a reading connection, in KiB.
+const READER_CACHE_KIB: i64 = -4_096;
+/// WAL pages after which the writer copies them into the database file.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
+/// Opens the connection that writes, creating the file if need be.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path).map_err(|e| classify("open", &e))?;
+    prepare(&connection, WRITER_CACHE_KIB)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| classify("open", &e))?;
+    prepare(&connection, READER_CACHE_KIB)?;
+    connection
+        .pragma_update(None, "query_only", true)
+        .map_err(|e| classify("query_only", &e))?;
+    Ok(connection)
+}
+
+/// Sets what durability needs and reads it back: a setting that did not take is a refusal to start, not a surprise.
+fn prepare(connection: &Connection, cache_kib: i64) -> Result<(), Error> {
+    let set = |name: &str, value: &dyn rusqlite::ToSql| {
+        connection
+            .pragma_update(None, name, value)
+            .map_err(|e| classify(name, &e))
+    };
+    connection
+        .busy_timeout(BUSY_WAIT)
+        .map_err(|e| classify("busy_timeout", &e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(|e| classify("journal_mode", &e))?;
+    set("synchronous", &"FULL")?;
+    set("foreign_keys", &true)?;
+    set("trusted_schema", &false)?;
+    set("cache_size", &cache_kib)?;
+    set("wal_autocheckpoint", &CHECKPOINT_PAGES)?;
+    set("temp_store", &"MEMORY")?;
+    let synchronous = pragma(connection, "synchronous")?;
+    if mode != "wal" || synchronous != 2 {
+        return Err(Error::Unavailable(format!(
+            "the database does not keep what is committed: journal_mode is {mode} (needs wal), \
+             synchronous is {synchronous} (needs 2)"
+        )));
+    }
+    Ok(())
+}
+
+/// Reads a numeric setting back.
+pub(crate) fn pragma(connection: &Connection, name: &str) -> Result<i64, Error> {
+    connection
+        .pragma_query_value(None, name, |row| row.get(0))
+        .map_err(|e| classify(name, &e))
+}
