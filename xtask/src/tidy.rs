@@ -7,6 +7,8 @@ use crate::source::Source;
 const FILE_LINES_AIM: usize = 400;
 /// A longer file fails the check.
 const FILE_LINES_MAX: usize = 800;
+/// Wider lines are counted for each file. The formatter breaks code; this finds comments and texts.
+const LINE_CHARACTERS_AIM: usize = 100;
 /// Longer functions are named in the report: each wants a reason.
 const FUNCTION_LINES_AIM: usize = 70;
 
@@ -31,6 +33,14 @@ pub(crate) fn report(files: &[File]) -> Report {
                 .push(format!("{remark}, more than {FILE_LINES_MAX}: split it"));
         } else if lines > FILE_LINES_AIM {
             report.remarks.push(remark);
+        }
+        let is_wide = |line: &&str| line.chars().count() > LINE_CHARACTERS_AIM;
+        match file.text.lines().filter(is_wide).count() {
+            0 => {}
+            wide => report.remarks.push(format!(
+                "{}: {wide} wider than {LINE_CHARACTERS_AIM} characters",
+                file.path
+            )),
         }
         for function in Source::scan(&file.text).functions() {
             if function.lines > FUNCTION_LINES_AIM {
@@ -65,6 +75,13 @@ mod tests {
         let refused = report_of("a.rs", lines(801)).violations;
         assert_eq!(refused, ["a.rs: 801 lines, more than 800: split it"]);
         assert_eq!(report_of("a.json", lines(2_000)), Report::default());
+    }
+
+    #[test]
+    fn wide_lines_are_counted_in_characters() {
+        let text = format!("// {}\n// {}\n", "é".repeat(97), "e".repeat(98));
+        let remarks = report_of("a.rs", text).remarks;
+        assert_eq!(remarks, ["a.rs: 1 wider than 100 characters"]);
     }
 
     #[test]
