@@ -157,7 +157,10 @@ fn find_tools(root: &Path) -> anyhow::Result<()> {
 }
 
 fn keep_rules(root: &Path) -> anyhow::Result<()> {
-    refuse(&rules::violations(&repository::files(root)?)?)
+    refuse(
+        &mut io::stdout(),
+        &rules::violations(&repository::files(root)?)?,
+    )
 }
 
 fn report_sizes(root: &Path) -> anyhow::Result<()> {
@@ -165,12 +168,12 @@ fn report_sizes(root: &Path) -> anyhow::Result<()> {
     for remark in &report.remarks {
         writeln!(io::stdout(), "{remark}")?;
     }
-    refuse(&report.violations)
+    refuse(&mut io::stdout(), &report.violations)
 }
 
-fn refuse(violations: &[String]) -> anyhow::Result<()> {
+fn refuse(out: &mut impl Write, violations: &[String]) -> anyhow::Result<()> {
     for violation in violations {
-        writeln!(io::stdout(), "{violation}")?;
+        writeln!(out, "{violation}")?;
     }
     match violations.len() {
         0 => Ok(()),
@@ -284,7 +287,9 @@ mod tests {
 
     #[test]
     fn violations_fail_their_step() {
-        assert!(refuse(&[]).is_ok());
-        assert!(refuse(&["a.rs:1: wrong".to_owned()]).is_err());
+        let mut out = Vec::new();
+        assert!(refuse(&mut out, &[]).is_ok());
+        assert!(refuse(&mut out, &["a.rs:1: wrong".to_owned()]).is_err());
+        assert_eq!(out, b"a.rs:1: wrong\n");
     }
 }

@@ -175,7 +175,7 @@ mod tests {
         let text = "//! std::fs is not used here.\n\
                     use std::{collections::BTreeMap, fmt::{self, Write as _}, time::Duration};\n\
                     enum Read { Instant(u8) }\n\
-                    fn f() -> Read { g(\"std::net\"); Read::Instant(Duration::ZERO.as_secs() as u8) }\n\
+                    fn f() -> Read { g(\"std::net\"); Read::Instant(Duration::ZERO.as_secs()) }\n\
                     fn g<'a>(x: &'a str) -> impl Iterator<Item = u8> + use<'a> { x.bytes() }";
         assert_eq!(refused_in(text), [""; 0]);
     }
