@@ -83,7 +83,7 @@ impl Writer {
                     clock,
                     hooks,
                 }
-                .run()
+                .run();
             })
             .map_err(|e| Error::Unavailable(format!("the writer thread: {e}")))?;
         Ok(Self {
