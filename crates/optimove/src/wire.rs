@@ -15,7 +15,7 @@ pub use actions::{
     CampaignChannel, CampaignDetails, ExecutedCampaign, ExecutionChannel, PromoCodeRow,
     read_campaign_ids,
 };
-pub use customers::{EndedRow, ExecutionRow, OwnedRow, Page};
+pub use customers::{EndedRow, ExecutionRow, OwnedRow, Page, RefusedPage};
 pub use gateway::{
     Answer, GatewayChannel, GatewayRegistration, GatewayReply, GatewayRequest, GatewayTemplate,
 };

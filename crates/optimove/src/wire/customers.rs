@@ -80,6 +80,27 @@ pub struct Page {
     replaced: bool,
 }
 
+/// A body that is no page.
+#[derive(Clone, thiserror::Error)]
+#[error("{source}")]
+pub struct RefusedPage {
+    /// What is wrong with it.
+    pub source: ReadError,
+    /// The body, for a digest of it.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for RefusedPage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "RefusedPage({:?}, {} bytes)",
+            self.source,
+            self.body.len()
+        )
+    }
+}
+
 impl fmt::Debug for Page {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Page")
@@ -101,7 +122,7 @@ impl Page {
 
     /// Takes a body and checks that it is a list of objects to its end, so that a cut or foreign
     /// answer is refused before any of its rows is used. An empty body and `null` have no rows.
-    pub fn parse(body: Vec<u8>) -> Result<Self, ReadError> {
+    pub fn parse(body: Vec<u8>) -> Result<Self, RefusedPage> {
         let (body, replaced) = match String::from_utf8(body) {
             Ok(text) => (text, false),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
@@ -111,7 +132,15 @@ impl Page {
             rows: 0,
             replaced,
         };
-        page.rows = page.for_each(|_| ())?;
+        match page.for_each(|_| ()) {
+            Ok(rows) => page.rows = rows,
+            Err(source) => {
+                return Err(RefusedPage {
+                    source,
+                    body: page.body.into_string().into(),
+                });
+            }
+        }
         Ok(page)
     }
 
@@ -336,11 +365,16 @@ impl<'a, R: Row<'a>> Visitor<'a> for One<'_, R> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<R, A::Error> {
         let mut slots: Slots<'a> = [None; SLOTS];
-        while let Some(slot) = map.next_key_seed(Slot(&R::NAMES))? {
+        let mut likely = 0;
+        while let Some(slot) = map.next_key_seed(Slot {
+            names: &R::NAMES,
+            likely,
+        })? {
             let Some(slot) = slot else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
+            likely = (slot + 1) % SLOTS;
             let raw = Raw::new(map.next_value::<&'a RawValue>()?);
             if raw.is_null() {
                 continue;
@@ -366,7 +400,11 @@ fn read_alike<'a, R: Row<'a>>(slot: usize, first: Raw<'a>, second: Raw<'a>) -> b
 }
 
 /// Finds the slot of a property name; `None` for a name that is not ours.
-struct Slot<'n>(&'n [&'static str; SLOTS]);
+struct Slot<'n> {
+    names: &'n [&'static str; SLOTS],
+    /// Tried first: servers send the fields in the documented order, row after row.
+    likely: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Slot<'_> {
     type Value = Option<usize>;
@@ -384,9 +422,10 @@ impl Visitor<'_> for Slot<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        if name.is_empty() {
-            return Ok(None);
+        if self.names[self.likely] == name && !name.is_empty() {
+            return Ok(Some(self.likely));
         }
-        Ok(self.0.iter().position(|own| own.eq_ignore_ascii_case(name)))
+        let own = |own: &&str| !own.is_empty() && own.eq_ignore_ascii_case(name);
+        Ok(self.names.iter().position(own))
     }
 }
