@@ -183,7 +183,7 @@ impl Http {
     ) -> Result<Answer, Error> {
         let headers = self.headers(call, token)?;
         let mut request = self
-            .http
+            .client
             .request(call.method.clone(), self.url(call))
             .headers(headers);
         if let Some(body) = &call.body {
