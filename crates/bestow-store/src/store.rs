@@ -67,6 +67,8 @@ struct Sqlite {
     clock: Clock,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
+    /// Never closed, so that its view of what changed has no gaps.
+    watcher: Mutex<Connection>,
     hooks: Arc<Hooks>,
 }
 
@@ -85,11 +87,13 @@ impl Store {
         }
         let hooks = Arc::new(Hooks::default());
         let writer = Writer::start(connection, options.clock.clone(), Arc::clone(&hooks))?;
+        let watcher = Mutex::new(sqlite::open_reader(&path)?);
         let inner = Sqlite {
             path,
             clock: options.clock.clone(),
             writer,
             readers: Mutex::default(),
+            watcher,
             hooks,
         };
         Ok(Self {
@@ -179,6 +183,15 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.with_reader(|connection| work(&mut Tx::new(connection, self.inner.clock.now_ms())))
+    }
+
+    /// A number that is another one once anything was committed, by this process or any other.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn change_mark(&self) -> Result<i64, Error> {
+        let watcher = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        sqlite::pragma(&watcher, "data_version")
     }
 
     /// Milliseconds since 1970 UTC by this store's time authority.

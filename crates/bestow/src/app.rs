@@ -1,0 +1,111 @@
+//! Everything a use case works with, built once.
+
+use std::sync::{Arc, OnceLock};
+
+use bestow_store::{Clock as StoreClock, Migrate, Options, Store};
+use tokio::sync::{Notify, broadcast};
+
+use crate::clients::Clients;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::facts::Facts;
+use crate::keys::Keys;
+use crate::random::Random;
+use crate::tenant::Tenant;
+
+/// Events kept for a slow listener of the event stream before it misses some.
+const EVENTS_KEPT_MAX: usize = 1_024;
+
+/// Everything a use case works with. Shared by reference; cheap to hand around as `Arc<App>`.
+#[derive(Debug)]
+pub struct App {
+    /// Settings.
+    pub config: Config,
+    /// Durable facts.
+    pub store: Store,
+    /// The time authority, which the store uses too.
+    pub clock: Clock,
+    /// Randomness and ids.
+    pub random: Random,
+    /// The deployment's key.
+    pub keys: Keys,
+    /// Who may come in.
+    pub directory: Directory,
+    /// What reads of the ledger need.
+    pub facts: Facts,
+    /// Optimove, one client for each tenant.
+    pub clients: Clients,
+    /// Progress and state changes, for whoever watches.
+    pub events: broadcast::Sender<Event>,
+    /// Rung when there is work; a courtesy, since workers also look by themselves.
+    pub work: Notify,
+    /// How Optimove reaches this service; known at the latest when listening starts.
+    pub public_url: OnceLock<String>,
+}
+
+impl App {
+    /// Opens the store and reads who may come in.
+    ///
+    /// # Errors
+    /// The store's and the key's.
+    pub fn open(config: Config, clock: Clock, random: Random, migrate: Migrate) -> Result<Arc<Self>> {
+        let dir = &config.data_dir;
+        std::fs::create_dir_all(dir).map_err(|e| {
+            Error::invalid("data_dir", format!("the data directory {} cannot be made: {e}", dir.display()))
+        })?;
+        let keys = Keys::load_or_create(&config.key_file(), &random)?;
+        let stores_clock = clock.clone();
+        let options =
+            Options { clock: StoreClock::new(move || stores_clock.now_ms()), migrate };
+        let store = Store::open(&config.database_url(), &options)?;
+        let public_url = OnceLock::new();
+        if !config.public_url.is_empty() {
+            // A cell that was just made is empty, so this cannot fail.
+            let _ = public_url.set(config.public_url.trim_end_matches('/').to_owned());
+        }
+        let app = Self {
+            clients: Clients::new(&config.optimove, random.number()),
+            config,
+            store,
+            clock,
+            random,
+            keys,
+            directory: Directory::default(),
+            facts: Facts::default(),
+            events: broadcast::Sender::new(EVENTS_KEPT_MAX),
+            work: Notify::new(),
+            public_url,
+        };
+        app.directory.refresh(&app.store)?;
+        Ok(Arc::new(app))
+    }
+
+    /// A tenant by its slug.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn tenant(&self, id: &str) -> Result<Arc<Tenant>> {
+        self.directory.snapshot().tenant(id).cloned().ok_or(Error::NotFound("tenant"))
+    }
+
+    /// To be called after a change of tenants, listeners or tokens is durable.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn directory_changed(&self) -> Result<()> {
+        self.directory.refresh(&self.store)
+    }
+
+    /// To be called after a change of promotions or campaigns is durable.
+    pub fn facts_changed(&self) {
+        self.facts.forget_changeable();
+    }
+
+    /// Tells whoever watches; nobody watching is fine.
+    pub fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}

@@ -1,0 +1,278 @@
+//! Settings of a deployment: the file, then the environment, then flags.
+//!
+//! `config.default.toml` is embedded, holds every setting with its default and its meaning, and is the reference.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The commented default file.
+pub const DEFAULT_FILE: &str = include_str!("config.default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// How Optimove reaches this service; listeners are registered below it. Empty: `http://` and the listening
+    /// address, which only serves a stand-in on the same machine.
+    pub public_url: String,
+    /// `sqlite:PATH`; a path that is not absolute is below the data directory.
+    pub database_url: String,
+    /// Where the database and the key file are kept.
+    pub data_dir: PathBuf,
+    /// Accepted as a token of role admin while not empty.
+    pub admin_token: AdminToken,
+    /// What is logged, in the syntax of `tracing-subscriber`'s filters.
+    pub log: String,
+    /// Limits of the HTTP server.
+    pub http: HttpLimits,
+    /// How work is paced.
+    pub work: WorkPace,
+    /// How Optimove is called.
+    pub optimove: OptimoveLimits,
+}
+
+/// A token from the environment or file; never printed.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct AdminToken(pub String);
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "AdminToken(none)" } else { "AdminToken(***)" })
+    }
+}
+
+/// Limits of the HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpLimits {
+    /// Open connections, at most.
+    pub connections_max: usize,
+    /// Time a client has to send a request's head.
+    pub head_seconds_max: u64,
+    /// Time a client has to send a request's body.
+    pub body_seconds_max: u64,
+    /// Bytes of a JSON request to the API.
+    pub api_body_bytes_max: usize,
+    /// Bytes of a notification.
+    pub notification_body_bytes_max: usize,
+    /// Time that running requests have when the service stops.
+    pub drain_seconds_max: u64,
+}
+
+/// How work is paced.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkPace {
+    /// Jobs done at the same time.
+    pub jobs_max: usize,
+    /// How long a worker may go without a sign of life before its job is given to another.
+    pub lease_seconds: u64,
+    /// How often the inbox and the jobs are looked at when nothing wakes the workers.
+    pub poll_ms: u64,
+    /// Grants written in one transaction of a merge.
+    pub merge_grants_max: usize,
+    /// How often Optimove's lists of executed campaigns are looked at.
+    pub sweep_seconds: u64,
+    /// How many days back a sweep looks.
+    pub sweep_days: u16,
+    /// How long event 1 waits for the event 13 of each channel before the channels are read without it.
+    pub event_1_grace_seconds: u64,
+    /// How long a campaign that Optimove says it does not know is asked for again before it is held.
+    pub unknown_campaign_seconds: u64,
+    /// How long to wait before an empty answer is asked for again, and believed.
+    pub empty_answer_wait_ms: u64,
+    /// First wait after a failed try; it doubles with every further one.
+    pub retry_ms: u64,
+    /// The wait never grows beyond this.
+    pub retry_max_seconds: u64,
+    /// Tries after which an answer that cannot be understood holds the import.
+    pub malformed_tries_max: u64,
+}
+
+/// How Optimove is called.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimoveLimits {
+    /// Calls started within any window, at most, per credential. Optimove refuses the 51st in 10 seconds.
+    pub calls_max: u32,
+    /// The window.
+    pub calls_window_ms: u64,
+    /// Rows asked for in one page.
+    pub page_rows: u32,
+    /// Time to connect.
+    pub connect_ms_max: u64,
+    /// Time of one call in all.
+    pub call_ms_max: u64,
+    /// Bytes of an answer.
+    pub answer_bytes_max: usize,
+    /// Slowest acceptable answer, after the first seconds.
+    pub answer_bytes_per_second_min: u64,
+    /// Tries of one call before the job waits.
+    pub tries_max: u32,
+    /// First wait between tries of one call.
+    pub retry_ms: u64,
+    /// Whether plain http is allowed to hosts other than this machine.
+    pub allow_plain_http: bool,
+}
+
+/// What can be wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the settings file {path} cannot be read: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A setting is unknown or has a wrong value.
+    #[error("the settings are not valid: {0}")]
+    Invalid(String),
+}
+
+impl Config {
+    /// Reads the defaults, then the file (`bestow.toml` in the working folder where `None`, if it is there), then
+    /// `BESTOW_*` from `environment`: `BESTOW_LISTEN` sets `listen`, `BESTOW_HTTP__CONNECTIONS_MAX` sets
+    /// `http.connections_max`.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> std::result::Result<Self, ConfigError> {
+        let mut table: toml::Table = parse(DEFAULT_FILE, "the embedded defaults")?;
+        let chosen = file.map(Path::to_path_buf).or_else(|| {
+            let usual = PathBuf::from("bestow.toml");
+            usual.exists().then_some(usual)
+        });
+        if let Some(path) = chosen {
+            let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::File {
+                path: path.display().to_string(),
+                source,
+            })?;
+            merge(&mut table, parse(&text, &path.display().to_string())?);
+        }
+        for (name, value) in environment {
+            if let Some(path) = name.strip_prefix("BESTOW_") {
+                set_from_environment(&mut table, path, &value)?;
+            }
+        }
+        toml::Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| ConfigError::Invalid(e.message().to_owned()))
+    }
+
+    /// The database's address with its path made absolute below the data directory.
+    pub fn database_url(&self) -> String {
+        match self.database_url.strip_prefix("sqlite:") {
+            Some(path) if Path::new(path).is_relative() => {
+                format!("sqlite:{}", self.data_dir.join(path).display())
+            }
+            _ => self.database_url.clone(),
+        }
+    }
+
+    /// The file of the deployment's key.
+    pub fn key_file(&self) -> PathBuf {
+        self.data_dir.join("bestow.key")
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::load_defaults().expect("the embedded defaults are valid; a test reads them")
+    }
+}
+
+impl Config {
+    fn load_defaults() -> std::result::Result<Self, ConfigError> {
+        let table = parse(DEFAULT_FILE, "the embedded defaults")?;
+        toml::Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| ConfigError::Invalid(e.message().to_owned()))
+    }
+}
+
+fn parse(text: &str, from: &str) -> std::result::Result<toml::Table, ConfigError> {
+    text.parse().map_err(|e: toml::de::Error| {
+        ConfigError::Invalid(format!("{from}: {}", e.message()))
+    })
+}
+
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A variable takes the type that its setting has in the defaults. Variables that name no setting are somebody
+/// else's (tests and tools use the prefix too) and are left alone.
+fn set_from_environment(
+    table: &mut toml::Table,
+    name: &str,
+    value: &str,
+) -> std::result::Result<(), ConfigError> {
+    let lower = name.to_lowercase();
+    let (table, key) = match lower.split_once("__") {
+        Some((section, key)) => match table.get_mut(section) {
+            Some(toml::Value::Table(inner)) => (inner, key.to_owned()),
+            _ => return Ok(()),
+        },
+        None => (table, lower),
+    };
+    let wrong = |kind| ConfigError::Invalid(format!("BESTOW_{name} must be {kind}"));
+    let parsed = match table.get(&key) {
+        Some(toml::Value::String(_)) => toml::Value::String(value.to_owned()),
+        Some(toml::Value::Integer(_)) => {
+            toml::Value::Integer(value.parse().map_err(|_| wrong("a whole number"))?)
+        }
+        Some(toml::Value::Boolean(_)) => {
+            toml::Value::Boolean(value.parse().map_err(|_| wrong("true or false"))?)
+        }
+        _ => return Ok(()),
+    };
+    table.insert(key, parsed);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_the_environment_wins() {
+        let none: [(String, String); 0] = [];
+        assert_eq!(Config::load(None, none).unwrap(), Config::default());
+        let env = [
+            ("BESTOW_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("BESTOW_HTTP__CONNECTIONS_MAX".to_owned(), "7".to_owned()),
+            ("BESTOW_SOMETHING_ELSE".to_owned(), "x".to_owned()),
+        ];
+        let config = Config::load(None, env).unwrap();
+        assert_eq!(config.listen.port(), 0);
+        assert_eq!(config.http.connections_max, 7);
+    }
+
+    #[test]
+    fn an_unknown_setting_and_a_wrong_type_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bestow.toml");
+        std::fs::write(&path, "lisen = \"127.0.0.1:1\"").unwrap();
+        let none: [(String, String); 0] = [];
+        assert!(Config::load(Some(&path), none).is_err());
+        let env = [("BESTOW_WORK__JOBS_MAX".to_owned(), "many".to_owned())];
+        assert!(Config::load(None, env).is_err());
+    }
+}
