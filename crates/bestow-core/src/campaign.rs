@@ -20,9 +20,9 @@ named_enum! {
 
 /// What stops a campaign: the two facts that every grant of it is read with.
 ///
-/// One row per campaign holds them, so stopping ten million grants is one write. A campaign that was
-/// cancelled before it was ever seen has its row too (the tombstone). A suspended tenant counts as
-/// a suspension of each of its campaigns.
+/// One row per campaign holds them, so stopping ten million grants is one write. A campaign that
+/// was cancelled before it was ever seen has its row too (the tombstone). A suspended tenant counts
+/// as a suspension of each of its campaigns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct CampaignFacts {
     /// Since when nothing of it is redeemable, until somebody lifts it.

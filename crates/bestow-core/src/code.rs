@@ -37,8 +37,8 @@ impl RowCodes {
 /// Reads the codes of one row from the text or texts of its `PromoCode` field.
 ///
 /// A text that as a whole `is_known` (asked by its fold) is that code, commas and all. Any other is
-/// split on commas, trimmed, and loses its blanks. A repeat, in whatever spelling, is dropped. Codes
-/// beyond `codes_max` are held as `too_many_codes`, texts that cannot be codes as `bad_code`.
+/// split on commas, trimmed, and loses its blanks. A repeat, in whatever spelling, is dropped.
+/// Codes beyond `codes_max` are held as `too_many_codes`, texts that cannot be codes as `bad_code`.
 pub fn codes_in_row<'a>(
     texts: impl IntoIterator<Item = &'a str>,
     is_known: impl Fn(&str) -> bool,

@@ -129,8 +129,8 @@ impl Counts {
         self.refused.values().sum()
     }
 
-    /// Whether nothing was skipped in silence: every pair is granted, repeated, held or refused, and
-    /// every row has at least one pair or is counted as one without a code.
+    /// Whether nothing was skipped in silence: every pair is granted, repeated, held or refused,
+    /// and every row has at least one pair or is counted as one without a code.
     pub fn balanced(&self) -> bool {
         let decided = self.granted + self.repeated + self.held_total() + self.refused_total();
         self.pairs == decided
@@ -209,7 +209,7 @@ fn other_page_size(page_size: u32) -> u32 {
 pub struct SizeBounds {
     /// More than this is held.
     pub over_percent: u32,
-    /// Less than this is held; `None` where only part of the campaign is meant, such as one channel.
+    /// Less than this is held; `None` where a part of the campaign is meant, such as one channel.
     pub under_percent: Option<u32>,
 }
 
@@ -292,11 +292,12 @@ pub enum Merge {
 /// Merges everything that one campaign brought for one customer.
 ///
 /// `entries` are all whose customer ids are equal under
-/// [`fold_customer`](crate::id::fold_customer): first those from the ledger, then the landed ones in
-/// order of arrival. The first entry's spelling is the customer; any other spelling that has no
-/// grant yet is held as `near_equal_customer_id` (a tenant that tells spellings apart groups by the
-/// exact id instead, and so never meets one). Codes beyond `codes_max` distinct ones are held as
-/// `too_many_codes`. What is in the ledger is never questioned. The answer has one element per entry.
+/// [`fold_customer`](crate::id::fold_customer): first those from the ledger, then the landed ones
+/// in order of arrival. The first entry's spelling is the customer; any other spelling that has no
+/// grant yet is held as `near_equal_customer_id` (a tenant that tells spellings apart groups by
+/// the exact id instead, and so never meets one). Codes beyond `codes_max` distinct ones are held
+/// as `too_many_codes`. What is in the ledger is never questioned. The answer has one element per
+/// entry; a group of one landed entry is simply the first.
 pub fn merge_group<C: Copy + Eq>(entries: &[Entry<'_, C>], codes_max: usize) -> Vec<Merge> {
     let mut accepted: Vec<usize> = Vec::new();
     let mut merged = Vec::with_capacity(entries.len());

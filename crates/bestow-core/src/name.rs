@@ -42,10 +42,11 @@ macro_rules! named_enum {
             /// Reads a stable name, exactly as [`Self::as_str`] writes it.
             pub fn parse(text: &str) -> Result<Self, $crate::name::UnknownName> {
                 Self::ALL.iter().copied().find(|each| each.as_str() == text).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|each| each.as_str()).collect();
                     $crate::name::UnknownName {
                         noun: $noun,
                         found: text.chars().take(64).collect(),
-                        names: Self::ALL.iter().map(|each| each.as_str()).collect::<Vec<_>>().join(", "),
+                        names: names.join(", "),
                     }
                 })
             }

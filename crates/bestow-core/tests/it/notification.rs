@@ -115,6 +115,14 @@ fn triggers_differ_by_each_of_their_parts() {
     assert_eq!(all[4], b"3:P-1;4:rt-1;-;5:10:00;");
 }
 
+/// Customer, campaign, template and time stamp, made of few and awkward letters.
+type Texts = (String, String, Option<String>, String);
+
+fn any_trigger() -> impl Strategy<Value = Texts> {
+    let template = prop::option::of("[ab1:;-]{0,4}");
+    ("[ab1:;-]{1,4}", "[ab1:;-]{1,4}", template, "[ab1:;-]{0,4}")
+}
+
 proptest! {
     #![proptest_config(crate::properties())]
 
@@ -138,10 +146,10 @@ proptest! {
 
     #[test]
     fn no_two_triggers_share_their_material(
-        one in ("[ab1:;-]{1,4}", "[ab1:;-]{1,4}", prop::option::of("[ab1:;-]{0,4}"), "[ab1:;-]{0,4}"),
-        other in ("[ab1:;-]{1,4}", "[ab1:;-]{1,4}", prop::option::of("[ab1:;-]{0,4}"), "[ab1:;-]{0,4}"),
+        one in any_trigger(),
+        other in any_trigger(),
     ) {
-        let parts = |(customer, id, template, stamp): &(String, String, Option<String>, String)| {
+        let parts = |(customer, id, template, stamp): &Texts| {
             let customer = CustomerId::parse(customer).expect("a customer id");
             let campaign = campaign(id);
             let trigger = Trigger {

@@ -29,66 +29,68 @@ fn duration(days: i64) -> Duration {
     Duration::from_days(days).expect("a duration")
 }
 
+/// Rows of [`windows_by_example`]: zone, schedule time, lead days, duration days, start and end.
+const WINDOWS: &str = "
+# zone | schedule time | lead | days | starts at | ends at
+# Plain days.
+UTC                 | 2027-03-25T10:00    | 0   | 7    | 2027-03-25T10:00Z    | 2027-04-01T10:00Z
+UTC                 | 2027-03-25T10:00    | 3   | 7    | 2027-03-28T10:00Z    | 2027-04-04T10:00Z
+UTC                 | 2027-03-25T10:00    | 3   | 0    | 2027-03-28T10:00Z    | 2027-03-29T00:00Z
+UTC                 | 2027-03-25T10:00Z   | 1   | 1    | 2027-03-26T10:00Z    | 2027-03-27T10:00Z
+Asia/Kathmandu      | 2027-01-01T00:00    | 0   | 1    | 2026-12-31T18:15Z    | 2027-01-01T18:15Z
+UTC | 2027-01-01T00:00:00.5 | 0 | 1 | 2027-01-01T00:00:00.5Z | 2027-01-02T00:00:00.5Z
+
+# The rest of the day, at its edges.
+UTC                 | 2027-03-25T00:00    | 0   | 0    | 2027-03-25T00:00Z    | 2027-03-26T00:00Z
+UTC                 | 2027-03-25T23:59:59 | 0   | 0    | 2027-03-25T23:59:59Z | 2027-03-26T00:00Z
+America/New_York    | 2027-12-31T22:00    | 0   | 0    | 2028-01-01T03:00Z    | 2028-01-01T05:00Z
+America/New_York    | 2028-01-01T03:00Z   | 0   | 0    | 2028-01-01T03:00Z    | 2028-01-01T05:00Z
+
+# Seven days across the night of a clock change are an hour short, or an hour long.
+Europe/Vienna       | 2027-03-25T10:00    | 0   | 7    | 2027-03-25T09:00Z    | 2027-04-01T08:00Z
+Europe/Vienna       | 2027-10-28T10:00    | 0   | 7    | 2027-10-28T08:00Z    | 2027-11-04T09:00Z
+
+# A start that the clocks skip; the end is counted from what was written.
+Europe/Vienna       | 2027-03-28T02:30    | 0   | 7    | 2027-03-28T01:00Z    | 2027-04-04T00:30Z
+Europe/Vienna       | 2027-03-25T02:30    | 3   | 7    | 2027-03-28T01:00Z    | 2027-04-04T00:30Z
+Europe/Vienna       | 2027-03-25T01:30Z   | 3   | 1    | 2027-03-28T01:00Z    | 2027-03-29T00:30Z
+# An end that the clocks skip.
+Europe/Vienna       | 2027-03-27T02:30    | 0   | 1    | 2027-03-27T01:30Z    | 2027-03-28T01:00Z
+# A start that comes twice, an end that comes twice.
+Europe/Vienna       | 2027-10-24T02:30    | 7   | 1    | 2027-10-31T00:30Z    | 2027-11-01T01:30Z
+Europe/Vienna       | 2027-10-24T02:30    | 0   | 7    | 2027-10-24T00:30Z    | 2027-10-31T01:30Z
+# An instant in the second of two equal hours stays that instant; with lead time it is a
+# wall-clock time.
+Europe/Vienna       | 2027-10-31T01:30Z   | 0   | 1    | 2027-10-31T01:30Z    | 2027-11-01T01:30Z
+Europe/Vienna       | 2027-10-30T00:30Z   | 1   | 7    | 2027-10-31T00:30Z    | 2027-11-07T01:30Z
+# Half an hour of clock change.
+Australia/Lord_Howe | 2027-10-03T02:15    | 0   | 1    | 2027-10-02T15:30Z    | 2027-10-03T15:15Z
+
+# Short and long days to their midnight; a midnight that is skipped, one that comes twice.
+Europe/Vienna       | 2027-03-28T01:00    | 0   | 0    | 2027-03-28T00:00Z    | 2027-03-28T22:00Z
+Europe/Vienna       | 2027-10-31T01:00    | 0   | 0    | 2027-10-30T23:00Z    | 2027-10-31T23:00Z
+Africa/Cairo        | 2027-04-29T10:00    | 0   | 0    | 2027-04-29T08:00Z    | 2027-04-29T22:00Z
+Africa/Cairo        | 2027-04-30T00:30    | 0   | 0    | 2027-04-29T22:00Z    | 2027-04-30T21:00Z
+America/Havana      | 2027-11-06T10:00    | 0   | 0    | 2027-11-06T14:00Z    | 2027-11-07T05:00Z
+America/Havana      | 2027-11-07T00:00    | 0   | 0    | 2027-11-07T04:00Z    | 2027-11-08T05:00Z
+
+# Samoa had no 30 December 2011. Both ends move to the day that came.
+Pacific/Apia        | 2011-12-30T10:00    | 0   | 0    | 2011-12-30T10:00Z    | 2011-12-31T10:00Z
+Pacific/Apia        | 2011-12-30T10:00    | 0   | 1    | 2011-12-30T10:00Z    | 2011-12-30T20:00Z
+Pacific/Apia        | 2011-12-29T10:00    | 0   | 1    | 2011-12-29T20:00Z    | 2011-12-30T10:00Z
+
+# Leap days, the end of 32-bit time, and the far ends of what is accepted.
+UTC                 | 2028-02-29T12:00    | 0   | 1    | 2028-02-29T12:00Z    | 2028-03-01T12:00Z
+UTC                 | 2028-02-28T12:00    | 1   | 365  | 2028-02-29T12:00Z    | 2029-02-28T12:00Z
+UTC                 | 2027-02-28T12:00    | 1   | 365  | 2027-03-01T12:00Z    | 2028-02-29T12:00Z
+UTC                 | 2038-01-19T03:14:07 | 0   | 1    | 2038-01-19T03:14:07Z | 2038-01-20T03:14:07Z
+UTC                 | 2000-01-01T00:00    | 0   | 1    | 2000-01-01T00:00Z    | 2000-01-02T00:00Z
+UTC                 | 2199-12-31T23:59:59 | 365 | 3650 | 2200-12-31T23:59:59Z | 2210-12-29T23:59:59Z
+";
+
 #[test]
 fn windows_by_example() {
-    let cases = table::<6>(
-        "
-        # zone | schedule time | lead | days | starts at | ends at
-        # Plain days.
-        UTC              | 2027-03-25T10:00:00  | 0 | 7   | 2027-03-25T10:00:00Z | 2027-04-01T10:00:00Z
-        UTC              | 2027-03-25T10:00:00  | 3 | 7   | 2027-03-28T10:00:00Z | 2027-04-04T10:00:00Z
-        UTC              | 2027-03-25T10:00:00  | 3 | 0   | 2027-03-28T10:00:00Z | 2027-03-29T00:00:00Z
-        UTC              | 2027-03-25T10:00:00Z | 1 | 1   | 2027-03-26T10:00:00Z | 2027-03-27T10:00:00Z
-        Asia/Kathmandu   | 2027-01-01T00:00:00  | 0 | 1   | 2026-12-31T18:15:00Z | 2027-01-01T18:15:00Z
-        UTC              | 2027-01-01T00:00:00.5 | 0 | 1  | 2027-01-01T00:00:00.5Z | 2027-01-02T00:00:00.5Z
-
-        # The rest of the day, at its edges.
-        UTC              | 2027-03-25T00:00:00  | 0 | 0   | 2027-03-25T00:00:00Z | 2027-03-26T00:00:00Z
-        UTC              | 2027-03-25T23:59:59  | 0 | 0   | 2027-03-25T23:59:59Z | 2027-03-26T00:00:00Z
-        America/New_York | 2027-12-31T22:00:00  | 0 | 0   | 2028-01-01T03:00:00Z | 2028-01-01T05:00:00Z
-        America/New_York | 2028-01-01T03:00:00Z | 0 | 0   | 2028-01-01T03:00:00Z | 2028-01-01T05:00:00Z
-
-        # Seven days across the night of a clock change are an hour short, or an hour long.
-        Europe/Vienna    | 2027-03-25T10:00:00  | 0 | 7   | 2027-03-25T09:00:00Z | 2027-04-01T08:00:00Z
-        Europe/Vienna    | 2027-10-28T10:00:00  | 0 | 7   | 2027-10-28T08:00:00Z | 2027-11-04T09:00:00Z
-
-        # A start that the clocks skip; the end is counted from what was written.
-        Europe/Vienna    | 2027-03-28T02:30:00  | 0 | 7   | 2027-03-28T01:00:00Z | 2027-04-04T00:30:00Z
-        Europe/Vienna    | 2027-03-25T02:30:00  | 3 | 7   | 2027-03-28T01:00:00Z | 2027-04-04T00:30:00Z
-        Europe/Vienna    | 2027-03-25T01:30:00Z | 3 | 1   | 2027-03-28T01:00:00Z | 2027-03-29T00:30:00Z
-        # An end that the clocks skip.
-        Europe/Vienna    | 2027-03-27T02:30:00  | 0 | 1   | 2027-03-27T01:30:00Z | 2027-03-28T01:00:00Z
-        # A start that comes twice, an end that comes twice.
-        Europe/Vienna    | 2027-10-24T02:30:00  | 7 | 1   | 2027-10-31T00:30:00Z | 2027-11-01T01:30:00Z
-        Europe/Vienna    | 2027-10-24T02:30:00  | 0 | 7   | 2027-10-24T00:30:00Z | 2027-10-31T01:30:00Z
-        # An instant in the second of two equal hours stays that instant; with lead time it is a wall-clock time.
-        Europe/Vienna    | 2027-10-31T01:30:00Z | 0 | 1   | 2027-10-31T01:30:00Z | 2027-11-01T01:30:00Z
-        Europe/Vienna    | 2027-10-30T00:30:00Z | 1 | 7   | 2027-10-31T00:30:00Z | 2027-11-07T01:30:00Z
-        # Half an hour of clock change.
-        Australia/Lord_Howe | 2027-10-03T02:15:00 | 0 | 1 | 2027-10-02T15:30:00Z | 2027-10-03T15:15:00Z
-
-        # Short and long days to their midnight; a midnight that is skipped, one that comes twice.
-        Europe/Vienna    | 2027-03-28T01:00:00  | 0 | 0   | 2027-03-28T00:00:00Z | 2027-03-28T22:00:00Z
-        Europe/Vienna    | 2027-10-31T01:00:00  | 0 | 0   | 2027-10-30T23:00:00Z | 2027-10-31T23:00:00Z
-        Africa/Cairo     | 2027-04-29T10:00:00  | 0 | 0   | 2027-04-29T08:00:00Z | 2027-04-29T22:00:00Z
-        Africa/Cairo     | 2027-04-30T00:30:00  | 0 | 0   | 2027-04-29T22:00:00Z | 2027-04-30T21:00:00Z
-        America/Havana   | 2027-11-06T10:00:00  | 0 | 0   | 2027-11-06T14:00:00Z | 2027-11-07T05:00:00Z
-        America/Havana   | 2027-11-07T00:00:00  | 0 | 0   | 2027-11-07T04:00:00Z | 2027-11-08T05:00:00Z
-
-        # Samoa had no 30 December 2011. Both ends move to the day that came.
-        Pacific/Apia     | 2011-12-30T10:00:00  | 0 | 0   | 2011-12-30T10:00:00Z | 2011-12-31T10:00:00Z
-        Pacific/Apia     | 2011-12-30T10:00:00  | 0 | 1   | 2011-12-30T10:00:00Z | 2011-12-30T20:00:00Z
-        Pacific/Apia     | 2011-12-29T10:00:00  | 0 | 1   | 2011-12-29T20:00:00Z | 2011-12-30T10:00:00Z
-
-        # Leap days, the end of 32-bit time, and the far ends of what is accepted.
-        UTC              | 2028-02-29T12:00:00  | 0 | 1   | 2028-02-29T12:00:00Z | 2028-03-01T12:00:00Z
-        UTC              | 2028-02-28T12:00:00  | 1 | 365 | 2028-02-29T12:00:00Z | 2029-02-28T12:00:00Z
-        UTC              | 2027-02-28T12:00:00  | 1 | 365 | 2027-03-01T12:00:00Z | 2028-02-29T12:00:00Z
-        UTC              | 2038-01-19T03:14:07  | 0 | 1   | 2038-01-19T03:14:07Z | 2038-01-20T03:14:07Z
-        UTC              | 2000-01-01T00:00:00  | 0 | 1   | 2000-01-01T00:00:00Z | 2000-01-02T00:00:00Z
-        UTC              | 2199-12-31T23:59:59  | 365 | 3650 | 2200-12-31T23:59:59Z | 2210-12-29T23:59:59Z
-        ",
-    );
+    let cases = table::<6>(WINDOWS);
     for [zone_name, sent, lead_days, days, starts_at, ends_at] in cases {
         let lead = lead(lead_days.parse().expect("days"));
         let duration = duration(days.parse().expect("days"));
@@ -339,7 +341,8 @@ proptest! {
         let names: Vec<String> = Zone::names().collect();
         let Ok(zone) = Zone::parse(&names[pick.index(names.len())]) else { return Ok(()) };
         let instant = tick(seconds);
-        for schedule in [ScheduleTime::Instant(instant), ScheduleTime::Local(zone.wall_clock(instant))] {
+        let local = ScheduleTime::Local(zone.wall_clock(instant));
+        for schedule in [ScheduleTime::Instant(instant), local] {
             let made = window_of(schedule, &zone, lead(lead_days), duration(days), Expiry::Both);
             if let Ok(window) = made {
                 prop_assert!(window.ends_at.is_some_and(|end| window.starts_at < end));
