@@ -107,16 +107,22 @@ pub(crate) fn check_written(body: &[u8]) -> Result<(), Error> {
     refused.map_or(Ok(()), |source| Err(Error::malformed(source, body)))
 }
 
-/// A server's message without our secrets and without the paths of URLs.
+/// Shorter secrets are not looked for: they would be found in ordinary words.
+const SECRET_BYTES_MIN: usize = 4;
+
+/// A server's message without our secrets and without URLs, whose paths may be secret.
 pub(crate) fn scrub(message: String, secrets: &[Secret]) -> String {
     let mut text = message;
-    for secret in secrets.iter().filter(|secret| !secret.expose().is_empty()) {
+    for secret in secrets
+        .iter()
+        .filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN)
+    {
         text = text.replace(secret.expose(), "***");
     }
     mask_urls(&text)
 }
 
-/// Replaces what follows the host of each URL, which may be a secret path, by `***`.
+/// Replaces what follows the scheme of each URL by `***`.
 fn mask_urls(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;

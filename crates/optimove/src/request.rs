@@ -123,7 +123,7 @@ impl Http {
         else {
             return Ok(None);
         };
-        let login = async || self.login(user_name, password).await;
+        let login = || self.login(user_name, password);
         self.token
             .get(expired, &self.policy, || self.jitter.next(), login)
             .await

@@ -49,12 +49,12 @@ impl TokenCell {
     /// The current token, or a new one where there is none or the server called `expired` expired.
     ///
     /// Callers that come while a login is under way share its outcome, good or bad.
-    pub(crate) async fn get(
+    pub(crate) async fn get<L: Future<Output = Result<Secret, Error>>>(
         &self,
         expired: Option<u64>,
         policy: &RetryPolicy,
         jitter: impl Fn() -> u64,
-        login: impl AsyncFn() -> Result<Secret, Error>,
+        login: impl Fn() -> L,
     ) -> Result<Token, Error> {
         let seen = self.logins_ended.load(Ordering::Acquire);
         let mut door = self.door.lock().await;
@@ -71,7 +71,7 @@ impl TokenCell {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.login_once(&mut door, &login).await {
+            let error = match self.login_once(&mut door, login()).await {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
@@ -108,14 +108,14 @@ impl TokenCell {
     async fn login_once(
         &self,
         door: &mut Door,
-        login: &impl AsyncFn() -> Result<Secret, Error>,
+        login: impl Future<Output = Result<Secret, Error>>,
     ) -> Result<Token, Error> {
         if let Some(last) = door.last_login {
             sleep_until(last + LOGIN_SPACING).await;
         }
         // Noted before as well as after: the caller may be dropped half-way, the login not.
         door.last_login = Some(Instant::now());
-        let result = login().await;
+        let result = login.await;
         door.last_login = Some(Instant::now());
         self.logins_ended.fetch_add(1, Ordering::AcqRel);
         let text = result?;

@@ -11,7 +11,7 @@ fn policy() -> RetryPolicy {
         wait_first: Duration::from_millis(100),
         rate_limited_wait_first: Duration::from_secs(2),
         wait_max: Duration::from_secs(10),
-        hint_max: Duration::from_secs(60),
+        hint_max: Duration::from_mins(1),
     }
 }
 

@@ -1,0 +1,724 @@
+//! The client against answers good and bad.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::date;
+use optimove::client::{Auth, Limits, PagedList, PlainHttp};
+use optimove::page::Paging;
+use optimove::rate::{BudgetConfig, CallBudget, Priority};
+use optimove::read::{Days, ReadError, WireTime};
+use optimove::secret::{Secret, SecretUrl};
+use optimove::wire::{
+    CustomerDecision, Promotion, PromotionStatusReport, RegisterEventListener,
+    UnregisterEventListener,
+};
+use optimove::{Client, Error};
+
+use crate::golden::golden;
+use crate::server::{Reply, Server, key, login, ok, once, short_limits};
+
+fn text(name: &str) -> String {
+    String::from_utf8(golden(name)).unwrap()
+}
+
+fn listener() -> RegisterEventListener {
+    RegisterEventListener {
+        event_type: 13,
+        listener_url: SecretUrl::new("https://promo.example.test/optimove/listener/canary-secret"),
+        channel_id: Some(504),
+    }
+}
+
+#[tokio::test]
+async fn every_function_has_its_documented_path() {
+    let server = Server::start(|request| {
+        ok(
+            match request.target.split(['/', '?']).nth(3).unwrap_or_default() {
+                "GetCampaignDetails" => "{\"Duration\":7}",
+                "GetLastDataUpdate" => "{\"Date\":\"2025-03-03\"}",
+                function if function.starts_with("Get") => "[]",
+                _ => "",
+            },
+        )
+    })
+    .await;
+    let client = server.client();
+    let day = date(2025, 3, 4);
+    let promotion = Promotion {
+        code: "FS20".into(),
+        name: "20 free spins".into(),
+    };
+    let decision = CustomerDecision {
+        customer_id: "P-20031".into(),
+        approved: true,
+    };
+    let report = PromotionStatusReport {
+        time_stamp: None,
+        campaign_id: "5102".into(),
+        decisions: vec![decision],
+    };
+
+    client.register_event_listener(&listener()).await.unwrap();
+    let gone = UnregisterEventListener {
+        event_type: 13,
+        channel_id: None,
+    };
+    client.unregister_event_listener(gone).await.unwrap();
+    client.add_promotions(&[promotion]).await.unwrap();
+    client.delete_promotions(&["FS20"]).await.unwrap();
+    client
+        .update_customer_promotion_status(&report)
+        .await
+        .unwrap();
+    client
+        .set_gateway(SecretUrl::new("https://promo.example.test/g"))
+        .await
+        .unwrap();
+    assert_eq!(client.get_registered_event_listeners().await.unwrap(), []);
+    assert_eq!(client.get_promotions().await.unwrap(), []);
+    assert_eq!(
+        client.get_campaign_details("5101").await.unwrap().duration,
+        Days::Whole(7)
+    );
+    assert_eq!(client.get_executed_campaign_details(day).await.unwrap(), []);
+    assert!(
+        client
+            .get_executed_campaigns_by_channel(504, day)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(client.get_execution_channels().await.unwrap(), []);
+    assert_eq!(
+        client.get_promo_codes_by_campaign("rt 812&").await.unwrap(),
+        []
+    );
+    let update = client.get_last_data_update().await.unwrap().date;
+    assert_eq!(update, WireTime::Local(date(2025, 3, 3).at(0, 0, 0, 0)));
+    assert!(
+        client
+            .execution_page("5101", Some(504), 10_000, 20_000)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let campaign_id = "5102".to_owned();
+    client
+        .page(
+            &PagedList::Processed {
+                campaign_id: campaign_id.clone(),
+            },
+            5,
+            0,
+        )
+        .await
+        .unwrap();
+    client
+        .page(&PagedList::Cancelled { campaign_id }, 5, 0)
+        .await
+        .unwrap();
+    client
+        .page(&PagedList::EndedByDate { date: day }, 5, 0)
+        .await
+        .unwrap();
+
+    let lines: Vec<String> = server
+        .seen()
+        .iter()
+        .map(|request| format!("{} {} {}", request.method, request.target, request.body))
+        .collect();
+    let url = "https://promo.example.test/optimove/listener/canary-secret";
+    let first = format!(
+        "POST /current/general/RegisterEventListener \
+         {{\"EventTypeID\":13,\"ListenerURL\":\"{url}\",\"ChannelID\":504}}"
+    );
+    let expected = [
+        first.as_str(),
+        "POST /current/general/UnregisterEventListener {\"EventTypeID\":13}",
+        "POST /current/integrations/AddPromotions \
+         [{\"PromoCode\":\"FS20\",\"PromotionName\":\"20 free spins\"}]",
+        "POST /current/integrations/DeletePromotions [{\"PromoCode\":\"FS20\"}]",
+        "POST /current/integrations/UpdateCustomerPromotionStatus {\"CampaignID\":5102,\
+         \"PromosUpdated\":[{\"CustomerID\":\"P-20031\",\"Status\":true}]}",
+        "PUT /triggered_conditional_execution_gateway {\"url\":\"https://promo.example.test/g\"}",
+        "GET /current/general/GetRegisteredEventListeners ",
+        "GET /current/integrations/GetPromotions ",
+        "GET /current/actions/GetCampaignDetails?CampaignID=5101 ",
+        "GET /current/actions/GetExecutedCampaignDetails?Date=2025-03-04 ",
+        "GET /current/actions/GetExecutedCampaignsByChannel?ChannelID=504&Date=2025-03-04 ",
+        "GET /current/actions/GetExecutionChannels ",
+        "GET /current/actions/GetPromoCodesByCampaign?CampaignID=rt+812%26 ",
+        "GET /current/general/GetLastDataUpdate ",
+        "GET /current/customers/GetCustomerExecutionDetailsByCampaign\
+         ?CampaignID=5101&ChannelID=504&$top=10000&$skip=20000 ",
+        "GET /current/customers/GetProcessedCampaignCustomers?CampaignID=5102&$top=5&$skip=0 ",
+        "GET /current/customers/GetCanceledCampaignCustomers?CampaignID=5102&$top=5&$skip=0 ",
+        "GET /current/customers/GetCustomersActionEndedByDate?Date=2025-03-04&$top=5&$skip=0 ",
+    ];
+    assert_eq!(lines, expected);
+    for request in server.seen() {
+        assert_eq!(request.header("x-api-key"), Some("canary-key"));
+        assert_eq!(request.header("accept"), Some("application/json"));
+        assert_eq!(request.header("cache-control"), Some("no-store"));
+        let json = (request.method != "GET").then_some("application/json");
+        assert_eq!(request.header("content-type"), json);
+    }
+}
+
+#[tokio::test]
+async fn prefix_and_base_url_can_differ() {
+    let server = Server::start(|_| ok("[]")).await;
+    for (base, prefix) in [("", "/"), ("/", ""), ("/proxy/", "v3.0")] {
+        let client = Client::builder(&format!("{}{base}", server.url()), key());
+        client
+            .path_prefix(prefix)
+            .build()
+            .unwrap()
+            .get_promotions()
+            .await
+            .unwrap();
+    }
+    let expected = [
+        "/integrations/GetPromotions",
+        "/integrations/GetPromotions",
+        "/proxy/v3.0/integrations/GetPromotions",
+    ];
+    assert_eq!(server.targets(), expected);
+}
+
+/// What each answer means to a list, to campaign details and to a write.
+#[tokio::test]
+async fn status_first_body_second() {
+    fn name(error: &Error) -> &'static str {
+        match error {
+            Error::Unauthorized { .. } => "unauthorized",
+            Error::Forbidden { .. } => "forbidden",
+            Error::UnknownCampaign => "unknown campaign",
+            Error::NotFound { .. } => "not found",
+            Error::BadRequest { .. } => "bad request",
+            Error::Refused { .. } => "refused",
+            Error::RateLimited { .. } => "rate limited",
+            Error::Server { .. } => "server",
+            Error::Malformed { .. } => "malformed",
+            Error::OtherCampaign => "other campaign",
+            _ => "another error",
+        }
+    }
+    let object = "{\"message\":\"no\"}";
+    for (status, body, list, details, write) in [
+        (200, "[]", "ok", "malformed", "ok"),
+        (200, "", "ok", "unknown campaign", "ok"),
+        (200, "null", "ok", "unknown campaign", "ok"),
+        (204, "", "ok", "unknown campaign", "ok"),
+        (200, "true", "malformed", "malformed", "ok"),
+        (200, "{\"ResponseCode\":200}", "malformed", "ok", "ok"),
+        (
+            200,
+            "{\"ResponseCode\":500}",
+            "malformed",
+            "ok",
+            "malformed",
+        ),
+        (202, "accepted", "malformed", "malformed", "ok"),
+        (
+            200,
+            "\"Internal Server Error\"",
+            "malformed",
+            "malformed",
+            "malformed",
+        ),
+        (200, "<html>", "malformed", "malformed", "malformed"),
+        (
+            200,
+            "{\"CampaignID\":\"5102\"}",
+            "malformed",
+            "other campaign",
+            "ok",
+        ),
+        (200, "{\"campaignid\":5101}", "malformed", "ok", "ok"),
+        (404, "", "ok", "unknown campaign", "not found"),
+        (404, "Not Found", "ok", "unknown campaign", "not found"),
+        (404, "\"Not Found\"", "ok", "unknown campaign", "not found"),
+        (404, object, "not found", "unknown campaign", "not found"),
+        (404, "<html>", "malformed", "malformed", "not found"),
+        (400, object, "bad request", "bad request", "bad request"),
+        (
+            401,
+            "\"Unauthorized\"",
+            "unauthorized",
+            "unauthorized",
+            "unauthorized",
+        ),
+        (
+            403,
+            "\"Authorization-Token expired\"",
+            "forbidden",
+            "forbidden",
+            "forbidden",
+        ),
+        (405, "[]", "refused", "refused", "refused"),
+        (429, object, "rate limited", "rate limited", "rate limited"),
+        (500, "[]", "server", "server", "server"),
+        (503, "", "server", "server", "server"),
+    ] {
+        let server = Server::start(move |_| Reply::Full(status, body.into())).await;
+        let client = server.builder(key()).retry(once()).build().unwrap();
+        let name = |error: Option<Error>| error.as_ref().map_or("ok", name);
+        let got = [
+            name(client.get_promotions().await.err()),
+            name(client.get_campaign_details("5101").await.err()),
+            name(client.delete_promotions(&["FS20"]).await.err()),
+        ];
+        assert_eq!(got, [list, details, write], "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn failures_that_pass_are_repeated() {
+    type Make = fn() -> Reply;
+    let failures: [Make; 8] = [
+        || Reply::Full(500, String::new()),
+        || Reply::Full(503, "\"Internal Server Error\"".into()),
+        || Reply::Full(429, text("responses/error.rate-limit.json")),
+        || Reply::Lost,
+        || Reply::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n[{\"PromoCode\":".to_vec()),
+        || ok("[{\"PromoCode\":\"FS20\"},"),
+        || ok("<html><body>blocked</body></html>"),
+        || ok("\"Internal Server Error\""),
+    ];
+    for (index, failure) in failures.into_iter().enumerate() {
+        let good: Make = || ok(text("responses/promotions.json"));
+        let server =
+            Server::in_turn(vec![Box::new(failure), Box::new(failure), Box::new(good)]).await;
+        assert_eq!(
+            server.client().get_promotions().await.unwrap().len(),
+            4,
+            "failure {index}"
+        );
+        assert_eq!(server.seen().len(), 3, "failure {index}");
+    }
+}
+
+#[tokio::test]
+async fn failures_that_stay_are_reported_after_the_last_attempt() {
+    let server = Server::start(|_| Reply::Full(500, "\"broken\"".into())).await;
+    let error = server.client().get_promotions().await.unwrap_err();
+    assert!(matches!(&error, Error::Server { status: 500, message } if message == "broken"));
+    assert_eq!(server.seen().len(), 3);
+
+    let server = Server::start(|_| Reply::Full(400, "\"no\"".into())).await;
+    assert!(server.client().get_promotions().await.is_err());
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_reply_to_a_write_is_repeated_with_the_same_bytes() {
+    let server = Server::in_turn(vec![Box::new(|| Reply::Lost), Box::new(|| ok(""))]).await;
+    server
+        .client()
+        .register_event_listener(&listener())
+        .await
+        .unwrap();
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(
+        (&seen[0].body, &seen[0].method),
+        (&seen[1].body, &seen[1].method)
+    );
+}
+
+#[tokio::test]
+async fn a_wait_longer_than_the_policy_allows_is_the_callers() {
+    let server = Server::start(|_| Reply::With(429, "Retry-After: 900", String::new())).await;
+    let error = server.client().get_promotions().await.unwrap_err();
+    let expected = Some(Duration::from_mins(15));
+    assert!(matches!(error, Error::RateLimited { retry_after } if retry_after == expected));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dripping_answer_is_cut_off() {
+    let server = Server::start(|_| Reply::Drip).await;
+    let client = server
+        .builder(key())
+        .retry(once())
+        .limits(short_limits())
+        .build()
+        .unwrap();
+    let error = client.get_promotions().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TooSlow {
+                bytes_per_s_min: 1_024
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn silence_in_the_body_and_before_it_is_cut_off() {
+    let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[".to_vec();
+    let server = Server::start(move |_| Reply::BytesThenSilence(begun.clone())).await;
+    let client = server
+        .builder(key())
+        .retry(once())
+        .limits(short_limits())
+        .build()
+        .unwrap();
+    let error = client.get_promotions().await.unwrap_err();
+    assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+
+    let server = Server::start(|_| Reply::BytesThenSilence(vec![])).await;
+    let limit = Duration::from_millis(30);
+    let limits = Limits {
+        total_timeout: limit,
+        ..Limits::default()
+    };
+    let client = server
+        .builder(key())
+        .retry(once())
+        .limits(limits)
+        .build()
+        .unwrap();
+    let error = client.get_promotions().await.unwrap_err();
+    assert!(
+        matches!(error, Error::TimedOut { limit: reported } if reported == limit),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused_once() {
+    let limits = Limits {
+        body_bytes_max: 100,
+        ..Limits::default()
+    };
+    for chunked in [false, true] {
+        let server = Server::start(move |_| {
+            if !chunked {
+                return ok(" ".repeat(101));
+            }
+            let part = format!("32\r\n{}\r\n", " ".repeat(50));
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            Reply::Bytes(format!("{head}{}0\r\n\r\n", part.repeat(3)).into_bytes())
+        })
+        .await;
+        let client = server.builder(key()).limits(limits).build().unwrap();
+        let error = client.get_promotions().await.unwrap_err();
+        assert!(
+            matches!(error, Error::TooLarge { bytes_max: 100 }),
+            "{error}"
+        );
+        assert_eq!(server.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let elsewhere = Server::start(|_| ok("[]")).await;
+    let header: &'static str = format!("location: {}/x", elsewhere.url()).leak();
+    let server = Server::start(move |_| Reply::With(302, header, String::new())).await;
+    let error = server.client().get_promotions().await.unwrap_err();
+    assert!(
+        matches!(error, Error::Refused { status: 302, .. }),
+        "{error}"
+    );
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[tokio::test]
+async fn too_many_entries_are_not_sent() {
+    let server = Server::start(|_| ok("")).await;
+    let client = server.client();
+    let promotion = Promotion {
+        code: "A".into(),
+        name: "A".into(),
+    };
+    let error = client
+        .add_promotions(&vec![promotion.clone(); 101])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TooMany {
+                entries: 101,
+                entries_max: 100
+            }
+        ),
+        "{error}"
+    );
+    assert!(client.delete_promotions(&vec!["A"; 101]).await.is_err());
+    let decision = CustomerDecision {
+        customer_id: "A".into(),
+        approved: true,
+    };
+    let mut report = PromotionStatusReport {
+        time_stamp: None,
+        campaign_id: "1".into(),
+        decisions: vec![decision; 10_001],
+    };
+    assert!(
+        client
+            .update_customer_promotion_status(&report)
+            .await
+            .is_err()
+    );
+    client.add_promotions(&[]).await.unwrap();
+    assert!(server.seen().is_empty());
+
+    client.add_promotions(&vec![promotion; 100]).await.unwrap();
+    report.decisions.pop();
+    client
+        .update_customer_promotion_status(&report)
+        .await
+        .unwrap();
+    assert_eq!(server.seen().len(), 2);
+}
+
+/// A list of this many rows, in pages that the server makes no larger than `cap`.
+fn paged(total: usize, cap: usize) -> impl Fn(&str) -> String {
+    move |target| {
+        let number = |name: &str| -> usize {
+            let rest = target.split_once(name).unwrap().1;
+            rest.split('&').next().unwrap().parse().unwrap()
+        };
+        let skip = number("$skip=");
+        let end = (skip + number("$top=").min(cap)).min(total);
+        let rows: Vec<_> = (skip..end)
+            .map(|row| format!("{{\"CustomerID\":{row}}}"))
+            .collect();
+        format!("[{}]", rows.join(","))
+    }
+}
+
+async fn customers(client: &Client, paging: Paging) -> Result<Vec<String>, Error> {
+    let mut pages = client.execution_pages("5101", Some(504), paging);
+    let mut ids = vec![];
+    while let Some(page) = pages.next().await? {
+        page.for_each(|row| ids.push(row.customer_id.unwrap().into_owned()))
+            .unwrap();
+    }
+    Ok(ids)
+}
+
+#[tokio::test]
+async fn pages_are_read_to_the_end() {
+    let answer = paged(25, 4);
+    let server = Server::start(move |request| ok(answer(&request.target))).await;
+    let expected: Vec<String> = (0..25).map(|row| row.to_string()).collect();
+    assert_eq!(
+        customers(&server.client(), Paging::new(10)).await.unwrap(),
+        expected
+    );
+    assert_eq!(
+        customers(&server.client(), Paging::resume(10, 20))
+            .await
+            .unwrap(),
+        expected[20..]
+    );
+}
+
+/// The four forms of "no rows", each on the first page and after a full one, are believed only when
+/// they are repeated.
+#[tokio::test]
+async fn an_empty_page_in_the_middle_is_not_the_end() {
+    for (status, empty) in [
+        (200, "[]"),
+        (200, ""),
+        (200, "null"),
+        (204, ""),
+        (404, ""),
+        (404, "\"Not Found\""),
+    ] {
+        let answer = paged(25, 10);
+        let server = Server::start(move |request| match request.number {
+            0 | 2 => Reply::Full(status, empty.into()),
+            _ => ok(answer(&request.target)),
+        })
+        .await;
+        let ids = customers(&server.client(), Paging::new(10)).await.unwrap();
+        assert_eq!(ids.len(), 25, "{status} {empty:?}");
+        let skips: Vec<String> = server
+            .targets()
+            .iter()
+            .map(|target| target.rsplit('=').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            skips,
+            ["0", "0", "10", "10", "20", "25"],
+            "{status} {empty:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_skip_is_found_out() {
+    let server = Server::start(|_| ok("[{\"CustomerID\":1},{\"CustomerID\":2}]")).await;
+    let error = customers(&server.client(), Paging::new(2))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NoProgress { skip: 2 }), "{error}");
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_page_that_failed_can_be_asked_for_again() {
+    let answer = paged(3, 2);
+    let server = Server::start(move |request| match request.number {
+        1 => Reply::Full(400, "\"not now\"".into()),
+        _ => ok(answer(&request.target)),
+    })
+    .await;
+    let mut pages = server
+        .client()
+        .execution_pages("5101", None, Paging::new(2));
+    assert_eq!(pages.next().await.unwrap().unwrap().len(), 2);
+    assert!(pages.next().await.is_err());
+    assert_eq!(pages.paging().skip(), 2);
+    assert_eq!(pages.next().await.unwrap().unwrap().len(), 1);
+    assert!(pages.next().await.unwrap().is_none());
+    assert!(pages.next().await.unwrap().is_none());
+}
+
+#[test]
+fn credentials_go_only_where_they_are_safe() {
+    let build = |url: &str| Client::builder(url, key()).build();
+    for url in [
+        "http://127.0.0.1:9",
+        "http://localhost",
+        "http://[::1]:9/",
+        "https://api5.test",
+    ] {
+        assert!(build(url).is_ok(), "{url}");
+    }
+    for url in [
+        "http://api5.optimove.net",
+        "http://127.0.0.1.example.test",
+        "http://localhost.example.test",
+        "https://user:canary@api5.optimove.net",
+        "https://api5.optimove.net/?key=canary",
+        "ftp://api5.optimove.net",
+        "api5.optimove.net",
+        "",
+    ] {
+        let error = build(url).unwrap_err();
+        assert!(matches!(error, Error::Setup { .. }), "{url}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+    let anywhere = Client::builder("http://sandbox.test", key()).plain_http(PlainHttp::Anywhere);
+    assert!(anywhere.build().is_ok());
+    let broken = Client::builder(
+        "https://api5.test",
+        Auth::ApiKey(Secret::new("canary\r\nx: y")),
+    );
+    let error = broken.build().unwrap_err();
+    assert!(!error.to_string().contains("canary"), "{error}");
+}
+
+/// Whatever is shown of clients, requests and errors, no secret is in it.
+#[tokio::test]
+async fn nothing_shows_a_secret() {
+    let urls = "https://promo.example.test/optimove/listener/canary-secret \
+        https%3A%2F%2Fpromo.example.test%2Fcanary-secret HTTPS://x.test/canary";
+    let mut shown = vec![format!("{:?}", listener()), format!("{:?}", login())];
+    for status in [400, 401, 403, 404, 405, 500, 200] {
+        for (auth, secrets) in [
+            (key(), "canary-key"),
+            (login(), "canary-password canary-token"),
+        ] {
+            let echo = format!("\"no: {secrets} {urls}\"");
+            let server = Server::start(move |request| {
+                if request.is_login() {
+                    return ok("\"canary-token\"");
+                }
+                Reply::Full(status, echo.clone())
+            })
+            .await;
+            let builder = server.builder(auth).retry(once());
+            shown.push(format!("{builder:?}"));
+            let client = builder.build().unwrap();
+            let error = client
+                .register_event_listener(&listener())
+                .await
+                .unwrap_err();
+            shown.push(format!("{error} {error:?} {client:?}"));
+            if let Err(error) = client.get_promotions().await {
+                shown.push(format!("{error} {error:?}"));
+            }
+        }
+    }
+    // A login that is refused, or answers with something that is no token.
+    let refused = "\"wrong: canary-password\"";
+    for (status, body) in [
+        (401, refused),
+        (500, refused),
+        (200, "{\"token\":\"canary-token\"}"),
+    ] {
+        let server = Server::start(move |_| Reply::Full(status, body.into())).await;
+        let client = server.builder(login()).retry(once()).build().unwrap();
+        let error = client.get_promotions().await.unwrap_err();
+        shown.push(format!("{error} {error:?} {client:?}"));
+    }
+    // A connection that nobody takes.
+    let client = Client::builder("http://127.0.0.1:1", key())
+        .retry(once())
+        .build()
+        .unwrap();
+    let error = client
+        .register_event_listener(&listener())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Transport { .. }));
+    shown.push(format!("{error} {error:?}"));
+    for text in shown {
+        assert!(!text.contains("canary"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_shown_by_digest_and_shape() {
+    let server = Server::start(|_| ok("[{\"CustomerID\":\"Ada-7\"")).await;
+    let client = server.builder(key()).retry(once()).build().unwrap();
+    let Error::Malformed {
+        source,
+        digest,
+        extract,
+    } = client
+        .execution_page("5101", None, 10, 0)
+        .await
+        .unwrap_err()
+    else {
+        panic!("not malformed")
+    };
+    assert!(matches!(source, ReadError::NotJson { .. }));
+    assert_eq!(
+        (digest.len(), extract.as_str()),
+        (16, "[{\"xxxxxxxxxx\":\"xxx-9\"")
+    );
+}
+
+#[tokio::test]
+async fn clients_share_a_budget_and_differ_in_priority() {
+    let server = Server::start(|_| ok("[]")).await;
+    let budget = Arc::new(CallBudget::new(BudgetConfig {
+        calls_max: 2,
+        ..BudgetConfig::default()
+    }));
+    let client = server
+        .builder(key())
+        .budget(Arc::clone(&budget))
+        .build()
+        .unwrap();
+    let urgent = client.with_priority(Priority::Clearance);
+    client.get_promotions().await.unwrap();
+    urgent.get_promotions().await.unwrap();
+    assert!(Arc::ptr_eq(client.budget(), &budget) && Arc::ptr_eq(urgent.budget(), &budget));
+    // Both places are taken, so a third call does not start.
+    let third = tokio::time::timeout(Duration::from_millis(20), client.get_promotions());
+    assert!(third.await.is_err());
+    assert_eq!(server.seen().len(), 2);
+}
