@@ -219,27 +219,18 @@ pub enum ImportState {
 impl ImportState {
     /// The state of a campaign with several lists (one per channel): a stopped one shows, then a
     /// running one; one that waits beside a complete one means that work goes on.
-    pub fn of_all(lists: impl IntoIterator<Item = Self>) -> Self {
-        lists
-            .into_iter()
-            .fold(Self::NotNeeded, |all, each| match (all, each) {
-                (Self::Waiting, Self::Complete) | (Self::Complete, Self::Waiting) => Self::Running,
-                (all, each) => all.join(each),
-            })
-    }
-
-    fn join(self, other: Self) -> Self {
-        let rank = |state| match state {
-            Self::NotNeeded => 0,
-            Self::Waiting => 1,
-            Self::Complete => 2,
-            Self::Running => 3,
-            Self::Stopped => 4,
-        };
-        if rank(other) > rank(self) {
-            other
+    pub fn of_all(lists: &[Self]) -> Self {
+        let any = |state| lists.contains(&state);
+        if any(Self::Stopped) {
+            Self::Stopped
+        } else if any(Self::Running) || (any(Self::Waiting) && any(Self::Complete)) {
+            Self::Running
+        } else if any(Self::Complete) {
+            Self::Complete
+        } else if any(Self::Waiting) {
+            Self::Waiting
         } else {
-            self
+            Self::NotNeeded
         }
     }
 }

@@ -185,7 +185,7 @@ fn several_lists_come_to_one_state() {
         ",
     );
     for [states, expected] in cases {
-        let all = ImportState::of_all(states.split_whitespace().map(import));
-        assert_eq!(all, import(expected), "{states}");
+        let lists: Vec<_> = states.split_whitespace().map(import).collect();
+        assert_eq!(ImportState::of_all(&lists), import(expected), "{states}");
     }
 }

@@ -40,7 +40,7 @@ fn every_written_form_reads_the_same() {
 
 #[test]
 fn a_row_without_a_code_is_no_pair() {
-    let forms: [&[&str]; 5] = [&[], &[""], &["  "], &[",", " , "], &["\u{200b}"]];
+    let forms: [&[&str]; 5] = [&[], &[""], &["  "], &[",", " , "], &["\u{200b} \u{200b}"]];
     for form in forms {
         let row = codes_in_row(form.iter().copied(), nothing_known, CODES_PER_CUSTOMER_MAX);
         assert_eq!(row, RowCodes::default(), "{form:?}");
@@ -67,6 +67,8 @@ fn what_is_too_many_is_held_once_each() {
     let surplus = HoldReason::TooManyCodes;
     assert_eq!(held(&row), [("d", surplus), ("e", surplus)]);
     assert_eq!(row.pairs(), 5);
+    let usual = codes_in_row(["a,b,c,d,e,f"], nothing_known, CODES_PER_CUSTOMER_MAX);
+    assert_eq!(held(&usual), [("f", surplus)]);
     let none = codes_in_row(["a"], nothing_known, 0);
     assert_eq!(held(&none), [("a", surplus)]);
 }

@@ -209,7 +209,7 @@ fn promo_codes_compare_without_case_and_keep_the_first_spelling() {
 
 #[test]
 fn texts_that_are_no_promo_codes() {
-    for blank in ["", "  ", "\u{200b}", " \u{feff} "] {
+    for blank in ["", "  ", "\u{200b}", " \u{feff} ", "\u{200b} \u{200b}"] {
         assert_eq!(
             PromoCode::parse(blank),
             Err(PromoCodeFault::Empty),
@@ -238,6 +238,7 @@ fn occurrences_are_digests() {
         Occurrence::parse("00ff").expect("a digest").as_str(),
         "00ff"
     );
+    assert!(Occurrence::parse("a").is_ok());
     assert!(Occurrence::parse(&"a".repeat(OCCURRENCE_CHARS_MAX)).is_ok());
     for bad in [
         "",

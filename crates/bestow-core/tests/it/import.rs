@@ -91,6 +91,10 @@ fn a_release_moves_one_pair() {
     let reason = HoldReason::NoDuration;
     assert_eq!(counts.release(reason, Disposition::NoCode), nothing(reason));
     assert_eq!(counts, before);
+    // A reason that is listed with nothing under it holds nothing.
+    counts.held.insert(HoldReason::BadCode, 0);
+    let reason = HoldReason::BadCode;
+    assert_eq!(counts.release(reason, Disposition::Grant), nothing(reason));
 }
 
 fn pass(pass: u8, distinct_customers: u64, added_pairs: u64) -> PassSummary {
