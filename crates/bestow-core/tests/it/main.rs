@@ -3,6 +3,7 @@
 mod campaign;
 mod code;
 mod eligibility;
+mod history;
 mod id;
 mod import;
 mod merge;
