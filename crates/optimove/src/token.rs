@@ -139,3 +139,6 @@ impl TokenCell {
         error
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,3 +17,5 @@ mod rows;
 #[cfg(feature = "client")]
 mod server;
 mod sign;
+#[cfg(feature = "client")]
+mod tls;

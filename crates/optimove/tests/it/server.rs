@@ -184,8 +184,7 @@ async fn serve(
             "HTTP/1.1 {status} x\r\n{header}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body.as_bytes()).await?;
+        stream.write_all((head + &body).as_bytes()).await?;
     }
     Ok(())
 }
