@@ -80,7 +80,7 @@ impl World {
             .filter(|_| switches.login == OnOff::On)
             .ok_or_else(unauthorized)?;
         let session = self.sessions.get_mut(token).ok_or_else(unauthorized)?;
-        if !session.is_valid(switches, now) {
+        if session.left(switches, now).is_none() {
             return Err(Refusal::TokenExpired(match switches.token_expired_body {
                 ExpiredBody::Plain => "Authorization-Token Expired",
                 ExpiredBody::PlainLower => "Authorization-Token expired",
@@ -124,29 +124,27 @@ impl World {
         let mut tenants = self.tenants.iter_mut();
         let found = tenants.find(|(_, tenant)| tenant.username.eq_ignore_ascii_case(user));
         let (name, tenant) = found.ok_or_else(failed)?;
-        let last_login = tenant.usage.last_login.replace(at.elapsed);
+        if switches.login_while_valid == LoginWhileValid::Reject {
+            let sessions = self
+                .sessions
+                .values()
+                .filter(|session| session.tenant == *name);
+            if let Some(left) = sessions.filter_map(|one| one.left(switches, at.now)).max() {
+                return Err(Refusal::TooManyRequests(retry_after(switches, left)));
+            }
+        }
+        let last_login = tenant.usage.last_login;
         if last_login.is_some_and(|last| at.elapsed.saturating_sub(last) < LOGIN_INTERVAL) {
             return Err(Refusal::TooManyRequests(retry_after(
                 switches,
                 LOGIN_INTERVAL,
             )));
         }
+        tenant.usage.last_login = Some(at.elapsed);
         if tenant.password != password {
             return Err(failed());
         }
         let name = name.clone();
-        let mut sessions = self
-            .sessions
-            .values()
-            .filter(|session| session.tenant == name);
-        if switches.login_while_valid == LoginWhileValid::Reject
-            && sessions.any(|session| session.is_valid(switches, at.now))
-        {
-            return Err(Refusal::TooManyRequests(retry_after(
-                switches,
-                LOGIN_INTERVAL,
-            )));
-        }
         self.logins += 1;
         let part = |number: u64, length| letters(&[seed, self.logins, number], length);
         let token = format!(
@@ -180,9 +178,11 @@ impl World {
 }
 
 impl Session {
-    fn is_valid(&self, switches: &Switches, now: Timestamp) -> bool {
+    /// How long it is still valid; none if it is not.
+    fn left(&self, switches: &Switches, now: Timestamp) -> Option<Duration> {
         let life = SignedDuration::from_secs(switches.token_ttl_seconds.0);
-        now.duration_since(self.last_used) < life
+        let left = life.checked_sub(now.duration_since(self.last_used))?;
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
     }
 }
 

@@ -48,15 +48,20 @@ enum Churn {
 }
 
 impl Churn {
-    /// The row at a place of what is read in pages of `top` rows.
-    fn row(self, place: u64, top: u64) -> u64 {
-        match self {
+    /// The row at a place of what is read in pages of `top` rows; none beyond the last of `rows`.
+    fn row(self, place: u64, top: u64, rows: u64) -> Option<u64> {
+        let row = match self {
             Self::Off => place,
-            // Each page begins with the last row of the one before.
+            // Each page begins with the last row of the one before, if it has a row of its own.
+            Self::Repeat if place >= top && place.is_multiple_of(top) => {
+                let repeated = place / top * (top - 1);
+                return (repeated + 1 < rows).then_some(repeated);
+            }
             Self::Repeat => place / top * (top - 1) + place % top,
             // Between two pages a row is left out.
             Self::Skip => place.saturating_add(place / top),
-        }
+        };
+        (row < rows).then_some(row)
     }
 }
 
@@ -76,7 +81,7 @@ impl Shared {
             PageChurn::Skip if top > 0 && !self.was_read(&list) => Churn::Skip,
             _ => Churn::Off,
         };
-        if switches.page_churn == PageChurn::Skip && churn.row(skip, top.max(1)) >= rows {
+        if switches.page_churn == PageChurn::Skip && churn.row(skip, top.max(1), rows).is_none() {
             self.mark_read(list);
         }
         let shuffle = match switches.page_order {
@@ -87,8 +92,7 @@ impl Shared {
             }
         };
         (skip..skip.saturating_add(top))
-            .map(move |place| churn.row(place, top))
-            .take_while(move |row| *row < rows)
+            .map_while(move |place| churn.row(place, top, rows))
             .map(move |row| shuffle.map_or(row, |shuffle| shuffle.at(row)))
     }
 

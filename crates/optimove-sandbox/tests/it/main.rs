@@ -1,4 +1,17 @@
 //! The sandbox as its callers see it: over HTTP on loopback.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod access;
+mod catalogue;
+mod client;
+mod control;
+mod faults;
+mod listener;
+mod listeners;
+mod notifications;
+mod oracle;
+mod pages;
 mod request_lines;
+mod shapes;
 mod world;

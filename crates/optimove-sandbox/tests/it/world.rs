@@ -60,7 +60,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let world = Self::with_seed(7).await;
-        world.set(json!({"rate-limit-requests": 0}));
+        world.set(&json!({"rate-limit-requests": 0}));
         world
     }
 
@@ -75,8 +75,8 @@ impl World {
         }
     }
 
-    pub(crate) fn set(&self, switches: Value) {
-        self.sandbox.set_switches(&switches).unwrap();
+    pub(crate) fn set(&self, switches: &Value) {
+        self.sandbox.set_switches(switches).unwrap();
     }
 
     /// Sends a request and reads until the server closes; none if nothing came.
@@ -117,11 +117,11 @@ impl World {
     }
 
     /// Plans and executes a campaign of `count` customers with one action and one code.
-    pub(crate) async fn executed(&self, id: u64, count: u64) -> u64 {
-        self.executed_spec(simple(id, count)).await
+    pub(crate) fn executed(&self, id: u64, count: u64) -> u64 {
+        self.executed_spec(simple(id, count))
     }
 
-    pub(crate) async fn executed_spec(&self, spec: Value) -> u64 {
+    pub(crate) fn executed_spec(&self, spec: Value) -> u64 {
         let id = self.sandbox.add_campaign(spec).unwrap();
         self.sandbox.process(id).unwrap();
         id
@@ -176,11 +176,11 @@ pub(crate) async fn send(
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut request =
         format!("{method} {target} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n");
-    for header in headers {
+    let length = format!("Content-Length: {}", body.len());
+    for header in headers.iter().copied().chain([length.as_str(), ""]) {
         request.push_str(header);
         request.push_str("\r\n");
     }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
     let mut answer = Vec::new();
