@@ -1,4 +1,19 @@
 //! Optimove's REST API for promotion systems: wire types, tolerant readers, typed client.
+//!
+//! Optimove decides who should get which promotion when, and tells a promotion system through
+//! notifications and a REST API. This crate is the promotion system's side of that conversation.
+//!
+//! - [`wire`]: bodies of requests, answers, notifications and the gateway, with a writer as
+//!   documented and a reader that takes every variant seen in use.
+//! - [`read`]: those readers' parts, for names, ids, times and lists of codes.
+//! - [`page`] and [`retry`]: when a list is complete, when a call is made again. Pure.
+//! - [`sign`]: signatures on bodies, both ways.
+//! - `client`, `rate` (feature `client`, on by default): calls with API key or login, in one budget
+//!   of calls by priority, within limits of time, size and speed.
+//!
+//! # Example
+//!
+#![doc = concat!("```no_run\n", include_str!("../examples/read_campaign.rs"), "```")]
 
 #[cfg(feature = "client")]
 mod answer;

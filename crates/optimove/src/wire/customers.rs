@@ -159,6 +159,11 @@ impl Page {
         self.body.len()
     }
 
+    /// The body as it came, for a digest or a record of it.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
     /// A digest of the body: a page with the digest of the one before is the same page again.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::date;
-use optimove::client::{Auth, Limits, PagedList, PlainHttp};
+use optimove::client::PagedList;
 use optimove::page::Paging;
 use optimove::rate::{BudgetConfig, CallBudget, Priority};
-use optimove::read::{Days, ReadError, WireTime};
-use optimove::secret::{Secret, SecretUrl};
+use optimove::read::{Days, WireTime};
+use optimove::secret::SecretUrl;
 use optimove::wire::{
     CustomerDecision, Promotion, PromotionStatusReport, RegisterEventListener,
     UnregisterEventListener,
@@ -16,13 +16,13 @@ use optimove::wire::{
 use optimove::{Client, Error};
 
 use crate::golden::golden;
-use crate::server::{Reply, Server, key, login, ok, once, short_limits};
+use crate::server::{Reply, Server, key, ok, once};
 
 fn text(name: &str) -> String {
     String::from_utf8(golden(name)).unwrap()
 }
 
-fn listener() -> RegisterEventListener {
+pub(crate) fn listener() -> RegisterEventListener {
     RegisterEventListener {
         event_type: 13,
         listener_url: SecretUrl::new("https://promo.example.test/optimove/listener/canary-secret"),
@@ -338,98 +338,6 @@ async fn a_wait_longer_than_the_policy_allows_is_the_callers() {
 }
 
 #[tokio::test]
-async fn a_dripping_answer_is_cut_off() {
-    let server = Server::start(|_| Reply::Drip).await;
-    let client = server
-        .builder(key())
-        .retry(once())
-        .limits(short_limits())
-        .build()
-        .unwrap();
-    let error = client.get_promotions().await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::TooSlow {
-                bytes_per_s_min: 1_024
-            }
-        ),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn silence_in_the_body_and_before_it_is_cut_off() {
-    let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[".to_vec();
-    let server = Server::start(move |_| Reply::BytesThenSilence(begun.clone())).await;
-    let client = server
-        .builder(key())
-        .retry(once())
-        .limits(short_limits())
-        .build()
-        .unwrap();
-    let error = client.get_promotions().await.unwrap_err();
-    assert!(matches!(error, Error::TooSlow { .. }), "{error}");
-
-    let server = Server::start(|_| Reply::BytesThenSilence(vec![])).await;
-    let limit = Duration::from_millis(30);
-    let limits = Limits {
-        total_timeout: limit,
-        ..Limits::default()
-    };
-    let client = server
-        .builder(key())
-        .retry(once())
-        .limits(limits)
-        .build()
-        .unwrap();
-    let error = client.get_promotions().await.unwrap_err();
-    assert!(
-        matches!(error, Error::TimedOut { limit: reported } if reported == limit),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_body_beyond_the_limit_is_refused_once() {
-    let limits = Limits {
-        body_bytes_max: 100,
-        ..Limits::default()
-    };
-    for chunked in [false, true] {
-        let server = Server::start(move |_| {
-            if !chunked {
-                return ok(" ".repeat(101));
-            }
-            let part = format!("32\r\n{}\r\n", " ".repeat(50));
-            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-            Reply::Bytes(format!("{head}{}0\r\n\r\n", part.repeat(3)).into_bytes())
-        })
-        .await;
-        let client = server.builder(key()).limits(limits).build().unwrap();
-        let error = client.get_promotions().await.unwrap_err();
-        assert!(
-            matches!(error, Error::TooLarge { bytes_max: 100 }),
-            "{error}"
-        );
-        assert_eq!(server.seen().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn redirects_are_not_followed() {
-    let elsewhere = Server::start(|_| ok("[]")).await;
-    let header: &'static str = format!("location: {}/x", elsewhere.url()).leak();
-    let server = Server::start(move |_| Reply::With(302, header, String::new())).await;
-    let error = server.client().get_promotions().await.unwrap_err();
-    assert!(
-        matches!(error, Error::Refused { status: 302, .. }),
-        "{error}"
-    );
-    assert!(elsewhere.seen().is_empty());
-}
-
-#[tokio::test]
 async fn too_many_entries_are_not_sent() {
     let server = Server::start(|_| ok("")).await;
     let client = server.client();
@@ -479,228 +387,6 @@ async fn too_many_entries_are_not_sent() {
     assert_eq!(server.seen().len(), 2);
 }
 
-/// A list of this many rows, in pages that the server makes no larger than `cap`.
-fn paged(total: usize, cap: usize) -> impl Fn(&str) -> String {
-    move |target| {
-        let number = |name: &str| -> usize {
-            let rest = target.split_once(name).unwrap().1;
-            rest.split('&').next().unwrap().parse().unwrap()
-        };
-        let skip = number("$skip=");
-        let end = (skip + number("$top=").min(cap)).min(total);
-        let rows: Vec<_> = (skip..end)
-            .map(|row| format!("{{\"CustomerID\":{row}}}"))
-            .collect();
-        format!("[{}]", rows.join(","))
-    }
-}
-
-async fn customers(client: &Client, paging: Paging) -> Result<Vec<String>, Error> {
-    let mut pages = client.execution_pages("5101", Some(504), paging);
-    let mut ids = vec![];
-    while let Some(page) = pages.next().await? {
-        page.for_each(|row| ids.push(row.customer_id.unwrap().into_owned()))
-            .unwrap();
-    }
-    Ok(ids)
-}
-
-#[tokio::test]
-async fn pages_are_read_to_the_end() {
-    let answer = paged(25, 4);
-    let server = Server::start(move |request| ok(answer(&request.target))).await;
-    let expected: Vec<String> = (0..25).map(|row| row.to_string()).collect();
-    assert_eq!(
-        customers(&server.client(), Paging::new(10)).await.unwrap(),
-        expected
-    );
-    assert_eq!(
-        customers(&server.client(), Paging::resume(10, 20))
-            .await
-            .unwrap(),
-        expected[20..]
-    );
-}
-
-/// The four forms of "no rows", each on the first page and after a full one, are believed only when
-/// they are repeated.
-#[tokio::test]
-async fn an_empty_page_in_the_middle_is_not_the_end() {
-    for (status, empty) in [
-        (200, "[]"),
-        (200, ""),
-        (200, "null"),
-        (204, ""),
-        (404, ""),
-        (404, "\"Not Found\""),
-    ] {
-        let answer = paged(25, 10);
-        let server = Server::start(move |request| match request.number {
-            0 | 2 => Reply::Full(status, empty.into()),
-            _ => ok(answer(&request.target)),
-        })
-        .await;
-        let ids = customers(&server.client(), Paging::new(10)).await.unwrap();
-        assert_eq!(ids.len(), 25, "{status} {empty:?}");
-        let skips: Vec<String> = server
-            .targets()
-            .iter()
-            .map(|target| target.rsplit('=').next().unwrap().to_owned())
-            .collect();
-        assert_eq!(
-            skips,
-            ["0", "0", "10", "10", "20", "25"],
-            "{status} {empty:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_ignores_skip_is_found_out() {
-    let server = Server::start(|_| ok("[{\"CustomerID\":1},{\"CustomerID\":2}]")).await;
-    let error = customers(&server.client(), Paging::new(2))
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::NoProgress { skip: 2 }), "{error}");
-    assert_eq!(server.seen().len(), 2);
-}
-
-#[tokio::test]
-async fn a_page_that_failed_can_be_asked_for_again() {
-    let answer = paged(3, 2);
-    let server = Server::start(move |request| match request.number {
-        1 => Reply::Full(400, "\"not now\"".into()),
-        _ => ok(answer(&request.target)),
-    })
-    .await;
-    let mut pages = server
-        .client()
-        .execution_pages("5101", None, Paging::new(2));
-    assert_eq!(pages.next().await.unwrap().unwrap().len(), 2);
-    assert!(pages.next().await.is_err());
-    assert_eq!(pages.paging().skip(), 2);
-    assert_eq!(pages.next().await.unwrap().unwrap().len(), 1);
-    assert!(pages.next().await.unwrap().is_none());
-    assert!(pages.next().await.unwrap().is_none());
-}
-
-#[test]
-fn credentials_go_only_where_they_are_safe() {
-    let build = |url: &str| Client::builder(url, key()).build();
-    for url in [
-        "http://127.0.0.1:9",
-        "http://localhost",
-        "http://[::1]:9/",
-        "https://api5.test",
-    ] {
-        assert!(build(url).is_ok(), "{url}");
-    }
-    for url in [
-        "http://api5.optimove.net",
-        "http://127.0.0.1.example.test",
-        "http://localhost.example.test",
-        "https://user:canary@api5.optimove.net",
-        "https://api5.optimove.net/?key=canary",
-        "ftp://api5.optimove.net",
-        "api5.optimove.net",
-        "",
-    ] {
-        let error = build(url).unwrap_err();
-        assert!(matches!(error, Error::Setup { .. }), "{url}");
-        assert!(!error.to_string().contains("canary"), "{error}");
-    }
-    let anywhere = Client::builder("http://sandbox.test", key()).plain_http(PlainHttp::Anywhere);
-    assert!(anywhere.build().is_ok());
-    let broken = Client::builder(
-        "https://api5.test",
-        Auth::ApiKey(Secret::new("canary\r\nx: y")),
-    );
-    let error = broken.build().unwrap_err();
-    assert!(!error.to_string().contains("canary"), "{error}");
-}
-
-/// Whatever is shown of clients, requests and errors, no secret is in it.
-#[tokio::test]
-async fn nothing_shows_a_secret() {
-    let urls = "https://promo.example.test/optimove/listener/canary-secret \
-        https%3A%2F%2Fpromo.example.test%2Fcanary-secret HTTPS://x.test/canary";
-    let mut shown = vec![format!("{:?}", listener()), format!("{:?}", login())];
-    for status in [400, 401, 403, 404, 405, 500, 200] {
-        for (auth, secrets) in [
-            (key(), "canary-key"),
-            (login(), "canary-password canary-token"),
-        ] {
-            let echo = format!("\"no: {secrets} {urls}\"");
-            let server = Server::start(move |request| {
-                if request.is_login() {
-                    return ok("\"canary-token\"");
-                }
-                Reply::Full(status, echo.clone())
-            })
-            .await;
-            let builder = server.builder(auth).retry(once());
-            shown.push(format!("{builder:?}"));
-            let client = builder.build().unwrap();
-            let error = client
-                .register_event_listener(&listener())
-                .await
-                .unwrap_err();
-            shown.push(format!("{error} {error:?} {client:?}"));
-            if let Err(error) = client.get_promotions().await {
-                shown.push(format!("{error} {error:?}"));
-            }
-        }
-    }
-    // A login that is refused, or answers with something that is no token.
-    let refused = "\"wrong: canary-password\"";
-    for (status, body) in [
-        (401, refused),
-        (500, refused),
-        (200, "{\"token\":\"canary-token\"}"),
-    ] {
-        let server = Server::start(move |_| Reply::Full(status, body.into())).await;
-        let client = server.builder(login()).retry(once()).build().unwrap();
-        let error = client.get_promotions().await.unwrap_err();
-        shown.push(format!("{error} {error:?} {client:?}"));
-    }
-    // A connection that nobody takes.
-    let client = Client::builder("http://127.0.0.1:1", key())
-        .retry(once())
-        .build()
-        .unwrap();
-    let error = client
-        .register_event_listener(&listener())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::Transport { .. }));
-    shown.push(format!("{error} {error:?}"));
-    for text in shown {
-        assert!(!text.contains("canary"), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_is_shown_by_digest_and_shape() {
-    let server = Server::start(|_| ok("[{\"CustomerID\":\"Ada-7\"")).await;
-    let client = server.builder(key()).retry(once()).build().unwrap();
-    let Error::Malformed {
-        source,
-        digest,
-        extract,
-    } = client
-        .execution_page("5101", None, 10, 0)
-        .await
-        .unwrap_err()
-    else {
-        panic!("not malformed")
-    };
-    assert!(matches!(source, ReadError::NotJson { .. }));
-    assert_eq!(
-        (digest.len(), extract.as_str()),
-        (16, "[{\"xxxxxxxxxx\":\"xxx-9\"")
-    );
-}
-
 #[tokio::test]
 async fn clients_share_a_budget_and_differ_in_priority() {
     let server = Server::start(|_| ok("[]")).await;
@@ -721,4 +407,26 @@ async fn clients_share_a_budget_and_differ_in_priority() {
     let third = tokio::time::timeout(Duration::from_millis(20), client.get_promotions());
     assert!(third.await.is_err());
     assert_eq!(server.seen().len(), 2);
+}
+
+/// Calls are made from tasks that move between threads.
+#[tokio::test]
+async fn calls_can_be_spawned() {
+    let server = Server::start(|request| {
+        ok(if request.target.contains("Details?") {
+            "{}"
+        } else {
+            "[]"
+        })
+    })
+    .await;
+    let client = server.client();
+    let task = tokio::spawn(async move {
+        client.get_campaign_details("5101").await?;
+        client.register_event_listener(&listener()).await?;
+        client.delete_promotions(&["FS20"]).await?;
+        let mut pages = client.execution_pages("5101", None, Paging::new(10));
+        pages.next().await
+    });
+    assert!(task.await.unwrap().unwrap().is_none());
 }

@@ -6,14 +6,20 @@
 mod client;
 mod golden;
 #[cfg(feature = "client")]
+mod hostile;
+#[cfg(feature = "client")]
 mod login;
 mod notification;
 mod page;
+#[cfg(feature = "client")]
+mod paging;
 #[cfg(feature = "client")]
 mod rate;
 mod read;
 mod retry;
 mod rows;
+#[cfg(feature = "client")]
+mod secrecy;
 #[cfg(feature = "client")]
 mod server;
 mod sign;
