@@ -85,6 +85,18 @@ impl Landing {
         });
     }
 
+    /// Replaces places in lists by the numbers found there: place 1 is the first of the list, 0 stays 0.
+    pub fn renumber(&mut self, offers: &[u32], windows: &[u32]) {
+        let number = |list: &[u32], place: u32| match place.checked_sub(1) {
+            Some(place) => list.get(place as usize).copied().unwrap_or_default(),
+            None => 0,
+        };
+        for entry in &mut self.entries {
+            entry.offer = number(offers, entry.offer);
+            entry.window = number(windows, entry.window);
+        }
+    }
+
     /// How many entries were added.
     pub fn len(&self) -> usize {
         self.entries.len()

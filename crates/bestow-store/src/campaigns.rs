@@ -380,6 +380,17 @@ impl Tx<'_> {
         )
     }
 
+    /// Offers of a campaign that hold their pairs although the catalogue knows the code by now.
+    pub fn releasable_offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<u32>, Error> {
+        self.query(
+            "-- releasable_offers
+            SELECT o.no FROM offer o JOIN promotion p ON p.tenant = o.tenant AND p.code_fold = o.code_fold
+            WHERE o.tenant = $1 AND o.campaign = $2 AND o.granting = 0 ORDER BY o.no",
+            values![tenant, campaign],
+            |row| Ok(row.int(0)? as u32),
+        )
+    }
+
     /// Lets an offer grant, now that its code is known.
     pub fn set_offer_granting(&mut self, tenant: i64, offer: u32) -> Result<(), Error> {
         self.execute(

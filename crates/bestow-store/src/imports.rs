@@ -26,11 +26,13 @@ pub struct Import {
     pub pass_from_page: u32,
     /// Pairs that this pass brought and earlier ones had not.
     pub pass_added: u64,
+    /// Milliseconds; since when it is wanted.
+    pub wanted_at: i64,
 }
 
 macro_rules! import_columns {
     () => {
-        "channel, state, hold_reason, pass, page_rows, skip, rows, pass_from_page, pass_added"
+        "channel, state, hold_reason, pass, page_rows, skip, rows, pass_from_page, pass_added, wanted_at"
     };
 }
 
@@ -45,6 +47,7 @@ fn import(row: &Row<'_>) -> Result<Import, Error> {
         rows: row.count(6)?,
         pass_from_page: row.int(7)? as u32,
         pass_added: row.count(8)?,
+        wanted_at: row.int(9)?,
     })
 }
 
@@ -116,6 +119,24 @@ impl Tx<'_> {
             values![tenant, campaign, channel, now],
         )?;
         Ok(added == 1)
+    }
+
+    /// Lets a held import go on: from where it stands, or with another pass where one was read to its end.
+    pub fn resume_import(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        channel: i64,
+        state: &str,
+    ) -> Result<bool, Error> {
+        let now = self.now_ms();
+        let changed = self.execute(
+            "-- resume_import
+            UPDATE import SET state = $1, hold_reason = NULL, wanted_at = $2
+            WHERE tenant = $3 AND campaign = $4 AND channel = $5 AND state = 'held'",
+            values![state, now, tenant, campaign, channel],
+        )?;
+        Ok(changed == 1)
     }
 
     /// All imports of a campaign.
@@ -201,9 +222,22 @@ impl Tx<'_> {
             values![page, tenant, campaign, landing.channel],
         )?;
         self.insert_blocks(tenant, campaign, page, &landing.blocks)?;
-        self.insert_held_rows(tenant, campaign, page, &landing.held)?;
+        if landing.pass == 1 {
+            self.insert_held_rows(tenant, campaign, page, &landing.held)?;
+        }
         self.audit_page(tenant, campaign, page, landing)?;
         Ok(Some(page))
+    }
+
+    /// The newest page of a campaign; 0: none has landed.
+    pub fn last_landed_page(&mut self, tenant: i64, campaign: i64) -> Result<u32, Error> {
+        let found = self.query_one(
+            "-- last_landed_page
+            SELECT COALESCE(MAX(page), 0) FROM landed_page WHERE tenant = $1 AND campaign = $2",
+            values![tenant, campaign],
+            |row| Ok(row.int(0)? as u32),
+        )?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Pages of a campaign, in order.
@@ -318,6 +352,13 @@ impl Tx<'_> {
         held: &[HeldRow],
     ) -> Result<(), Error> {
         for row in held {
+            let counts = [
+                ("rows".to_owned(), 1),
+                ("rows_without_code".to_owned(), i64::from(row.pairs == 0)),
+                ("pairs".to_owned(), row.pairs.into()),
+                (format!("held:{}", row.reason), row.pairs.into()),
+            ];
+            self.add_counts(tenant, campaign, &counts)?;
             self.execute(
                 "-- insert_held_row
                 INSERT INTO held_row (tenant, campaign, page, row, reason, pairs, extract)

@@ -70,12 +70,13 @@ impl Tx<'_> {
         }))
     }
 
-    /// Keeps the claim for another while; refuses where somebody else has it by now.
+    /// Keeps the claim for another while, as a sign that the work goes well: earlier failures are forgotten. Refuses
+    /// where somebody else has it by now.
     pub fn hold_job(&mut self, job: &Job, lease_ms: i64) -> Result<(), Error> {
         let until = self.now_ms() + lease_ms;
         let changed = self.execute(
             "-- hold_job
-            UPDATE job SET lease_until = $1
+            UPDATE job SET lease_until = $1, attempts = 1
             WHERE tenant = $2 AND kind = $3 AND key = $4 AND lease_token = $5 AND lease_until IS NOT NULL",
             values![until, job.tenant, &job.kind, &job.key, job.token],
         )?;
@@ -130,6 +131,16 @@ impl Tx<'_> {
             "-- release_all_leases
             UPDATE job SET lease_until = NULL WHERE lease_until IS NOT NULL",
             values![],
+        )
+    }
+
+    /// Tenants that have a job of this kind.
+    pub fn tenants_with_job(&mut self, kind: &str) -> Result<Vec<i64>, Error> {
+        self.query(
+            "-- tenants_with_job
+            SELECT DISTINCT tenant FROM job WHERE kind = $1",
+            values![kind],
+            |row| row.int(0),
         )
     }
 

@@ -190,7 +190,11 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn change_mark(&self) -> Result<i64, Error> {
-        let watcher = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let watcher = self
+            .inner
+            .watcher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         sqlite::pragma(&watcher, "data_version")
     }
 

@@ -58,12 +58,16 @@ impl Tx<'_> {
             SELECT g.customer, g.offer, g.window FROM grants g
             LEFT JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
             LEFT JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window
-            WHERE g.tenant = $1 AND (o.no IS NULL OR w.no IS NULL OR o.campaign <> w.campaign OR o.granting = 0)
+            WHERE g.tenant = $1 AND (o.no IS NULL OR w.no IS NULL OR o.campaign <> w.campaign)
             LIMIT 100",
             values![tenant],
             |row| {
                 let detail = format!("offer {}, window {}", row.int(1)?, row.int(2)?);
-                Ok(Violation { rule: "grant_refers", object: format!("customer {}", row.text(0)?), detail })
+                Ok(Violation {
+                    rule: "grant_refers",
+                    object: format!("customer {}", row.text(0)?),
+                    detail,
+                })
             },
         )
     }

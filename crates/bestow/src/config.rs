@@ -146,7 +146,7 @@ impl Config {
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> std::result::Result<Self, ConfigError> {
+    ) -> Result<Self, ConfigError> {
         let mut table: toml::Table = parse(DEFAULT_FILE, "the embedded defaults")?;
         let chosen = file.map(Path::to_path_buf).or_else(|| {
             let usual = PathBuf::from("bestow.toml");
@@ -192,7 +192,7 @@ impl Default for Config {
 }
 
 impl Config {
-    fn load_defaults() -> std::result::Result<Self, ConfigError> {
+    fn load_defaults() -> Result<Self, ConfigError> {
         let table = parse(DEFAULT_FILE, "the embedded defaults")?;
         toml::Value::Table(table)
             .try_into()
@@ -200,7 +200,7 @@ impl Config {
     }
 }
 
-fn parse(text: &str, from: &str) -> std::result::Result<toml::Table, ConfigError> {
+fn parse(text: &str, from: &str) -> Result<toml::Table, ConfigError> {
     text.parse().map_err(|e: toml::de::Error| {
         ConfigError::Invalid(format!("{from}: {}", e.message()))
     })
@@ -223,7 +223,7 @@ fn set_from_environment(
     table: &mut toml::Table,
     name: &str,
     value: &str,
-) -> std::result::Result<(), ConfigError> {
+) -> Result<(), ConfigError> {
     let lower = name.to_lowercase();
     let (table, key) = match lower.split_once("__") {
         Some((section, key)) => match table.get_mut(section) {

@@ -1,0 +1,360 @@
+//! Importing a campaign: details, then each wanted channel page by page, then the merge, then the verdict.
+//!
+//! Every step ends in a durable state, and the next step is worked out from that state alone: whoever holds the job,
+//! after whatever crash, goes on from there and reads at most one page again.
+
+mod details;
+mod read;
+
+use bestow_core::HoldReason;
+use bestow_core::import::{PASSES_MAX, PassSummary, SizeBounds, Verdict, completeness, size_check};
+use bestow_store::audit::AuditEntry;
+use bestow_store::campaigns::Campaign;
+use bestow_store::imports::{Import, LandedPage};
+use bestow_store::jobs::Job;
+use bestow_store::{Error as StoreError, Tx};
+use optimove::rate::Priority;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::service::notifications::seconds_ms;
+use crate::service::{merge, release};
+use crate::tenant::Tenant;
+use crate::work::kind;
+use crate::work::run::Ended;
+
+/// One import under way: who, what, and under which claim.
+pub(crate) struct Work<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) job: &'a Job,
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) client: optimove::Client,
+    pub(crate) stop: &'a CancellationToken,
+}
+
+/// What to do next, from what is durable.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Ask Optimove what the campaign is.
+    Details,
+    /// Start a pass over a channel's list.
+    Begin { channel: i64, pass: u32 },
+    /// Go on with a channel's list.
+    Read(Import),
+    /// Look whether the size makes sense before anything is granted.
+    CheckSize,
+    /// Turn landed rows into grants.
+    Merge,
+    /// Decide whether what was read is complete.
+    Conclude(Import),
+    /// Grant what was held for a code that is known by now.
+    Release,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Runs the import of one campaign until nothing is left to do.
+///
+/// # Errors
+/// Optimove's and the store's: the job is tried again later and goes on from what is durable.
+pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
+    let campaign_no = campaign_no(job)?;
+    let snapshot = app.directory.snapshot();
+    let tenant = snapshot.tenant_by_no(job.tenant).ok_or(Error::NotFound("tenant"))?;
+    let client = app.clients.for_tenant(tenant, &app.keys)?.with_priority(Priority::Import);
+    let work = Work { app, job, tenant, client, stop };
+    let (mut fresh, mut size_checked) = (false, false);
+    while !stop.is_cancelled() {
+        let state = work.state(campaign_no)?;
+        let State { campaign, imports, .. } = &state;
+        match next_step(&state, fresh, size_checked) {
+            Step::Details => {
+                details::read(&work, campaign, imports).await?;
+                fresh = true;
+            }
+            Step::Begin { channel, pass } => {
+                work.begin_pass(campaign_no, channel, pass, work.page_rows()).await?;
+            }
+            Step::Read(import) => {
+                read::pass(&work, campaign, &import).await?;
+                size_checked = false;
+            }
+            Step::CheckSize => {
+                work.check_size(campaign, imports).await?;
+                size_checked = true;
+            }
+            Step::Merge => merge::run(&work, campaign, state.last_page).await?,
+            Step::Conclude(import) => work.conclude(campaign, &import).await?,
+            Step::Release => release::grant_held(&work, campaign).await?,
+            Step::Done => {
+                work.clear_error(campaign_no).await?;
+                return Ok(Ended::Done);
+            }
+        }
+    }
+    Ok(Ended::Stopped)
+}
+
+/// What is durable about a campaign's import.
+struct State {
+    campaign: Campaign,
+    imports: Vec<Import>,
+    /// The newest landed page; 0: none.
+    last_page: u32,
+    /// Pairs are held for a code that is known by now.
+    releasable: bool,
+}
+
+/// The order of work: finish a merge that was begun, read everything wanted, check, merge, conclude.
+fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
+    let State { campaign, imports, last_page, releasable } = state;
+    let in_state = |state: &str| imports.iter().find(|import| import.state == state);
+    if campaign.merge_to.is_some() {
+        return Step::Merge;
+    }
+    let unread = in_state("reading").or_else(|| in_state("wanted"));
+    if unread.is_some() && !fresh {
+        return Step::Details;
+    }
+    if let Some(import) = unread {
+        return if import.state == "reading" {
+            Step::Read(import.clone())
+        } else {
+            let pass = if import.skip == 0 { import.pass } else { import.pass + 1 };
+            Step::Begin { channel: import.channel, pass }
+        };
+    }
+    // Rows that wait for a person to approve their number must not be granted beside others.
+    let odd_size = HoldReason::SizeMismatch.as_str();
+    let waits = imports
+        .iter()
+        .any(|import| import.state == "held" && import.hold_reason.as_deref() == Some(odd_size));
+    match in_state("read") {
+        Some(_) if waits => Step::Done,
+        Some(_) if !size_checked => Step::CheckSize,
+        Some(_) if *last_page > campaign.merged_through => Step::Merge,
+        Some(import) => Step::Conclude(import.clone()),
+        None if *releasable => Step::Release,
+        None => Step::Done,
+    }
+}
+
+/// Lets the held imports of a campaign go on, in the transaction of whoever decided so. False where none is held.
+///
+/// # Errors
+/// The store's.
+pub fn resume(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    campaign: i64,
+) -> std::result::Result<bool, StoreError> {
+    let mut resumed = false;
+    for import in tx.imports(tenant, campaign)? {
+        if import.state != "held" {
+            continue;
+        }
+        let size_mismatch = HoldReason::SizeMismatch.as_str();
+        let unstable = HoldReason::UnstablePages.as_str();
+        let state = match import.hold_reason.as_deref() {
+            Some(reason) if reason == size_mismatch => {
+                tx.approve_size(tenant, campaign)?;
+                "read"
+            }
+            // Another pass: `wanted` behind a read list begins one.
+            Some(reason) if reason == unstable => "wanted",
+            _ if import.skip > 0 => "reading",
+            _ => "wanted",
+        };
+        resumed |= tx.resume_import(tenant, campaign, import.channel, state)?;
+    }
+    if resumed {
+        let now = tx.now_ms();
+        tx.want_job(tenant, kind::IMPORT, &campaign.to_string(), now)?;
+    }
+    Ok(resumed)
+}
+
+pub(crate) fn campaign_no(job: &Job) -> Result<i64> {
+    job.key
+        .parse()
+        .map_err(|_| Error::invalid("bad_job", format!("{} is no number of a campaign", job.key)))
+}
+
+impl Work<'_> {
+    pub(crate) fn lease_ms(&self) -> i64 {
+        seconds_ms(self.app.config.work.lease_seconds)
+    }
+
+    fn page_rows(&self) -> u32 {
+        self.tenant.settings.page_rows.unwrap_or(self.app.config.optimove.page_rows).max(1)
+    }
+
+    fn state(&self, campaign: i64) -> Result<State> {
+        let tenant = self.job.tenant;
+        self.app.store.read(|tx| {
+            let found = tx.campaign_by_no(tenant, campaign)?;
+            Ok(State {
+                campaign: found.ok_or(Error::NotFound("campaign"))?,
+                imports: tx.imports(tenant, campaign)?,
+                last_page: tx.last_landed_page(tenant, campaign)?,
+                releasable: !tx.releasable_offers(tenant, campaign)?.is_empty(),
+            })
+        })
+    }
+
+    async fn begin_pass(&self, campaign: i64, channel: i64, pass: u32, rows: u32) -> Result<()> {
+        let job = self.job.clone();
+        self.app
+            .store
+            .tx("begin_pass", move |tx| tx.begin_pass(&job, campaign, channel, pass, rows))
+            .await?;
+        Ok(())
+    }
+
+    /// Compares what was read with what the campaign says of itself, before anything of it is granted.
+    async fn check_size(&self, campaign: &Campaign, imports: &[Import]) -> Result<()> {
+        if campaign.size_approved_at.is_some() || campaign.expected_size.is_none() {
+            return Ok(());
+        }
+        let pages = self.app.store.peek(|tx| tx.landed_pages(self.job.tenant, campaign.no))?;
+        let channels = told_channels(campaign);
+        let mut odd = Vec::new();
+        for import in imports.iter().filter(|import| import.state == "read") {
+            let lists = if import.channel == 0 { channels.len().max(1) as u64 } else { 1 };
+            let customers = first_pass_customers(&pages, Some(import.channel)) / lists;
+            if size_check(customers, campaign.expected_size, SizeBounds::PART).is_err() {
+                odd.push(import.channel);
+            }
+        }
+        let listed = |channel: &i64| imports.iter().any(|import| import.channel == *channel);
+        let is_whole = listed(&0) || (!channels.is_empty() && channels.iter().all(listed));
+        let all = first_pass_customers(&pages, None);
+        let too_few = SizeBounds { over_percent: u32::MAX, ..SizeBounds::WHOLE_CAMPAIGN };
+        if odd.is_empty() && is_whole && size_check(all, campaign.expected_size, too_few).is_err() {
+            odd.extend(imports.iter().filter(|i| i.state == "read").map(|i| i.channel));
+        }
+        for channel in odd {
+            self.hold(campaign, channel, HoldReason::SizeMismatch).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides whether a list that was read to its end is complete.
+    async fn conclude(&self, campaign: &Campaign, import: &Import) -> Result<()> {
+        let summary = PassSummary {
+            pass: u8::try_from(import.pass).unwrap_or(u8::MAX),
+            page_size: import.page_rows,
+            rows: import.skip,
+            distinct_customers: campaign.customers.unwrap_or_default(),
+            added_pairs: if import.pass == 1 { import.rows } else { import.pass_added },
+        };
+        match completeness(summary, campaign.expected_size, PASSES_MAX) {
+            Verdict::Complete => self.complete(campaign, import).await,
+            Verdict::ConfirmAgain { page_size } => {
+                self.begin_pass(campaign.no, import.channel, import.pass + 1, page_size).await
+            }
+            Verdict::Hold(reason) => self.hold(campaign, import.channel, reason).await,
+        }
+    }
+
+    async fn complete(&self, campaign: &Campaign, import: &Import) -> Result<()> {
+        let (job, import, no) = (self.job.clone(), import.clone(), campaign.no);
+        let id = campaign.id.clone();
+        self.app
+            .store
+            .tx("complete_import", move |tx| {
+                tx.check_lease(&job)?;
+                if import.pass > 1 && import.pass_added == 0 && import.pass_from_page > 0 {
+                    tx.drop_confirmed_rows(&job, no, import.channel, import.pass_from_page)?;
+                }
+                tx.set_import_state(job.tenant, no, import.channel, "done", None)?;
+                let detail =
+                    format!(r#"{{"channel":{},"passes":{}}}"#, import.channel, import.pass);
+                audit(tx, job.tenant, "import.done", &id, &detail)
+            })
+            .await?;
+        self.tell_ended(&campaign.id, "done");
+        Ok(())
+    }
+
+    /// Stops the reading of a channel until a person acts; what is granted already stays.
+    pub(crate) async fn hold(
+        &self,
+        campaign: &Campaign,
+        channel: i64,
+        reason: HoldReason,
+    ) -> Result<()> {
+        let (job, no, id) = (self.job.clone(), campaign.no, campaign.id.clone());
+        tracing::warn!(
+            tenant.id = self.tenant.id(),
+            campaign.id = campaign.id,
+            channel.id = channel,
+            reason = reason.as_str(),
+            "the import of a campaign is held"
+        );
+        self.app
+            .store
+            .tx("hold_import", move |tx| {
+                tx.check_lease(&job)?;
+                let why = Some(reason.as_str());
+                tx.set_import_state(job.tenant, no, channel, "held", why)?;
+                tx.set_campaign_error(job.tenant, no, why)?;
+                let detail = format!(r#"{{"channel":{channel},"reason":"{reason}"}}"#);
+                audit(tx, job.tenant, "import.held", &id, &detail)
+            })
+            .await?;
+        self.tell_ended(&campaign.id, "held");
+        Ok(())
+    }
+
+    async fn clear_error(&self, campaign: i64) -> Result<()> {
+        let job = self.job.clone();
+        self.app
+            .store
+            .tx("clear_campaign_error", move |tx| {
+                let held = tx.imports(job.tenant, campaign)?.iter().any(|i| i.state == "held");
+                if held { Ok(()) } else { tx.set_campaign_error(job.tenant, campaign, None) }
+            })
+            .await
+            .map_err(|error: StoreError| error.into())
+    }
+
+    fn tell_ended(&self, campaign: &str, state: &str) {
+        self.app.tell(Event::ImportEnded {
+            tenant: self.tenant.id().to_owned(),
+            campaign: campaign.to_owned(),
+            state: state.to_owned(),
+        });
+    }
+}
+
+/// Channels that the campaign names as its own.
+pub(crate) fn told_channels(campaign: &Campaign) -> Vec<i64> {
+    let told = campaign.details_channels.as_deref();
+    told.and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default()
+}
+
+/// Customers of the first pass, counted page by page: a customer on two pages counts twice.
+fn first_pass_customers(pages: &[LandedPage], channel: Option<i64>) -> u64 {
+    let of_channel = |page: &&LandedPage| channel.is_none_or(|channel| page.channel == channel);
+    pages.iter().filter(of_channel).filter(|page| page.pass == 1).map(|page| page.customers).sum()
+}
+
+fn audit(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    action: &str,
+    campaign: &str,
+    detail: &str,
+) -> std::result::Result<(), StoreError> {
+    tx.audit(&AuditEntry {
+        tenant,
+        actor: "worker",
+        action,
+        object: &format!("campaign/{campaign}"),
+        detail,
+        correlation: None,
+    })
+}

@@ -1,0 +1,219 @@
+//! Reading one channel's list: the next page is fetched while this one is written.
+
+use std::collections::HashSet;
+use std::time::Duration as Wait;
+
+use bestow_core::{Duration, HoldReason, LeadTime};
+use bestow_store::Error as StoreError;
+use bestow_store::campaigns::Campaign;
+use bestow_store::imports::{Import, LandingPage};
+use optimove::page::{Next, Paging};
+use optimove::wire::Page;
+use sha2::{Digest, Sha256};
+use tokio::task::{JoinError, JoinHandle};
+
+use super::Work;
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::ingest::page::{PageReader, ReadPage, Terms};
+
+/// A page on its way.
+type Fetch = JoinHandle<std::result::Result<Page, optimove::Error>>;
+
+/// Reads from the page cursor to the end of the list, or until told to stop. The import is `read` or `held` then, or
+/// stands where somebody can go on.
+pub(super) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
+    match pages(work, campaign, import).await {
+        Ok(()) => Ok(()),
+        Err(Error::Optimove(error)) => match hold_reason(&error, work) {
+            Some(reason) => work.hold(campaign, import.channel, reason).await,
+            None => Err(error.into()),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
+    let mut reading = Reading::new(work, campaign, import)?;
+    let mut paging = Paging::resume(import.page_rows, import.skip);
+    let mut fetch = Some(reading.fetch(paging.top(), paging.skip()));
+    while let Some(coming) = fetch.take() {
+        if work.stop.is_cancelled() {
+            coming.abort();
+            return Ok(());
+        }
+        let page = coming.await.map_err(|error| crashed(&error))??;
+        let skip = paging.skip();
+        let next = paging
+            .on_page(page.len(), page.digest())
+            .map_err(|error| optimove::Error::NoProgress { skip: error.skip })?;
+        fetch = match next {
+            Next::Fetch { top, skip } => Some(reading.fetch(top, skip)),
+            Next::FetchAfterWait { top, skip } => {
+                tokio::time::sleep(Wait::from_millis(work.app.config.work.empty_answer_wait_ms))
+                    .await;
+                Some(reading.fetch(top, skip))
+            }
+            Next::End => None,
+        };
+        if !page.is_empty() {
+            reading.land(page, skip).await?;
+        }
+    }
+    let (job, no, channel) = (work.job.clone(), campaign.no, import.channel);
+    work.app
+        .store
+        .tx("end_pass", move |tx| {
+            tx.check_lease(&job)?;
+            tx.set_import_state(job.tenant, no, channel, "read", None)
+        })
+        .await
+        .map_err(|error: StoreError| error.into())
+}
+
+/// What holds an import at once or after enough tries; `None`: worth another try.
+fn hold_reason(error: &optimove::Error, work: &Work<'_>) -> Option<HoldReason> {
+    use optimove::Error as E;
+    match error {
+        E::NoProgress { .. } => Some(HoldReason::RepeatedPage),
+        E::OtherCampaign => Some(HoldReason::CampaignMismatch),
+        E::TooLarge { .. } => Some(HoldReason::UnreadablePage),
+        E::Malformed { .. } if work.gives_up() => Some(HoldReason::UnreadablePage),
+        E::BadRequest { .. } | E::NotFound { .. } | E::Refused { .. } if work.gives_up() => {
+            Some(HoldReason::GaveUp)
+        }
+        _ => None,
+    }
+}
+
+impl Work<'_> {
+    /// Whether tries without progress are enough for an answer that a further try will hardly mend.
+    pub(super) fn gives_up(&self) -> bool {
+        self.job.attempts >= self.app.config.work.malformed_tries_max
+    }
+}
+
+/// The reading of one list.
+struct Reading<'a> {
+    work: &'a Work<'a>,
+    campaign: &'a Campaign,
+    import: &'a Import,
+    /// Taken while a page is being read on another thread.
+    reader: Option<PageReader>,
+    /// `offer.no` of each place in the reader's list of codes; likewise windows.
+    offers: Vec<u32>,
+    windows: Vec<u32>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(work: &'a Work<'a>, campaign: &'a Campaign, import: &'a Import) -> Result<Self> {
+        let held = |what: &str| Error::invalid("no_terms", format!("the campaign has no {what}"));
+        let days = campaign.duration_days.ok_or_else(|| held("duration"))?;
+        let lead = campaign.lead_time_days.ok_or_else(|| held("lead time"))?;
+        let terms = Terms {
+            zone: work.tenant.zone.clone(),
+            lead: LeadTime::from_days(lead).map_err(|e| held(&e.to_string()))?,
+            duration: Duration::from_days(days).map_err(|e| held(&e.to_string()))?,
+            expiry: work.tenant.expiry(),
+            codes_max: work.tenant.settings.codes_per_row_max,
+        };
+        let known = work.app.store.peek(|tx| tx.known_codes(work.job.tenant))?;
+        let known: HashSet<String> = known.into_iter().collect();
+        let reader = Some(PageReader::new(terms, import.channel, known));
+        Ok(Self { work, campaign, import, reader, offers: Vec::new(), windows: Vec::new() })
+    }
+
+    fn fetch(&self, top: u32, skip: u64) -> Fetch {
+        let client = self.work.client.clone();
+        let campaign = self.campaign.id.clone();
+        let channel = (self.import.channel != 0).then_some(self.import.channel);
+        tokio::spawn(async move { client.execution_page(&campaign, channel, top, skip).await })
+    }
+
+    async fn land(&mut self, page: Page, skip: u64) -> Result<()> {
+        let mut reader = self.reader.take().ok_or_else(|| Error::NotFound("page reader"))?;
+        // A page is milliseconds of work: not on the threads that answer requests.
+        let (reader, read, digest) = tokio::task::spawn_blocking(move || {
+            let read = reader.read(&page);
+            let digest = Sha256::digest(page.body()).to_vec();
+            (reader, read.map_err(|e| optimove::Error::malformed(e, page.body().as_bytes())), digest)
+        })
+        .await
+        .map_err(|error| crashed(&error))?;
+        self.number(&reader).await?;
+        self.reader = Some(reader);
+        self.write(read?, digest, skip).await
+    }
+
+    /// Gives codes and windows that are new their numbers, before rows refer to them.
+    async fn number(&mut self, reader: &PageReader) -> Result<()> {
+        let codes = reader.codes()[self.offers.len()..].to_vec();
+        let windows = reader.windows()[self.windows.len()..].to_vec();
+        if codes.is_empty() && windows.is_empty() {
+            return Ok(());
+        }
+        let (tenant, campaign) = (self.work.job.tenant, self.campaign.no);
+        let (offers, windows) = self
+            .work
+            .app
+            .store
+            .tx("number_terms", move |tx| {
+                let mut offers = Vec::with_capacity(codes.len());
+                for code in &codes {
+                    let offer = tx.offer_for(tenant, campaign, &code.fold, &code.spelling)?;
+                    offers.push(offer.no);
+                }
+                let mut numbers = Vec::with_capacity(windows.len());
+                for spec in &windows {
+                    numbers.push(tx.window_for(tenant, campaign, spec)?);
+                }
+                Ok::<_, StoreError>((offers, numbers))
+            })
+            .await?;
+        self.offers.extend(offers);
+        self.windows.extend(windows);
+        Ok(())
+    }
+
+    async fn write(&mut self, read: ReadPage, digest: Vec<u8>, skip: u64) -> Result<()> {
+        let ReadPage { mut landing, rows, rows_without_code, pairs, held } = read;
+        let (offers, windows) = (self.offers.clone(), self.windows.clone());
+        let (blocks, customers) = tokio::task::spawn_blocking(move || {
+            landing.renumber(&offers, &windows);
+            landing.pack()
+        })
+        .await
+        .map_err(|error| crashed(&error))?;
+        let landing = LandingPage {
+            channel: self.import.channel,
+            pass: self.import.pass,
+            skip,
+            rows,
+            rows_without_code,
+            pairs,
+            customers,
+            digest,
+            blocks,
+            held,
+        };
+        let (job, campaign, lease_ms) =
+            (self.work.job.clone(), self.campaign.no, self.work.lease_ms());
+        let app = self.work.app;
+        app.store
+            .bulk("land_page", move |tx| tx.land_page(&job, campaign, &landing, lease_ms))
+            .await
+            .map_err(|error: StoreError| error)?;
+        app.tell(Event::PageLanded {
+            tenant: self.work.tenant.id().to_owned(),
+            campaign: self.campaign.id.clone(),
+            channel: self.import.channel,
+            rows: skip + rows,
+        });
+        Ok(())
+    }
+}
+
+/// A task of ours that panicked or was torn down: this try ends, another goes on from what is durable.
+fn crashed(error: &JoinError) -> Error {
+    Error::Store(StoreError::Unavailable(format!("a task ended early: {error}")))
+}

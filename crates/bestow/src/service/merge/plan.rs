@@ -1,0 +1,325 @@
+//! From the landed rows of one customer after the other to chunks of grants and counts.
+//!
+//! Rows of pages that were merged before are walked again beside the new ones: they tell what is in the ledger
+//! already, so that no row of it has to be looked up.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bestow_core::HoldReason;
+use bestow_core::import::{Disposition, Entry, Merge, Origin, merge_group};
+use bestow_store::campaigns::WindowSpec;
+use bestow_store::merge::{MergeChunk, NewGrant, WindowRef};
+use bestow_store::runs::{Group, GroupEntry};
+use bestow_store::{Error as StoreError, Store};
+
+use crate::ingest::mark;
+
+/// What the planner has to know of a campaign.
+#[derive(Debug, Default)]
+pub(crate) struct CampaignFacts {
+    /// Offers that grant; those of the others are held.
+    granting: HashSet<u32>,
+    windows: HashMap<u32, WindowSpec>,
+    /// Pass and channel of each landed page.
+    pages: HashMap<u32, (u32, i64)>,
+}
+
+impl CampaignFacts {
+    pub(crate) fn read(store: &Store, tenant: i64, campaign: i64) -> Result<Self, StoreError> {
+        store.read(|tx| {
+            let offers = tx.offers(tenant, campaign)?;
+            let pages = tx.landed_pages(tenant, campaign)?;
+            Ok(Self {
+                granting: offers.iter().filter(|o| o.granting).map(|o| o.no).collect(),
+                windows: tx.windows(tenant, campaign)?.into_iter().collect(),
+                pages: pages.iter().map(|p| (p.page, (p.pass, p.channel))).collect(),
+            })
+        })
+    }
+
+    pub(crate) fn grants(&self, offer: u32) -> bool {
+        self.granting.contains(&offer)
+    }
+
+    fn is_first_pass(&self, entry: &GroupEntry) -> bool {
+        self.pages.get(&entry.page).is_none_or(|(pass, _)| *pass == 1)
+    }
+
+    /// How many entries of a bundle were counted as received when they were merged.
+    pub(crate) fn counted_first(&self, entries: &[GroupEntry]) -> u32 {
+        let first_pass = entries.iter().filter(|entry| self.is_first_pass(entry)).count();
+        first_pass.max(1) as u32
+    }
+
+    /// The window of a grant that several rows describe: one of theirs if it spans all, else a new one.
+    pub(crate) fn union(&self, entries: &[GroupEntry], new: &mut Vec<WindowSpec>) -> WindowRef {
+        let first = entries.first().map_or(0, |entry| entry.window);
+        if entries.iter().all(|entry| entry.window == first) {
+            return WindowRef::Known(first);
+        }
+        let mut specs: Vec<(WindowSpec, u32)> = entries
+            .iter()
+            .filter_map(|entry| Some((*self.windows.get(&entry.window)?, entry.window)))
+            .collect();
+        // In one order whatever the order of arrival.
+        specs.sort_unstable();
+        let Some((earliest, _)) = specs.first().copied() else { return WindowRef::Known(first) };
+        let ends_at = specs.iter().map(|(spec, _)| spec.ends_at).reduce(|a, b| a.zip(b).map(max));
+        let union = WindowSpec { ends_at: ends_at.flatten(), ..earliest };
+        let spans = |spec: &WindowSpec| {
+            (spec.starts_at, spec.ends_at) == (union.starts_at, union.ends_at)
+        };
+        match specs.iter().find(|(spec, _)| spans(spec)) {
+            Some((_, no)) => WindowRef::Known(*no),
+            None => {
+                new.push(union);
+                WindowRef::New(new.len() as u32 - 1)
+            }
+        }
+    }
+
+    fn span(&self, window: WindowRef, new: &[WindowSpec]) -> Option<(i64, Option<i64>)> {
+        let spec = match window {
+            WindowRef::Known(no) => self.windows.get(&no),
+            WindowRef::New(place) => new.get(place as usize),
+        };
+        spec.map(|spec| (spec.starts_at, spec.ends_at))
+    }
+}
+
+fn max((a, b): (i64, i64)) -> i64 {
+    a.max(b)
+}
+
+/// Entries of one customer with one offer and one mark.
+struct Bundle<'g> {
+    entries: &'g [GroupEntry],
+    /// How many of them count as pairs received in this merge.
+    counted: u64,
+    is_in_ledger: bool,
+}
+
+/// Collects chunks.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    facts: CampaignFacts,
+    merged_through: u32,
+    codes_max: usize,
+    chunk: MergeChunk,
+    entries: usize,
+    rows: u64,
+    rows_without_code: u64,
+    pairs: u64,
+    repeated: u64,
+    held: BTreeMap<HoldReason, u64>,
+    refused: BTreeMap<&'static str, u64>,
+    added: BTreeMap<i64, u64>,
+}
+
+impl Planner {
+    pub(crate) fn new(facts: CampaignFacts, merged_through: u32, codes_max: usize) -> Self {
+        Self {
+            facts,
+            merged_through,
+            codes_max,
+            chunk: MergeChunk::default(),
+            entries: 0,
+            rows: 0,
+            rows_without_code: 0,
+            pairs: 0,
+            repeated: 0,
+            held: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            added: BTreeMap::new(),
+        }
+    }
+
+    /// Entries walked since the last chunk was taken.
+    pub(crate) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Takes what was planned so far.
+    pub(crate) fn chunk(&mut self) -> MergeChunk {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let mut count = |counter: &str, n: u64| chunk.counts.push((counter.to_owned(), n as i64));
+        count("rows", std::mem::take(&mut self.rows));
+        count("rows_without_code", std::mem::take(&mut self.rows_without_code));
+        count("pairs", std::mem::take(&mut self.pairs));
+        count("repeated", std::mem::take(&mut self.repeated));
+        for (reason, n) in std::mem::take(&mut self.held) {
+            count(&format!("held:{reason}"), n);
+        }
+        for (reason, n) in std::mem::take(&mut self.refused) {
+            count(&format!("refused:{reason}"), n);
+        }
+        let added = std::mem::take(&mut self.added);
+        chunk.added = added.into_iter().map(|(channel, n)| (channel, n as i64)).collect();
+        self.entries = 0;
+        chunk
+    }
+
+    /// Plans one group: all customers whose ids differ by letter case only.
+    pub(crate) fn take(&mut self, group: &Group) {
+        self.entries += group.entries.len();
+        match group.entries.as_slice() {
+            [only] if self.is_plain(only) => self.take_plain(group, only),
+            _ => self.take_bundles(group),
+        }
+        let last = group.entries.last().map_or("", |entry| group.customer(entry));
+        self.chunk.last_fold.clear();
+        self.chunk.last_fold.push_str(&bestow_core::id::fold_customer(last));
+    }
+
+    /// The common case: one customer, one new row, one code, to be granted.
+    fn is_plain(&self, entry: &GroupEntry) -> bool {
+        entry.page > self.merged_through
+            && entry.mark == mark::GRANT
+            && self.facts.grants(entry.offer)
+            && self.facts.is_first_pass(entry)
+    }
+
+    fn take_plain(&mut self, group: &Group, entry: &GroupEntry) {
+        self.chunk.customers += 1;
+        self.rows += 1;
+        self.pairs += 1;
+        self.grant(group.customer(entry), entry, WindowRef::Known(entry.window));
+    }
+
+    fn take_bundles(&mut self, group: &Group) {
+        let mut rows: HashSet<(u32, u32)> = HashSet::new();
+        let mut to_grant: Vec<Bundle<'_>> = Vec::new();
+        let mut customer = None;
+        let same = |a: &GroupEntry, b: &GroupEntry| {
+            group.customer(a) == group.customer(b) && (a.offer, a.mark) == (b.offer, b.mark)
+        };
+        for entries in group.entries.chunk_by(same) {
+            if customer.replace(group.customer(&entries[0])) != Some(group.customer(&entries[0])) {
+                self.chunk.customers += 1;
+            }
+            let bundle = self.count_bundle(entries, &mut rows);
+            match mark::disposition(entries[0].mark) {
+                Disposition::Grant if self.facts.grants(entries[0].offer) => to_grant.push(bundle),
+                Disposition::Grant => self.hold(HoldReason::UnknownCode, bundle.counted),
+                Disposition::NoCode => {
+                    self.rows_without_code += bundle.counted;
+                    self.pairs -= bundle.counted;
+                }
+                Disposition::Held(reason) => self.hold(reason, bundle.counted),
+                Disposition::Refused(reason) => {
+                    *self.refused.entry(reason.as_str()).or_default() += bundle.counted;
+                }
+                Disposition::Repeat => self.repeated += bundle.counted,
+            }
+        }
+        self.rows += rows.len() as u64;
+        self.settle(group, to_grant);
+    }
+
+    /// Counts what of a bundle was received: a confirming pass counts only for what no earlier one had brought.
+    fn count_bundle<'g>(
+        &mut self,
+        entries: &'g [GroupEntry],
+        rows: &mut HashSet<(u32, u32)>,
+    ) -> Bundle<'g> {
+        let is_merged = |entry: &GroupEntry| entry.page <= self.merged_through;
+        let is_in_ledger = entries.iter().any(is_merged);
+        let first = entries.iter().min_by_key(|entry| (entry.page, entry.row));
+        let known = is_in_ledger || entries.iter().any(|entry| self.facts.is_first_pass(entry));
+        let mut counted = 0;
+        for entry in entries.iter().filter(|entry| !is_merged(entry)) {
+            if self.facts.is_first_pass(entry) {
+                counted += 1;
+            } else if !known && Some(entry) == first {
+                counted += 1;
+                let channel = self.facts.pages.get(&entry.page).map_or(0, |(_, channel)| *channel);
+                *self.added.entry(channel).or_default() += 1;
+            } else {
+                continue;
+            }
+            rows.insert((entry.page, entry.row));
+        }
+        self.pairs += counted;
+        Bundle { entries, counted, is_in_ledger }
+    }
+
+    /// Lets core decide about the bundles of a group that are to be granted, and plans accordingly.
+    fn settle(&mut self, group: &Group, mut bundles: Vec<Bundle<'_>>) {
+        bundles.sort_by_key(|bundle| {
+            let arrival = bundle.entries.iter().map(|entry| (entry.page, entry.row)).min();
+            (!bundle.is_in_ledger, arrival)
+        });
+        let entries: Vec<Entry<'_, u32>> = bundles
+            .iter()
+            .map(|bundle| Entry {
+                customer: group.customer(&bundle.entries[0]),
+                code: bundle.entries[0].offer,
+                origin: if bundle.is_in_ledger { Origin::Ledger } else { Origin::Landed },
+            })
+            .collect();
+        let decided = merge_group(&entries, self.codes_max);
+        for (bundle, decided) in bundles.iter().zip(decided) {
+            let customer = group.customer(&bundle.entries[0]);
+            match decided {
+                Merge::First => {
+                    let mut new = std::mem::take(&mut self.chunk.new_windows);
+                    let window = self.facts.union(bundle.entries, &mut new);
+                    self.chunk.new_windows = new;
+                    self.repeated += bundle.counted.saturating_sub(1);
+                    self.grant(customer, &bundle.entries[0], window);
+                }
+                Merge::Stands | Merge::Repeat { .. } => {
+                    self.repeated += bundle.counted;
+                    self.widen(customer, bundle);
+                }
+                Merge::Held(reason) => self.hold(reason, bundle.counted),
+            }
+        }
+    }
+
+    fn hold(&mut self, reason: HoldReason, pairs: u64) {
+        if pairs > 0 {
+            *self.held.entry(reason).or_default() += pairs;
+        }
+    }
+
+    fn grant(&mut self, customer: &str, entry: &GroupEntry, window: WindowRef) {
+        let grant = self.new_grant(customer, entry, window);
+        self.chunk.grants.push(grant);
+    }
+
+    /// A grant that is in the ledger grows to span the new rows too.
+    fn widen(&mut self, customer: &str, bundle: &Bundle<'_>) {
+        let merged_through = self.merged_through;
+        let merged: Vec<GroupEntry> = bundle
+            .entries
+            .iter()
+            .filter(|entry| entry.page <= merged_through)
+            .copied()
+            .collect();
+        let mut scratch = Vec::new();
+        let before = self.facts.union(&merged, &mut scratch);
+        let before = self.facts.span(before, &scratch);
+        let after = self.facts.union(bundle.entries, &mut scratch);
+        let span = self.facts.span(after, &scratch);
+        if span == before {
+            return;
+        }
+        let window = match after {
+            WindowRef::Known(no) => WindowRef::Known(no),
+            WindowRef::New(place) => {
+                self.chunk.new_windows.push(scratch[place as usize]);
+                WindowRef::New(self.chunk.new_windows.len() as u32 - 1)
+            }
+        };
+        let grant = self.new_grant(customer, &bundle.entries[0], window);
+        self.chunk.widened.push(grant);
+    }
+
+    fn new_grant(&mut self, customer: &str, entry: &GroupEntry, window: WindowRef) -> NewGrant {
+        let start = self.chunk.text.len() as u32;
+        self.chunk.text.push_str(customer);
+        let end = self.chunk.text.len() as u32;
+        NewGrant { start, end, offer: entry.offer, window, page: entry.page }
+    }
+}

@@ -1,0 +1,201 @@
+//! The inbox: taking notifications in, and finding out what each asks for.
+//!
+//! A notification is a hint. Taking it in stores it and nothing else; settling it wants reads of Optimove's lists,
+//! which say what is true.
+
+use bestow_core::{HoldReason, Zone};
+use bestow_store::inbox::{NewNotification, Notification};
+use bestow_store::{Error as StoreError, Tx};
+use bytes::Bytes;
+
+use crate::app::App;
+use crate::directory::{ListenerTarget, Snapshot};
+use crate::error::{Error, Result};
+use crate::ingest::notification as reading;
+use crate::tenant::Tenant;
+use crate::work::kind;
+
+/// Notifications settled in one transaction.
+const SETTLED_AT_ONCE_MAX: u32 = 200;
+/// Why events that this release does not act on are held.
+const NOT_SUPPORTED: &str = "event_not_supported";
+
+/// Takes a notification in. It is durable when this returns; many at once share a commit.
+///
+/// # Errors
+/// The store's: then nothing is promised, and the sender may come again.
+pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()> {
+    let zone = app
+        .directory
+        .snapshot()
+        .tenant_by_no(target.tenant)
+        .map_or_else(Zone::utc, |tenant| tenant.zone.clone());
+    let read = reading::read(target.event_type, &body, &zone);
+    let new = NewNotification {
+        tenant: target.tenant,
+        id: app.random.id(app.clock.now_ms()),
+        event_type: target.event_type,
+        identity: read.key.to_string(),
+        campaign: read.campaign.map(|id| id.as_str().to_owned()),
+        channel: read.channel.map(|channel| channel.0),
+        body: body.into(),
+    };
+    app.store.tx("accept_notification", move |tx| tx.accept_notification(&new)).await?;
+    app.work.notify_one();
+    Ok(())
+}
+
+/// Settles waiting notifications, oldest first. False where none waits.
+///
+/// # Errors
+/// The store's.
+pub async fn settle_waiting(app: &App) -> Result<bool> {
+    let waits = app.store.peek(|tx| tx.waiting_notifications(1))?;
+    if waits.is_empty() {
+        return Ok(false);
+    }
+    let snapshot = app.directory.snapshot();
+    let grace_ms = seconds_ms(app.config.work.event_1_grace_seconds);
+    let (settled, stopped) = app
+        .store
+        .tx("settle_notifications", move |tx| {
+            let (mut settled, mut stopped) = (false, false);
+            for notification in tx.waiting_notifications(SETTLED_AT_ONCE_MAX)? {
+                if let Some(outcome) = settle(tx, &snapshot, &notification, grace_ms)? {
+                    settled = true;
+                    stopped |= matches!(outcome, Outcome::Stopped);
+                }
+            }
+            Ok::<_, StoreError>((settled, stopped))
+        })
+        .await?;
+    if stopped {
+        app.facts_changed();
+    }
+    Ok(settled)
+}
+
+/// Runs a notification again, whatever became of it before.
+///
+/// # Errors
+/// [`Error::NotFound`], and the store's.
+pub async fn replay(app: &App, tenant: i64, id: &str) -> Result<()> {
+    let id = id.to_owned();
+    let found = app
+        .store
+        .tx("replay_notification", move |tx| {
+            tx.settle_notification(tenant, &id, "waiting", None)
+        })
+        .await?;
+    if !found {
+        return Err(Error::NotFound("notification"));
+    }
+    app.work.notify_one();
+    Ok(())
+}
+
+/// What a notification asks for, in the transaction that settles it. `None` where it has to wait.
+fn settle(
+    tx: &mut Tx<'_>,
+    snapshot: &Snapshot,
+    notification: &Notification,
+    grace_ms: i64,
+) -> std::result::Result<Option<Outcome>, StoreError> {
+    let Some(tenant) = snapshot.tenant_by_no(notification.tenant) else {
+        // The tenant was added by another process a moment ago; a later look finds it.
+        return Ok(None);
+    };
+    let read = reading::read(notification.event_type, &notification.body, &tenant.zone);
+    let outcome = match (read.hold, read.campaign) {
+        (Some(hold), _) => Outcome::Held(hold.as_str()),
+        (None, Some(campaign)) => {
+            let channel = read.channel.map(|channel| channel.0);
+            act(tx, tenant, notification.event_type, campaign.as_str(), channel, grace_ms)?
+        }
+        (None, None) => day_event(tx, tenant, notification.event_type)?,
+    };
+    let (status, reason) = match outcome {
+        Outcome::Done | Outcome::Stopped => ("done", None),
+        Outcome::Superseded(reason) => ("superseded", Some(reason)),
+        Outcome::Held(reason) => ("held", Some(reason)),
+    };
+    if status == "held" {
+        tracing::warn!(tenant.id = tenant.id(), notification.id, reason, "a notification is held");
+    }
+    tx.settle_notification(notification.tenant, &notification.id, status, reason)?;
+    Ok(Some(outcome))
+}
+
+enum Outcome {
+    Done,
+    Stopped,
+    Superseded(&'static str),
+    Held(&'static str),
+}
+
+fn act(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    event_type: i64,
+    campaign: &str,
+    channel: Option<i64>,
+    grace_ms: i64,
+) -> std::result::Result<Outcome, StoreError> {
+    let now = tx.now_ms();
+    let see = |tx: &mut Tx<'_>| tx.see_campaign(tenant.no(), campaign, "scheduled", "notification");
+    match event_type {
+        1 => {
+            let (no, _) = see(tx)?;
+            if tenant.settings.scheduled_channels.is_empty() {
+                return want(tx, tenant, no, 0);
+            }
+            // Each channel's event 13 says more; this one only makes sure that none is missed.
+            tx.want_job(tenant.no(), kind::GRACE, &no.to_string(), now + grace_ms)?;
+            Ok(Outcome::Done)
+        }
+        13 => {
+            let (no, _) = see(tx)?;
+            want(tx, tenant, no, channel.unwrap_or(0))
+        }
+        4 => {
+            // The tombstone of a campaign that was never seen is the same row, stopped before it began.
+            let (no, _) = see(tx)?;
+            let stopped = tx.suspend_campaign(tenant.no(), no, "cancelled by Optimove (event 4)")?;
+            Ok(if stopped { Outcome::Stopped } else { Outcome::Superseded("already_stopped") })
+        }
+        5 | 11 => Ok(Outcome::Held(NOT_SUPPORTED)),
+        _ => Ok(Outcome::Held(HoldReason::UnknownEventType.as_str())),
+    }
+}
+
+fn want(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    campaign: i64,
+    channel: i64,
+) -> std::result::Result<Outcome, StoreError> {
+    if !tx.want_import(tenant.no(), campaign, channel)? {
+        return Ok(Outcome::Superseded("already_wanted"));
+    }
+    let now = tx.now_ms();
+    tx.want_job(tenant.no(), kind::IMPORT, &campaign.to_string(), now)?;
+    Ok(Outcome::Done)
+}
+
+/// Events 2 and 3 say that a day's campaigns are all out: the moment to look for those nobody told us of.
+fn day_event(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    event_type: i64,
+) -> std::result::Result<Outcome, StoreError> {
+    if !matches!(event_type, 2 | 3) {
+        return Ok(Outcome::Held(NOT_SUPPORTED));
+    }
+    let now = tx.now_ms();
+    tx.want_job(tenant.no(), kind::SWEEP, "", now)?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn seconds_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}

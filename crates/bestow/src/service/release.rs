@@ -1,0 +1,147 @@
+//! Releasing: pairs held for a code that was unknown are granted once the catalogue knows it.
+//!
+//! The rows are still there as they landed, so a release walks them again. It may be cut off anywhere and run again:
+//! a pair leaves the held ones in the transaction that grants it.
+
+use std::collections::HashSet;
+
+use bestow_core::HoldReason;
+use bestow_store::Error as StoreError;
+use bestow_store::campaigns::Campaign;
+use bestow_store::jobs::Job;
+use bestow_store::merge::{MergeChunk, NewGrant};
+use bestow_store::runs::{Group, GroupEntry, Runs};
+use tokio::sync::mpsc;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ingest::mark;
+use crate::service::import::Work;
+use crate::service::merge::CampaignFacts;
+use crate::work::kind;
+use crate::work::run::Ended;
+
+/// Chunks planned ahead of the writer.
+const AHEAD_MAX: usize = 2;
+
+/// Hands a campaign whose held pairs may be grantable to its import, which does one thing at a time.
+///
+/// # Errors
+/// The store's.
+pub async fn run(app: &App, job: &Job) -> Result<Ended> {
+    let job = job.clone();
+    app.store
+        .tx("want_release", move |tx| {
+            let now = tx.now_ms();
+            tx.want_job(job.tenant, kind::IMPORT, &job.key, now)
+        })
+        .await
+        .map_err(|error: StoreError| error)?;
+    app.work.notify_one();
+    Ok(Ended::Done)
+}
+
+/// Grants of some customers, and how many further pairs of each were held beside it.
+#[derive(Default)]
+struct Released {
+    chunk: MergeChunk,
+    repeats: Vec<u32>,
+}
+
+/// Grants the held pairs of a campaign whose codes are known by now.
+pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
+    let tenant = work.job.tenant;
+    let offers = work.app.store.peek(|tx| tx.releasable_offers(tenant, campaign.no))?;
+    let (mut chunks, planner) = start_planner(work, campaign, offers.iter().copied().collect());
+    let counter = format!("held:{}", HoldReason::UnknownCode);
+    while let Some(released) = chunks.recv().await {
+        if work.stop.is_cancelled() {
+            return Ok(());
+        }
+        let (job, no, lease_ms) = (work.job.clone(), campaign.no, work.lease_ms());
+        let counter = counter.clone();
+        work.app
+            .store
+            .bulk("release_chunk", move |tx| {
+                let Released { chunk, repeats } = &released;
+                tx.release_chunk(&job, no, chunk, repeats, &counter, lease_ms)
+            })
+            .await
+            .map_err(|error: StoreError| error)?;
+    }
+    let planned = planner.await;
+    planned.map_err(|e| Error::Store(StoreError::Unavailable(format!("the planner: {e}"))))??;
+    let job = work.job.clone();
+    work.app
+        .store
+        .tx("end_release", move |tx| {
+            tx.check_lease(&job)?;
+            offers.iter().try_for_each(|offer| tx.set_offer_granting(job.tenant, *offer))
+        })
+        .await
+        .map_err(|error: StoreError| error.into())
+}
+
+type Planning = tokio::task::JoinHandle<std::result::Result<(), StoreError>>;
+
+fn start_planner(
+    work: &Work<'_>,
+    campaign: &Campaign,
+    offers: HashSet<u32>,
+) -> (mpsc::Receiver<Released>, Planning) {
+    let (sender, receiver) = mpsc::channel(AHEAD_MAX);
+    let store = work.app.store.clone();
+    let (tenant, no, through) = (work.job.tenant, campaign.no, campaign.merged_through);
+    let chunk_max = work.app.config.work.merge_grants_max;
+    let planning = tokio::task::spawn_blocking(move || {
+        let facts = CampaignFacts::read(&store, tenant, no)?;
+        let mut runs = Runs::open(&store, tenant, no, through, None)?;
+        let (mut group, mut released) = (Group::default(), Released::default());
+        while runs.next_group(&mut group)? {
+            take(&facts, &offers, &group, &mut released);
+            if released.repeats.len() >= chunk_max
+                && sender.blocking_send(std::mem::take(&mut released)).is_err()
+            {
+                return Ok(());
+            }
+        }
+        // Nobody listening means that the release was given up; it starts over next time.
+        let _ = sender.blocking_send(released);
+        Ok(())
+    });
+    (receiver, planning)
+}
+
+/// Plans the grants of one group. Where ids differ by letter case only, the one that holds a grant or came first is
+/// the customer; pairs of the others stay held.
+fn take(facts: &CampaignFacts, offers: &HashSet<u32>, group: &Group, released: &mut Released) {
+    let is_grantable = |entry: &&GroupEntry| {
+        entry.mark == mark::GRANT && (facts.grants(entry.offer) || offers.contains(&entry.offer))
+    };
+    let owner = group
+        .entries
+        .iter()
+        .filter(is_grantable)
+        .min_by_key(|entry| (!facts.grants(entry.offer), entry.page, entry.row))
+        .map(|entry| group.customer(entry));
+    let same = |a: &GroupEntry, b: &GroupEntry| {
+        group.customer(a) == group.customer(b) && (a.offer, a.mark) == (b.offer, b.mark)
+    };
+    for entries in group.entries.chunk_by(same) {
+        let first = &entries[0];
+        if first.mark != mark::GRANT || !offers.contains(&first.offer) {
+            continue;
+        }
+        if owner != Some(group.customer(first)) {
+            continue;
+        }
+        let start = released.chunk.text.len() as u32;
+        released.chunk.text.push_str(group.customer(first));
+        let end = released.chunk.text.len() as u32;
+        let window = facts.union(entries, &mut released.chunk.new_windows);
+        let Some(counted) = facts.counted_first(entries).checked_sub(1) else { continue };
+        released.repeats.push(counted);
+        let grant = NewGrant { start, end, offer: first.offer, window, page: first.page };
+        released.chunk.grants.push(grant);
+    }
+}
