@@ -10,6 +10,7 @@ mod general;
 mod integrations;
 mod notification;
 mod problem;
+mod row;
 
 pub use actions::{
     CampaignChannel, CampaignDetails, ExecutedCampaign, ExecutionChannel, PromoCodeRow,
