@@ -359,3 +359,34 @@ fn lines(mut expected: Expected) -> Response<Body> {
         .insert(header::CONTENT_TYPE, content_type);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    /// Whether a caller from an address outside this machine gets in.
+    #[tokio::test]
+    async fn without_a_token_only_this_machine_is_served() {
+        let shared = Shared::new(Config::default()).unwrap();
+        for (peer, served) in [
+            ("127.0.0.1:9", true),
+            ("[::1]:9", true),
+            ("[::ffff:127.0.0.1]:9", true),
+            ("192.0.2.1:9", false),
+            ("[2001:db8::1]:9", false),
+        ] {
+            let (parts, ()) = http::Request::new(()).into_parts();
+            let peer = peer.parse().unwrap();
+            let request = ControlRequest {
+                parts: &parts,
+                rest: "",
+                peer,
+                body: None,
+            };
+            let refusal = guard(&shared, &request).err();
+            assert_eq!(refusal.is_none(), served, "{peer}");
+            assert!(refusal.is_none_or(|problem| problem.0 == StatusCode::FORBIDDEN));
+        }
+    }
+}

@@ -4,15 +4,15 @@
 //!
 //! - one grant per customer and distinct code, codes compared without letter case;
 //! - it starts at the schedule time plus the lead time and ends the duration later, both counted
-//!   in calendar days of the tenant's zone at the same wall-clock time; a duration of 0 ends with
-//!   the local day of the start;
+//!   in calendar days on the wall clock of the tenant's zone, and each turned into an instant by
+//!   itself; a duration of 0 ends with the local day of the start;
 //! - over several rows of one customer and code: the earliest start and the latest end;
 //! - nothing for the control group, for a campaign not executed yet, or for a cancelled one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
@@ -76,7 +76,7 @@ fn skip_end(
 ) -> Result<Timestamp, jiff::Error> {
     // Read with the later offset, the skipped time lies before the jump.
     let earlier = after.to_timestamp(wall)?;
-    match zone.following(earlier).next() {
+    match zone.following(earlier).find(|jump| jump.offset() == after) {
         Some(jump) => Ok(jump.timestamp()),
         None => before.to_timestamp(wall),
     }
@@ -91,16 +91,20 @@ pub(crate) fn window(
 ) -> Result<(Timestamp, Timestamp), jiff::Error> {
     let zone = &campaign.zone;
     let sent = read_back(schedule, zone, format)?;
+    let start = zone
+        .to_datetime(sent)
+        .checked_add(campaign.lead_time_days.days())?;
     let starts_at = match campaign.lead_time_days {
         0 => sent,
-        days => first_shown(zone.to_datetime(sent).checked_add(days.days())?, zone)?,
+        _ => first_shown(start, zone)?,
     };
-    let start = zone.to_datetime(starts_at);
     let end = match campaign.duration_days {
-        0 => start
+        // The day is that of the start as it really is, moved out of a skip or not.
+        0 => zone
+            .to_datetime(starts_at)
             .date()
             .tomorrow()?
-            .to_datetime(jiff::civil::Time::midnight()),
+            .to_datetime(Time::midnight()),
         days => start.checked_add(days.days())?,
     };
     Ok((starts_at, last_shown(end, zone)?))

@@ -22,6 +22,7 @@ pub(crate) struct Rows<'a> {
     parts: Vec<Part>,
     listed: Vec<Place>,
     len: u64,
+    lines: usize,
 }
 
 /// The rows of one channel of a counted audience.
@@ -42,7 +43,7 @@ struct Segment {
 }
 
 /// Where the facts of a row are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) action: usize,
     pub(crate) placement: usize,
@@ -50,13 +51,15 @@ pub(crate) struct Place {
     listed: usize,
     /// Index of the only code; none = all codes.
     pub(crate) code: Option<usize>,
+    /// Number of the line that many rows of a counted audience have in common.
+    pub(crate) line: usize,
 }
 
 /// The customer of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Customer<'a> {
-    /// A prefix and a number.
-    Counted(&'a str, u64),
+    /// The number behind the prefix.
+    Counted(u64),
     Listed(&'a Listed),
 }
 
@@ -68,6 +71,7 @@ impl<'a> Rows<'a> {
             parts: Vec::new(),
             listed: Vec::new(),
             len: 0,
+            lines: 0,
         };
         for id in campaign.channels() {
             if channel.is_some_and(|wanted| wanted != id) {
@@ -85,12 +89,17 @@ impl<'a> Rows<'a> {
         self.len
     }
 
+    /// How many lines the rows of a counted audience have.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
+    }
+
     /// The row at `index`, which must be below the length.
     pub(crate) fn at(&self, index: u64) -> (Customer<'a>, Place) {
         match &self.campaign.audience {
-            Audience::Counted { prefix, .. } => {
+            Audience::Counted { .. } => {
                 let (number, place) = self.counted_at(index);
-                (Customer::Counted(prefix, number), place)
+                (Customer::Counted(number), place)
             }
             Audience::Listed(listed) => {
                 let place = self.listed[index as usize];
@@ -110,8 +119,12 @@ impl<'a> Rows<'a> {
                 end,
                 start,
                 rows_each,
-                place,
+                place: Place {
+                    line: self.lines,
+                    ..place
+                },
             });
+            self.lines += rows_each as usize;
         }
         let seed = key(&[self.campaign.seed, channel]);
         let shuffle = Permutation::new(seed, end);
@@ -143,6 +156,7 @@ impl<'a> Rows<'a> {
                         placement: *placement,
                         listed: index,
                         code: None,
+                        line: 0,
                     };
                     self.listed
                         .push(place.with_code(code, code_rows, codes.len()));
@@ -180,6 +194,7 @@ impl Place {
         let single = code_rows == CodeRows::Each && codes > 1;
         Self {
             code: single.then_some(code as usize),
+            line: self.line + code as usize,
             ..self
         }
     }
@@ -211,6 +226,7 @@ fn placements_on(
                         placement: number,
                         listed: 0,
                         code: None,
+                        line: 0,
                     };
                     (action, placement, place)
                 })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::access::{Session, Usage};
 use crate::campaign::{Campaign, Surroundings};
@@ -182,7 +182,8 @@ impl World {
             return Err(Trouble::Conflict(format!("the user name {user} is taken")));
         }
         let zone = spec.time_zone.map(|zone| {
-            let found = TimeZone::get(&zone);
+            // Compiled in, so that every machine knows the same clock changes.
+            let found = TimeZoneDatabase::bundled().get(&zone);
             found.map_err(|_| Trouble::Wrong(format!("there is no time zone {zone}")))
         });
         let zone = zone.transpose()?;

@@ -3,14 +3,12 @@
 //! A row is written by copying: all of it but the customer is the same for an action on a
 //! channel, so it is made once per page.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::Call;
 use super::actions::known_campaign;
 use crate::answer::{Refusal, Reply};
-use crate::campaign::{Campaign, Listed};
+use crate::campaign::{Audience, Campaign, Listed};
 use crate::paging::Page;
 use crate::random::{key, mix, text_key};
 use crate::rows::{CodeRows, Customer, Place, Rows};
@@ -43,7 +41,7 @@ pub(super) fn execution_details(call: &Call) -> Result<Reply, Refusal> {
     let indexes = call
         .shared
         .page_order(&page, rows.len(), list, call.switches);
-    let mut writer = RowWriter::new(campaign, call.switches, attributes);
+    let mut writer = RowWriter::new(campaign, call.switches, attributes, rows.lines());
     let mut json = Vec::with_capacity((page.len(rows.len()) * ROW_BYTES_GUESS) as usize);
     json.push(b'[');
     let mut written = 0;
@@ -86,58 +84,63 @@ struct RowWriter<'a> {
     switches: &'a Switches,
     style: Style,
     attributes: Attributes,
-    /// `{"CustomerID":` in the chosen casing.
+    /// The row up to the customer: `{"CustomerID":` in the chosen casing.
     head: Vec<u8>,
-    /// Everything after the customer, as far as it is the same for many rows.
-    tails: HashMap<Place, Vec<u8>>,
-    /// Room for one customer's id.
-    id: String,
+    /// A counted customer up to its number, and after it.
+    around: (Vec<u8>, &'static [u8]),
+    /// Everything after the customer, for each line of a counted audience; made when first used.
+    tails: Vec<Vec<u8>>,
 }
 
 impl<'a> RowWriter<'a> {
-    fn new(campaign: &'a Campaign, switches: &'a Switches, attributes: Attributes) -> Self {
+    fn new(
+        campaign: &'a Campaign,
+        switches: &'a Switches,
+        attributes: Attributes,
+        lines: usize,
+    ) -> Self {
         let style = Style::from(switches);
         let mut head = Vec::new();
         Object::open(&mut head, style).name("CustomerID");
-        let (tails, id) = (HashMap::new(), String::new());
+        let around = match &campaign.audience {
+            Audience::Counted { prefix, .. } => around_number(style, prefix),
+            Audience::Listed(_) => (Vec::new(), &b""[..]),
+        };
+        let tails = vec![Vec::new(); lines];
         Self {
             campaign,
             switches,
             style,
             attributes,
             head,
+            around,
             tails,
-            id,
         }
     }
 
     fn write(&mut self, out: &mut Vec<u8>, customer: Customer, place: Place) {
         out.extend_from_slice(&self.head);
         match customer {
-            Customer::Counted(prefix, number) => self.write_counted(out, prefix, number),
-            Customer::Listed(listed) => self.style.customer_id(out, &listed.id),
-        }
-        if let Customer::Listed(listed) = customer {
-            self.write_tail(out, place, Some(listed));
-        } else if let Some(tail) = self.tails.get(&place) {
-            out.extend_from_slice(tail);
-        } else {
-            let start = out.len();
-            self.write_tail(out, place, None);
-            self.tails.insert(place, out[start..].to_vec());
+            Customer::Listed(listed) => {
+                self.style.customer_id(out, &listed.id);
+                self.write_tail(out, place, Some(listed));
+            }
+            Customer::Counted(customer) => {
+                out.extend_from_slice(&self.around.0);
+                number(out, customer);
+                out.extend_from_slice(self.around.1);
+                if self.tails[place.line].is_empty() {
+                    let mut tail = Vec::new();
+                    self.write_tail(&mut tail, place, None);
+                    self.tails[place.line] = tail;
+                }
+                out.extend_from_slice(&self.tails[place.line]);
+            }
         }
         if !self.attributes.0.is_empty() {
             self.write_attributes(out, customer);
         }
         out.push(b'}');
-    }
-
-    fn write_counted(&mut self, out: &mut Vec<u8>, prefix: &str, customer: u64) {
-        use std::fmt::Write as _;
-        self.id.clear();
-        self.id.push_str(prefix);
-        write!(self.id, "{customer}").expect("writing to a string cannot fail");
-        self.style.customer_id(out, &self.id);
     }
 
     fn write_tail(&self, out: &mut Vec<u8>, place: Place, listed: Option<&Listed>) {
@@ -198,7 +201,7 @@ impl<'a> RowWriter<'a> {
 
     fn write_attributes(&self, out: &mut Vec<u8>, customer: Customer) {
         let customer = match customer {
-            Customer::Counted(_, number) => mix(number),
+            Customer::Counted(number) => mix(number),
             Customer::Listed(listed) => text_key(&listed.id),
         };
         let mut row = Object::resume(out, self.style);
@@ -217,4 +220,13 @@ impl<'a> RowWriter<'a> {
         }
         out.push(b']');
     }
+}
+
+/// What stands around the number of a counted customer, as its whole id would be written.
+fn around_number(style: Style, prefix: &str) -> (Vec<u8>, &'static [u8]) {
+    let mut id = Vec::new();
+    style.customer_id(&mut id, &format!("{prefix}1"));
+    let close: &[u8] = if id.ends_with(b"\"") { b"\"" } else { b"" };
+    id.truncate(id.len() - close.len() - 1);
+    (id, close)
 }

@@ -105,15 +105,17 @@ async fn windows_are_counted_in_calendar_days_of_the_tenants_zone() {
             "2025-11-01T14:00:00Z",
             "2025-11-02T15:00:00Z",
         ),
-        // 02:30 is skipped on 9 March: the first time that exists is 03:00.
+        // 02:30 is skipped on 9 March: the first time that exists is 03:00. The end stays where
+        // it is on the wall.
         (
             "America/New_York",
             "2025-03-08 02:30:00",
             1,
             1,
             "2025-03-09T07:00:00Z",
-            "2025-03-10T07:00:00Z",
+            "2025-03-10T06:30:00Z",
         ),
+        // Scheduled into the skip, it is sent as 03:00, and so it is on the wire.
         (
             "America/New_York",
             "2025-03-09 02:30:00",
@@ -154,7 +156,7 @@ async fn windows_are_counted_in_calendar_days_of_the_tenants_zone() {
             1,
             1,
             "2025-10-04T15:30:00Z",
-            "2025-10-05T15:30:00Z",
+            "2025-10-05T15:15:00Z",
         ),
         // A whole day is skipped: 30 December 2011.
         (
@@ -163,7 +165,7 @@ async fn windows_are_counted_in_calendar_days_of_the_tenants_zone() {
             1,
             1,
             "2011-12-30T10:00:00Z",
-            "2011-12-31T10:00:00Z",
+            "2011-12-30T20:00:00Z",
         ),
         (
             "Pacific/Apia",
@@ -250,15 +252,19 @@ impl Clocks {
     }
 
     fn window(&self, schedule: DateTime, lead: u32, duration: u32) -> (Timestamp, Timestamp) {
-        let mut start = self.shown(schedule)[0];
-        if lead > 0 {
-            let days = i64::from(lead).days();
-            start = self.shown(self.zone.to_datetime(start).checked_add(days).unwrap())[0];
-        }
-        let shown = self.zone.to_datetime(start);
+        let sent = self.shown(schedule)[0];
+        let days = i64::from(lead).days();
+        let written = self.zone.to_datetime(sent).checked_add(days).unwrap();
+        let start = self.shown(written)[0];
         let end = match duration {
-            0 => shown.date().tomorrow().unwrap().at(0, 0, 0, 0),
-            days => shown.checked_add(i64::from(days).days()).unwrap(),
+            0 => self
+                .zone
+                .to_datetime(start)
+                .date()
+                .tomorrow()
+                .unwrap()
+                .at(0, 0, 0, 0),
+            days => written.checked_add(i64::from(days).days()).unwrap(),
         };
         (start, *self.shown(end).last().unwrap())
     }

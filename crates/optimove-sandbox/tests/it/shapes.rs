@@ -206,6 +206,27 @@ async fn ids_come_as_numbers_or_text() {
 }
 
 #[tokio::test]
+async fn ids_of_a_counted_audience_follow_its_prefix() {
+    let world = World::start().await;
+    for (id, prefix, text, number) in [
+        (1, "", json!("1"), json!(1)),
+        (2, "70", json!("701"), json!(701)),
+        (3, "0", json!("01"), json!("01")),
+        (4, "a\"\\é", json!("a\"\\é1"), json!("a\"\\é1")),
+    ] {
+        world.executed_spec(json!({
+            "tenant": "acme", "id": id, "audience": {"count": 1, "prefix": prefix},
+            "actions": [{"id": 24, "channels": [{"id": 504}]}],
+        }));
+        for (ids, wanted) in [("documented", text), ("number", number)] {
+            world.set(&json!({"ids": ids}));
+            let rows = world.get(&page_target(id, 504, 10, 0)).await.rows();
+            assert_eq!(rows[0]["CustomerID"], wanted, "{prefix:?} {ids}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn names_come_in_each_casing() {
     let world = world().await;
     let details = "/actions/GetCampaignDetails?CampaignID=5101";
