@@ -1,9 +1,11 @@
 //! Landed rows, sorted and packed: how the pairs of a page are written into blocks and read back.
 //!
-//! The order is the customer's text in lower case, then its exact text, then the offer, then the place in the page.
+//! The order is the customer's text folded (see `bestow_core::id::fold_customer`), then its exact text, then the offer, then the place in the page.
 //! It is close to the order of the grants' key, and it puts ids that differ by letter case only side by side.
 //! An entry is: bytes shared with the customer before, bytes that follow, those bytes, offer, window, mark, row;
 //! all numbers as variable-length integers.
+
+use bestow_core::id::fold_customer;
 
 use crate::Error;
 
@@ -28,7 +30,7 @@ pub struct Entry<'a> {
 /// A packed block, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// The last customer in it, in lower case: lets a reader skip the block.
+    /// The last customer in it, folded: lets a reader skip the block.
     pub last_fold: String,
     /// The entries.
     pub body: Vec<u8>,
@@ -43,7 +45,7 @@ pub struct Landing {
 
 #[derive(Debug, Clone, Copy)]
 struct Collected {
-    /// The first eight bytes of the customer in lower case: decides most comparisons without a look at the text.
+    /// The first eight bytes of the customer, folded: decides most comparisons without a look at the text.
     lead: u64,
     fold: Span,
     exact: Span,
@@ -160,12 +162,12 @@ impl Landing {
 
     fn intern(&mut self, customer: &str) -> (Span, Span) {
         let exact = self.append(customer);
-        if is_folded(customer) {
-            return (exact, exact);
+        let fold = fold_customer(customer);
+        if fold == customer {
+            (exact, exact)
+        } else {
+            (self.append(&fold), exact)
         }
-        let mut fold = String::new();
-        fold_into(customer, &mut fold);
-        (self.append(&fold), exact)
     }
 
     fn append(&mut self, text: &str) -> Span {
@@ -218,7 +220,8 @@ impl Cursor {
             self.customer.truncate(shared);
             self.customer.extend_from_slice(suffix);
             let text = std::str::from_utf8(&self.customer).map_err(|_| cut())?;
-            fold_into(text, &mut self.fold);
+            self.fold.clear();
+            self.fold.push_str(&fold_customer(text));
         }
         self.at += length;
         self.offer = self.take()?;
@@ -229,7 +232,7 @@ impl Cursor {
         Ok(true)
     }
 
-    /// The customer of this entry in lower case.
+    /// The customer of this entry, folded.
     pub(crate) fn fold(&self) -> &str {
         &self.fold
     }
@@ -268,22 +271,6 @@ fn put(body: &mut Vec<u8>, mut value: u32) {
 
 fn cut() -> Error {
     Error::Corrupt("a landed block cannot be read".into())
-}
-
-fn is_folded(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
-}
-
-/// Lower case by Unicode, with a short way for plain text.
-fn fold_into(text: &str, fold: &mut String) {
-    fold.clear();
-    if text.is_ascii() {
-        fold.push_str(text);
-        fold.make_ascii_lowercase();
-    } else {
-        fold.push_str(&text.to_lowercase());
-    }
 }
 
 fn lead(text: &str) -> u64 {

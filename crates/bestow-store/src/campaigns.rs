@@ -33,7 +33,7 @@ pub struct Campaign {
     pub merged_through: u32,
     /// A merge is under way up to this page.
     pub merge_to: Option<u32>,
-    /// The last customer merged in it, in lower case.
+    /// The last customer merged in it, folded.
     pub merge_cursor: Option<String>,
     /// Distinct customers seen by it so far.
     pub merge_customers: u64,
@@ -121,12 +121,23 @@ pub struct WindowSpec {
 pub struct Offer {
     /// Number within the tenant.
     pub no: u32,
-    /// The code in lower case.
+    /// The code, folded.
     pub code_fold: String,
     /// As the campaign spells it first.
     pub code: String,
-    /// False: the code is unknown to the catalogue, its pairs are held.
-    pub granting: bool,
+    /// Why its pairs are held; `None`: they are granted.
+    pub hold_reason: Option<String>,
+}
+
+/// An offer that holds its pairs, and what has become of its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldOffer {
+    /// Number within the tenant.
+    pub no: u32,
+    /// Why its pairs are held.
+    pub hold_reason: String,
+    /// draft, active, paused or archived.
+    pub promotion_status: String,
 }
 
 impl Tx<'_> {
@@ -343,26 +354,25 @@ impl Tx<'_> {
         )
     }
 
-    /// The offer of a code in a campaign; made if there is none, holding where the catalogue does not know the code.
+    /// The offer of a code in a campaign; made if there is none, holding its pairs for the reason given, if any.
     pub fn offer_for(
         &mut self,
         tenant: i64,
         campaign: i64,
         code_fold: &str,
         code: &str,
+        hold_reason: Option<&str>,
     ) -> Result<Offer, Error> {
         self.execute(
             "-- insert_offer
-            INSERT INTO offer (tenant, campaign, code_fold, code, no, granting)
-            VALUES ($1, $2, $3, $4,
-                (SELECT COALESCE(MAX(no), 0) + 1 FROM offer WHERE tenant = $1),
-                (SELECT COUNT(*) FROM promotion WHERE tenant = $1 AND code_fold = $3))
+            INSERT INTO offer (tenant, campaign, code_fold, code, hold_reason, no)
+            VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(no), 0) + 1 FROM offer WHERE tenant = $1))
             ON CONFLICT (tenant, campaign, code_fold) DO NOTHING",
-            values![tenant, campaign, code_fold, code],
+            values![tenant, campaign, code_fold, code, hold_reason],
         )?;
         self.query_one(
             "-- offer_for
-            SELECT no, code_fold, code, granting FROM offer
+            SELECT no, code_fold, code, hold_reason FROM offer
             WHERE tenant = $1 AND campaign = $2 AND code_fold = $3",
             values![tenant, campaign, code_fold],
             offer,
@@ -374,28 +384,36 @@ impl Tx<'_> {
     pub fn offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<Offer>, Error> {
         self.query(
             "-- offers
-            SELECT no, code_fold, code, granting FROM offer WHERE tenant = $1 AND campaign = $2 ORDER BY no",
+            SELECT no, code_fold, code, hold_reason FROM offer WHERE tenant = $1 AND campaign = $2 ORDER BY no",
             values![tenant, campaign],
             offer,
         )
     }
 
-    /// Offers of a campaign that hold their pairs although the catalogue knows the code by now.
-    pub fn releasable_offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<u32>, Error> {
+    /// Offers of a campaign that hold their pairs although the catalogue has the code, each with the status of its
+    /// promotion.
+    pub fn held_offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<HeldOffer>, Error> {
         self.query(
-            "-- releasable_offers
-            SELECT o.no FROM offer o JOIN promotion p ON p.tenant = o.tenant AND p.code_fold = o.code_fold
-            WHERE o.tenant = $1 AND o.campaign = $2 AND o.granting = 0 ORDER BY o.no",
+            "-- held_offers
+            SELECT o.no, o.hold_reason, p.status
+            FROM offer o JOIN promotion p ON p.tenant = o.tenant AND p.code_fold = o.code_fold
+            WHERE o.tenant = $1 AND o.campaign = $2 AND o.hold_reason IS NOT NULL ORDER BY o.no",
             values![tenant, campaign],
-            |row| Ok(row.int(0)? as u32),
+            |row| {
+                Ok(HeldOffer {
+                    no: row.int(0)? as u32,
+                    hold_reason: row.text(1)?,
+                    promotion_status: row.text(2)?,
+                })
+            },
         )
     }
 
-    /// Lets an offer grant, now that its code is known.
-    pub fn set_offer_granting(&mut self, tenant: i64, offer: u32) -> Result<(), Error> {
+    /// Lets an offer grant from now on.
+    pub fn let_offer_grant(&mut self, tenant: i64, offer: u32) -> Result<(), Error> {
         self.execute(
-            "-- set_offer_granting
-            UPDATE offer SET granting = 1 WHERE tenant = $1 AND no = $2",
+            "-- let_offer_grant
+            UPDATE offer SET hold_reason = NULL WHERE tenant = $1 AND no = $2",
             values![tenant, offer],
         )?;
         Ok(())
@@ -465,6 +483,6 @@ fn offer(row: &Row<'_>) -> Result<Offer, Error> {
         no: row.int(0)? as u32,
         code_fold: row.text(1)?,
         code: row.text(2)?,
-        granting: row.int(3)? == 1,
+        hold_reason: row.opt_text(3)?,
     })
 }

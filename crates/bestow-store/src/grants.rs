@@ -91,7 +91,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Grants of one customer for one code (in lower case).
+    /// Grants of one customer for one code (folded).
     pub fn grants_for_code(
         &mut self,
         tenant: i64,
@@ -159,7 +159,7 @@ pub struct LedgerRow {
 pub struct OfferFacts {
     /// `campaign.no`.
     pub campaign: i64,
-    /// The code in lower case.
+    /// The code folded.
     pub code_fold: String,
 }
 

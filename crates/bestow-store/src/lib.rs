@@ -24,6 +24,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod merge;
 pub mod promotions;
+pub mod raw;
 pub mod runs;
 pub mod tenants;
 #[cfg(feature = "testing")]

@@ -30,7 +30,7 @@ pub struct MergeChunk {
     pub customers: u64,
     /// Pairs that only a confirming pass brought, by channel.
     pub added: Vec<(i64, i64)>,
-    /// The last customer in it, in lower case: where the cursor stands afterwards.
+    /// The last customer in it, folded: where the cursor stands afterwards.
     pub last_fold: String,
 }
 

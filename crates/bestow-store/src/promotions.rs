@@ -5,7 +5,7 @@ use crate::{Error, Row, Tx, values};
 /// A promotion as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promotion {
-    /// The code in lower case: what compares.
+    /// The code folded: what compares.
     pub code_fold: String,
     /// First spelling.
     pub code: String,
@@ -80,7 +80,7 @@ impl Tx<'_> {
         .ok_or_else(|| Error::Corrupt("an upsert returned nothing".into()))
     }
 
-    /// One promotion by its code in lower case.
+    /// One promotion by its code folded.
     pub fn promotion(&mut self, tenant: i64, code_fold: &str) -> Result<Option<Promotion>, Error> {
         self.query_one(
             concat!(
@@ -111,7 +111,7 @@ impl Tx<'_> {
         )
     }
 
-    /// All codes of the catalogue, in lower case.
+    /// All codes of the catalogue, folded.
     pub fn known_codes(&mut self, tenant: i64) -> Result<Vec<String>, Error> {
         self.query(
             "-- known_codes
@@ -136,17 +136,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Campaigns whose pairs of a code are held because the code was unknown.
+    /// Campaigns whose pairs of a code are held because of a code.
     pub fn campaigns_holding(&mut self, tenant: i64, code_fold: &str) -> Result<Vec<i64>, Error> {
         self.query(
             "-- campaigns_holding
-            SELECT campaign FROM offer WHERE tenant = $1 AND code_fold = $2 AND granting = 0",
+            SELECT campaign FROM offer WHERE tenant = $1 AND code_fold = $2 AND hold_reason IS NOT NULL",
             values![tenant, code_fold],
             |row| row.int(0),
         )
     }
 
-    /// Codes (in lower case) with a grant window that is still open or to come.
+    /// Codes (folded) with a grant window that is still open or to come.
     pub fn codes_in_use(&mut self, tenant: i64, now_ms: i64) -> Result<Vec<String>, Error> {
         self.query(
             "-- codes_in_use

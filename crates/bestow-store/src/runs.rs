@@ -5,10 +5,11 @@
 use crate::block::Cursor;
 use crate::{Error, Store, Tx, values};
 
-/// Everything landed for customers whose ids are equal but for letter case: almost always one customer.
+/// Everything landed for customers whose ids fold to the same: almost always one customer.
 #[derive(Debug, Default)]
 pub struct Group {
     text: String,
+    fold: String,
     /// The entries, in the order of exact customer, offer, page, row.
     pub entries: Vec<GroupEntry>,
 }
@@ -36,7 +37,13 @@ impl Group {
         &self.text[entry.start as usize..entry.end as usize]
     }
 
+    /// What its customers' ids are equal under: where a merge stands behind this group.
+    pub fn fold(&self) -> &str {
+        &self.fold
+    }
+
     fn clear(&mut self) {
+        self.fold.clear();
         self.text.clear();
         self.entries.clear();
     }
@@ -50,7 +57,6 @@ pub struct Runs {
     pages: Vec<Run>,
     /// Places in `pages`, a heap with the smallest entry on top.
     heap: Vec<u32>,
-    fold: String,
 }
 
 struct Run {
@@ -60,7 +66,7 @@ struct Run {
 }
 
 impl Runs {
-    /// Starts over pages `1..=through` that have rows, behind the customer `after` (in lower case), if given.
+    /// Starts over pages `1..=through` that have rows, behind the customer `after` (folded), if given.
     ///
     /// # Errors
     /// The store's.
@@ -90,7 +96,6 @@ impl Runs {
             campaign,
             pages: Vec::with_capacity(starts.len()),
             heap: Vec::with_capacity(starts.len()),
-            fold: String::new(),
         };
         for (page, block) in starts {
             let mut run = Run {
@@ -122,12 +127,10 @@ impl Runs {
         let Some(&top) = self.heap.first() else {
             return Ok(false);
         };
-        self.fold.clear();
-        let first = &self.pages[top as usize];
-        self.fold.push_str(first.cursor.fold());
+        group.fold.push_str(self.pages[top as usize].cursor.fold());
         while let Some(&top) = self.heap.first() {
             let run = &self.pages[top as usize];
-            if run.cursor.fold() != self.fold {
+            if run.cursor.fold() != group.fold {
                 break;
             }
             take(group, run)?;

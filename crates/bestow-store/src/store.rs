@@ -69,6 +69,10 @@ struct Sqlite {
     readers: Mutex<Vec<Connection>>,
     /// Never closed, so that its view of what changed has no gaps.
     watcher: Mutex<Connection>,
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "only tests set switches")
+    )]
     hooks: Arc<Hooks>,
 }
 

@@ -65,7 +65,7 @@ CREATE INDEX notification_waiting ON notification (id) WHERE status = 'waiting';
 -- The catalogue: our promotions, the source of Optimove's list.
 CREATE TABLE promotion (
     tenant      INTEGER NOT NULL,
-    code_fold   TEXT    NOT NULL,                       -- the code in lower case: what compares
+    code_fold   TEXT    NOT NULL,                       -- the code, folded: what compares
     code        TEXT    NOT NULL,                       -- first spelling
     name        TEXT    NOT NULL,
     status      TEXT    NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived')),
@@ -97,7 +97,7 @@ CREATE TABLE campaign (
     size_approved_at INTEGER,                           -- an operator let an odd size pass
     merged_through   INTEGER NOT NULL DEFAULT 0,        -- landed pages up to this one are grants
     merge_to         INTEGER,                           -- a merge is under way up to this page
-    merge_cursor     TEXT,                              -- the last customer merged in it
+    merge_cursor     TEXT,                              -- the last customer merged in it, folded
     merge_customers  INTEGER NOT NULL DEFAULT 0,        -- distinct customers seen by it so far
     customers        INTEGER,                           -- distinct customers when last merged whole
     windows_end_at   INTEGER,                           -- latest end of its eligibility windows
@@ -170,7 +170,7 @@ CREATE TABLE landed_block (
     campaign      INTEGER NOT NULL,
     page          INTEGER NOT NULL,
     block         INTEGER NOT NULL,
-    last_fold     TEXT    NOT NULL,                     -- the last customer in it, in lower case
+    last_fold     TEXT    NOT NULL,                     -- the last customer in it, folded
     body          BLOB    NOT NULL,
     PRIMARY KEY (tenant, campaign, page, block)
 );
@@ -195,7 +195,7 @@ CREATE TABLE offer (
     campaign  INTEGER NOT NULL,
     code_fold TEXT    NOT NULL,
     code      TEXT    NOT NULL,                         -- as the campaign spells it first
-    granting  INTEGER NOT NULL CHECK (granting IN (0, 1)), -- 0: the code is unknown, its pairs are held
+    hold_reason TEXT,                                   -- why its pairs are held; NULL: they are granted
     PRIMARY KEY (tenant, no),
     UNIQUE (tenant, campaign, code_fold)
 ) WITHOUT ROWID;

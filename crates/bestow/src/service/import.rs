@@ -199,7 +199,7 @@ impl Work<'_> {
                 campaign: found.ok_or(Error::NotFound("campaign"))?,
                 imports: tx.imports(tenant, campaign)?,
                 last_page: tx.last_landed_page(tenant, campaign)?,
-                releasable: !tx.releasable_offers(tenant, campaign)?.is_empty(),
+                releasable: !release::releasable(tx, tenant, campaign)?.is_empty(),
             })
         })
     }

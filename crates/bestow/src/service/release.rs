@@ -3,11 +3,11 @@
 //! The rows are still there as they landed, so a release walks them again. It may be cut off anywhere and run again:
 //! a pair leaves the held ones in the transaction that grants it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use bestow_core::HoldReason;
-use bestow_store::Error as StoreError;
-use bestow_store::campaigns::Campaign;
+use bestow_core::{HoldReason, PromotionStatus};
+use bestow_store::campaigns::{Campaign, HeldOffer};
+use bestow_store::{Error as StoreError, Tx};
 use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant};
 use bestow_store::runs::{Group, GroupEntry, Runs};
@@ -51,9 +51,45 @@ struct Released {
 /// Grants the held pairs of a campaign whose codes are known by now.
 pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
     let tenant = work.job.tenant;
-    let offers = work.app.store.peek(|tx| tx.releasable_offers(tenant, campaign.no))?;
-    let (mut chunks, planner) = start_planner(work, campaign, offers.iter().copied().collect());
-    let counter = format!("held:{}", HoldReason::UnknownCode);
+    let offers = work.app.store.peek(|tx| releasable(tx, tenant, campaign.no))?;
+    let reasons: BTreeSet<&str> = offers.iter().map(|offer| offer.hold_reason.as_str()).collect();
+    for reason in reasons {
+        let of_reason = offers.iter().filter(|offer| offer.hold_reason == reason);
+        grant_offers(work, campaign, of_reason.map(|offer| offer.no).collect(), reason).await?;
+    }
+    Ok(())
+}
+
+/// Offers that hold their pairs although their promotion may be granted by now.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn releasable(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    campaign: i64,
+) -> std::result::Result<Vec<HeldOffer>, StoreError> {
+    let held = tx.held_offers(tenant, campaign)?;
+    Ok(held.into_iter().filter(|offer| hold_reason(Some(&offer.promotion_status)).is_none()).collect())
+}
+
+/// Why pairs of a code are held, from the status of its promotion (`None`: the catalogue does not know the code).
+pub(crate) fn hold_reason(promotion_status: Option<&str>) -> Option<HoldReason> {
+    let Some(status) = promotion_status else { return Some(HoldReason::UnknownCode) };
+    match PromotionStatus::parse(status) {
+        Ok(status) => status.grantable().err(),
+        Err(_) => Some(HoldReason::InactivePromotion),
+    }
+}
+
+async fn grant_offers(
+    work: &Work<'_>,
+    campaign: &Campaign,
+    offers: HashSet<u32>,
+    reason: &str,
+) -> Result<()> {
+    let (mut chunks, planner) = start_planner(work, campaign, offers.clone());
+    let counter = format!("held:{reason}");
     while let Some(released) = chunks.recv().await {
         if work.stop.is_cancelled() {
             return Ok(());
@@ -76,7 +112,7 @@ pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<(
         .store
         .tx("end_release", move |tx| {
             tx.check_lease(&job)?;
-            offers.iter().try_for_each(|offer| tx.set_offer_granting(job.tenant, *offer))
+            offers.iter().try_for_each(|offer| tx.let_offer_grant(job.tenant, *offer))
         })
         .await
         .map_err(|error: StoreError| error.into())

@@ -15,7 +15,8 @@ use tokio::task::{JoinError, JoinHandle};
 use super::Work;
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::ingest::page::{PageReader, ReadPage, Terms};
+use crate::ingest::page::{CampaignCode, PageReader, ReadPage, Terms};
+use crate::service::release::hold_reason;
 
 /// A page on its way.
 type Fetch = JoinHandle<std::result::Result<Page, optimove::Error>>;
@@ -25,7 +26,7 @@ type Fetch = JoinHandle<std::result::Result<Page, optimove::Error>>;
 pub(super) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
     match pages(work, campaign, import).await {
         Ok(()) => Ok(()),
-        Err(Error::Optimove(error)) => match hold_reason(&error, work) {
+        Err(Error::Optimove(error)) => match why_held(&error, work) {
             Some(reason) => work.hold(campaign, import.channel, reason).await,
             None => Err(error.into()),
         },
@@ -72,7 +73,7 @@ async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<
 }
 
 /// What holds an import at once or after enough tries; `None`: worth another try.
-fn hold_reason(error: &optimove::Error, work: &Work<'_>) -> Option<HoldReason> {
+fn why_held(error: &optimove::Error, work: &Work<'_>) -> Option<HoldReason> {
     use optimove::Error as E;
     match error {
         E::NoProgress { .. } => Some(HoldReason::RepeatedPage),
@@ -160,7 +161,11 @@ impl<'a> Reading<'a> {
             .tx("number_terms", move |tx| {
                 let mut offers = Vec::with_capacity(codes.len());
                 for code in &codes {
-                    let offer = tx.offer_for(tenant, campaign, &code.fold, &code.spelling)?;
+                    let known = tx.promotion(tenant, &code.fold)?;
+                    let hold = hold_reason(known.as_ref().map(|known| known.status.as_str()));
+                    let why = hold.map(HoldReason::as_str);
+                    let CampaignCode { fold, spelling } = code;
+                    let offer = tx.offer_for(tenant, campaign, fold, spelling, why)?;
                     offers.push(offer.no);
                 }
                 let mut numbers = Vec::with_capacity(windows.len());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bestow_core::HoldReason;
 use bestow_core::import::{Disposition, Entry, Merge, Origin, merge_group};
-use bestow_store::campaigns::WindowSpec;
+use bestow_store::campaigns::{Offer, WindowSpec};
 use bestow_store::merge::{MergeChunk, NewGrant, WindowRef};
 use bestow_store::runs::{Group, GroupEntry};
 use bestow_store::{Error as StoreError, Store};
@@ -17,8 +17,8 @@ use crate::ingest::mark;
 /// What the planner has to know of a campaign.
 #[derive(Debug, Default)]
 pub(crate) struct CampaignFacts {
-    /// Offers that grant; those of the others are held.
-    granting: HashSet<u32>,
+    /// Offers whose pairs are held, each with its reason.
+    holding: HashMap<u32, HoldReason>,
     windows: HashMap<u32, WindowSpec>,
     /// Pass and channel of each landed page.
     pages: HashMap<u32, (u32, i64)>,
@@ -30,7 +30,7 @@ impl CampaignFacts {
             let offers = tx.offers(tenant, campaign)?;
             let pages = tx.landed_pages(tenant, campaign)?;
             Ok(Self {
-                granting: offers.iter().filter(|o| o.granting).map(|o| o.no).collect(),
+                holding: offers.iter().filter_map(holding).collect(),
                 windows: tx.windows(tenant, campaign)?.into_iter().collect(),
                 pages: pages.iter().map(|p| (p.page, (p.pass, p.channel))).collect(),
             })
@@ -38,7 +38,7 @@ impl CampaignFacts {
     }
 
     pub(crate) fn grants(&self, offer: u32) -> bool {
-        self.granting.contains(&offer)
+        !self.holding.contains_key(&offer)
     }
 
     fn is_first_pass(&self, entry: &GroupEntry) -> bool {
@@ -85,6 +85,12 @@ impl CampaignFacts {
         };
         spec.map(|spec| (spec.starts_at, spec.ends_at))
     }
+}
+
+/// An offer that holds, with its reason; one that a newer program wrote is held as unknown.
+fn holding(offer: &Offer) -> Option<(u32, HoldReason)> {
+    let reason = offer.hold_reason.as_deref()?;
+    Some((offer.no, HoldReason::parse(reason).unwrap_or(HoldReason::UnknownCode)))
 }
 
 fn max((a, b): (i64, i64)) -> i64 {
@@ -166,9 +172,8 @@ impl Planner {
             [only] if self.is_plain(only) => self.take_plain(group, only),
             _ => self.take_bundles(group),
         }
-        let last = group.entries.last().map_or("", |entry| group.customer(entry));
         self.chunk.last_fold.clear();
-        self.chunk.last_fold.push_str(&bestow_core::id::fold_customer(last));
+        self.chunk.last_fold.push_str(group.fold());
     }
 
     /// The common case: one customer, one new row, one code, to be granted.
@@ -199,8 +204,10 @@ impl Planner {
             }
             let bundle = self.count_bundle(entries, &mut rows);
             match mark::disposition(entries[0].mark) {
-                Disposition::Grant if self.facts.grants(entries[0].offer) => to_grant.push(bundle),
-                Disposition::Grant => self.hold(HoldReason::UnknownCode, bundle.counted),
+                Disposition::Grant => match self.facts.holding.get(&entries[0].offer) {
+                    None => to_grant.push(bundle),
+                    Some(reason) => self.hold(*reason, bundle.counted),
+                },
                 Disposition::NoCode => {
                     self.rows_without_code += bundle.counted;
                     self.pairs -= bundle.counted;

@@ -1,0 +1,123 @@
+//! Promotions, and what of the campaigns depends on them.
+
+use bestow_store::campaigns::WindowSpec;
+use bestow_store::promotions::Promotion;
+
+use crate::support::{Fresh, NOW_MS, TENANT, WINDOW};
+
+pub(crate) fn promotion(code: &str) -> Promotion {
+    Promotion {
+        code_fold: code.to_lowercase(),
+        code: code.into(),
+        name: "Free shipping".into(),
+        status: "active".into(),
+        kind: "shared".into(),
+        reward: "{}".into(),
+        limits: "{}".into(),
+        metadata: "{}".into(),
+        version: 0,
+        created_at: 0,
+        updated_at: 0,
+        synced_name: None,
+    }
+}
+
+async fn put(fresh: &Fresh, new: Promotion) -> Promotion {
+    fresh.tx(move |tx| tx.put_promotion(TENANT, &new)).await
+}
+
+pub(crate) async fn first_spelling_stays(fresh: Fresh) {
+    let first = put(&fresh, promotion("FS20")).await;
+    assert_eq!(
+        (first.version, first.created_at, first.updated_at),
+        (1, NOW_MS, NOW_MS)
+    );
+    fresh.db.clock.advance(1_000);
+    let changed = Promotion {
+        name: "Free shipping over 20".into(),
+        status: "paused".into(),
+        kind: "unique".into(),
+        reward: r#"{"r":1}"#.into(),
+        limits: r#"{"l":1}"#.into(),
+        metadata: r#"{"m":1}"#.into(),
+        ..promotion("Fs20")
+    };
+    let second = put(&fresh, changed.clone()).await;
+    let expected = Promotion {
+        code: "FS20".into(),
+        version: 2,
+        created_at: NOW_MS,
+        updated_at: NOW_MS + 1_000,
+        ..changed
+    };
+    assert_eq!(second, expected);
+    assert_eq!(fresh.read(|tx| tx.promotion(TENANT, "fs20")), Some(expected));
+    assert_eq!(fresh.read(|tx| tx.promotion(TENANT, "FS20")), None);
+    assert_eq!(fresh.read(|tx| tx.promotion(2, "fs20")), None);
+}
+
+pub(crate) async fn pages_by_code(fresh: Fresh) {
+    for code in ["C", "A", "B"] {
+        put(&fresh, promotion(code)).await;
+    }
+    let page = |after: &'static str| {
+        let found = fresh.read(|tx| tx.promotions(TENANT, after, 2));
+        found.into_iter().map(|p| p.code).collect::<Vec<_>>()
+    };
+    assert_eq!((page(""), page("b")), (vec!["A".into(), "B".into()], vec!["C".to_owned()]));
+    let mut codes = fresh.read(|tx| tx.known_codes(TENANT));
+    codes.sort();
+    assert_eq!(codes, ["a", "b", "c"]);
+    assert!(fresh.read(|tx| tx.known_codes(2)).is_empty());
+}
+
+pub(crate) async fn synced_name_survives_changes(fresh: Fresh) {
+    put(&fresh, promotion("FS20")).await;
+    fresh.tx(|tx| tx.set_synced_name(TENANT, "fs20", Some("Free"))).await;
+    assert_eq!(put(&fresh, promotion("FS20")).await.synced_name.as_deref(), Some("Free"));
+    fresh.tx(|tx| tx.set_synced_name(TENANT, "fs20", None)).await;
+    assert_eq!(put(&fresh, promotion("FS20")).await.synced_name, None);
+}
+
+pub(crate) async fn unknown_codes_hold_their_campaigns(fresh: Fresh) {
+    let (first, second, offer) = fresh
+        .tx(|tx| {
+            let (first, _) = tx.see_campaign(TENANT, "1", "scheduled", "sweep")?;
+            let (second, _) = tx.see_campaign(TENANT, "2", "scheduled", "sweep")?;
+            let offer = tx.offer_for(TENANT, first, "fs20", "FS20")?.no;
+            tx.offer_for(TENANT, second, "fs20", "FS20")?;
+            tx.offer_for(TENANT, second, "other", "OTHER")?;
+            Ok((first, second, offer))
+        })
+        .await;
+    let holding = || {
+        let mut found = fresh.read(|tx| tx.campaigns_holding(TENANT, "fs20"));
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(holding(), [first, second]);
+    fresh.tx(move |tx| tx.set_offer_granting(TENANT, offer)).await;
+    assert_eq!(holding(), [second]);
+}
+
+pub(crate) async fn codes_in_use(fresh: Fresh) {
+    fresh
+        .tx(|tx| {
+            let ends = [("over", Some(NOW_MS)), ("running", Some(NOW_MS + 1)), ("endless", None)];
+            for (code, ends_at) in ends {
+                let (campaign, _) = tx.see_campaign(TENANT, code, "scheduled", "sweep")?;
+                tx.offer_for(TENANT, campaign, code, code)?;
+                let starts_at = NOW_MS - 10;
+                tx.window_for(TENANT, campaign, &WindowSpec { starts_at, ends_at, ..WINDOW })?;
+            }
+            let (unread, _) = tx.see_campaign(TENANT, "unread", "scheduled", "sweep")?;
+            tx.offer_for(TENANT, unread, "unread", "unread")?;
+            let (revoked, _) = tx.see_campaign(TENANT, "revoked", "scheduled", "sweep")?;
+            tx.offer_for(TENANT, revoked, "revoked", "revoked")?;
+            tx.revoke_campaign(TENANT, revoked, "cancelled")
+        })
+        .await;
+    let mut codes = fresh.read(|tx| tx.codes_in_use(TENANT, NOW_MS));
+    codes.sort();
+    assert_eq!(codes, ["endless", "running", "unread"]);
+}

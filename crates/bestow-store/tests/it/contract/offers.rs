@@ -1,0 +1,141 @@
+//! Offers and windows: numbers that make the ledger's rows narrow.
+
+use bestow_store::Error;
+use bestow_store::campaigns::WindowSpec;
+
+use crate::contract::catalogue::promotion;
+use crate::support::{Fresh, NOW_MS, TENANT, WINDOW, at_once};
+
+async fn campaign(fresh: &Fresh, tenant: i64, id: &'static str) -> i64 {
+    let (no, _) = fresh
+        .tx(move |tx| tx.see_campaign(tenant, id, "scheduled", "sweep"))
+        .await;
+    no
+}
+
+pub(crate) async fn offer_is_made_once(fresh: Fresh) {
+    let no = campaign(&fresh, TENANT, "5101").await;
+    let (first, again) = fresh
+        .tx(move |tx| {
+            let first = tx.offer_for(TENANT, no, "fs20", "FS20")?;
+            Ok((first, tx.offer_for(TENANT, no, "fs20", "fs20")?))
+        })
+        .await;
+    assert_eq!(first, again);
+    assert_eq!((first.no, &*first.code_fold, &*first.code), (1, "fs20", "FS20"));
+    assert_eq!(fresh.read(|tx| tx.offers(TENANT, no)), [first]);
+}
+
+pub(crate) async fn offer_numbers_run_through_a_tenant(fresh: Fresh) {
+    let first = campaign(&fresh, TENANT, "5101").await;
+    let second = campaign(&fresh, TENANT, "5102").await;
+    let theirs = campaign(&fresh, 2, "5101").await;
+    let numbers = fresh
+        .tx(move |tx| {
+            let mut offer = |tenant, campaign, code| {
+                tx.offer_for(tenant, campaign, code, code).map(|offer| offer.no)
+            };
+            Ok([
+                offer(TENANT, first, "a")?,
+                offer(TENANT, second, "a")?,
+                offer(2, theirs, "a")?,
+                offer(TENANT, first, "b")?,
+            ])
+        })
+        .await;
+    assert_eq!(numbers, [1, 2, 1, 3]);
+    let facts = fresh.read(|tx| tx.offer_facts(TENANT, 2)).expect("it is there");
+    assert_eq!((facts.campaign, &*facts.code_fold), (second, "a"));
+    assert_eq!(fresh.read(|tx| tx.offer_facts(2, 2)), None);
+}
+
+pub(crate) async fn offer_knows_the_catalogue(fresh: Fresh) {
+    let no = campaign(&fresh, TENANT, "5101").await;
+    let granting = fresh
+        .tx(move |tx| {
+            tx.put_promotion(TENANT, &promotion("KNOWN"))?;
+            tx.put_promotion(2, &promotion("THEIRS"))?;
+            let mut offer =
+                |code| tx.offer_for(TENANT, no, code, code).map(|offer| offer.granting);
+            Ok([offer("known")?, offer("theirs")?, offer("unknown")?])
+        })
+        .await;
+    assert_eq!(granting, [true, false, false]);
+    fresh.tx(|tx| tx.set_offer_granting(TENANT, 3)).await;
+    let offers = fresh.read(|tx| tx.offers(TENANT, no));
+    assert_eq!(offers.iter().map(|o| o.granting).collect::<Vec<_>>(), [true, false, true]);
+}
+
+pub(crate) async fn window_is_made_once(fresh: Fresh) {
+    let no = campaign(&fresh, TENANT, "5101").await;
+    let other = campaign(&fresh, TENANT, "5102").await;
+    let endless = WindowSpec {
+        ends_at: None,
+        ..WINDOW
+    };
+    let (numbers, specs) = fresh
+        .tx(move |tx| {
+            let mut window = |campaign, spec| tx.window_for(TENANT, campaign, &spec);
+            let numbers = [
+                window(no, WINDOW)?,
+                window(no, endless)?,
+                window(no, WINDOW)?,
+                window(no, endless)?,
+                window(no, WindowSpec { action: 25, ..WINDOW })?,
+                window(no, WindowSpec { channel: 0, ..WINDOW })?,
+                window(other, WINDOW)?,
+            ];
+            Ok((numbers, tx.windows(TENANT, no)?))
+        })
+        .await;
+    assert_eq!(numbers, [1, 2, 1, 2, 3, 4, 5]);
+    assert_eq!(specs[..2], [(1, WINDOW), (2, endless)]);
+    assert_eq!(fresh.read(|tx| tx.window_facts(TENANT, 2)), Some(endless));
+    assert_eq!(fresh.read(|tx| tx.window_facts(2, 2)), None);
+}
+
+pub(crate) async fn windows_end_never_moves_back(fresh: Fresh) {
+    let no = campaign(&fresh, TENANT, "5101").await;
+    let ends = [Some(NOW_MS + 2), Some(NOW_MS + 1), None, Some(NOW_MS + 3)];
+    let mut latest = Vec::new();
+    for ends_at in ends {
+        latest.push(
+            fresh
+                .tx(move |tx| {
+                    tx.window_for(TENANT, no, &WindowSpec { ends_at, ..WINDOW })?;
+                    Ok(tx.campaign_by_no(TENANT, no)?.and_then(|c| c.windows_end_at))
+                })
+                .await,
+        );
+    }
+    let endless = Some(i64::MAX);
+    assert_eq!(latest, [Some(NOW_MS + 2), Some(NOW_MS + 2), endless, endless]);
+}
+
+pub(crate) async fn numbers_have_no_gap_under_contention(fresh: Fresh) {
+    let no = campaign(&fresh, TENANT, "5101").await;
+    let store = fresh.store().clone();
+    // Each code and window is asked for four times.
+    let mut numbers = at_once(64, |place| {
+        let store = store.clone();
+        Box::pin(async move {
+            let (code, starts_at) = (format!("code{}", place / 4), NOW_MS - (place / 4) as i64);
+            store
+                .tx::<_, Error, _>("number", move |tx| {
+                    let spec = WindowSpec { starts_at, ..WINDOW };
+                    let window = tx.window_for(TENANT, no, &spec)?;
+                    Ok((tx.offer_for(TENANT, no, &code, &code)?.no, window))
+                })
+                .await
+                .expect("numbered")
+        })
+    })
+    .await;
+    numbers.sort_unstable();
+    numbers.dedup();
+    let (mut offers, mut windows): (Vec<_>, Vec<_>) = numbers.into_iter().unzip();
+    offers.sort_unstable();
+    windows.sort_unstable();
+    let dense: Vec<u32> = (1..=16).collect();
+    assert_eq!((offers, windows), (dense.clone(), dense));
+}
