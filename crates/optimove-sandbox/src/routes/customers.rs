@@ -15,8 +15,10 @@ use crate::rows::{CodeRows, Customer, Place, Rows};
 use crate::switch::{PromoCodes, ScheduleField, Switches};
 use crate::write::{Object, Style, number, text, texts};
 
-/// Bytes set aside for one row when a page begins.
+/// Bytes set aside for one row when a page begins, ...
 const ROW_BYTES_GUESS: u64 = 192;
+/// ... and for a page at most; a longer one grows as it is written.
+const PAGE_BYTES_GUESS_MAX: u64 = 64 * 1024 * 1024;
 
 /// `GetCustomerExecutionDetailsByCampaign`: the rows of a channel, or of all.
 pub(super) fn execution_details(call: &Call) -> Result<Reply, Refusal> {
@@ -42,7 +44,8 @@ pub(super) fn execution_details(call: &Call) -> Result<Reply, Refusal> {
         .shared
         .page_order(&page, rows.len(), list, call.switches);
     let mut writer = RowWriter::new(campaign, call.switches, attributes, rows.lines());
-    let mut json = Vec::with_capacity((page.len(rows.len()) * ROW_BYTES_GUESS) as usize);
+    let guess = page.len(rows.len()).saturating_mul(ROW_BYTES_GUESS);
+    let mut json = Vec::with_capacity(guess.min(PAGE_BYTES_GUESS_MAX) as usize);
     json.push(b'[');
     let mut written = 0;
     for index in indexes {

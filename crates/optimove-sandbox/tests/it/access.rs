@@ -235,7 +235,7 @@ async fn the_window_slides_and_each_key_has_its_own() {
     let world = World::start().await;
     let keys = json!({"api_keys": [{"key": "acme-admin-key"}, {"key": "second"}]});
     world.control("PUT", "/tenants/acme", keys).await;
-    world.set(&json!({"rate-limit-requests": 2, "rate-limit-window-ms": 300}));
+    world.set(&json!({"rate-limit-requests": 2, "rate-limit-window-ms": 1_500}));
     let mut answers = Vec::new();
     for _ in 0..3 {
         answers.push(world.get(READ).await.status);

@@ -7,6 +7,7 @@ mod catalogue;
 mod client;
 mod control;
 mod faults;
+mod hostile;
 mod listener;
 mod listeners;
 mod notifications;
