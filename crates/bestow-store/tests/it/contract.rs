@@ -1,4 +1,5 @@
-//! What every engine must do alike. Each function takes a fresh store; [`stamp!`] makes them tests of one engine.
+//! What every engine must do alike. Each function takes a fresh store; [`stamp!`] makes them tests
+//! of one engine.
 
 pub(crate) mod audit;
 pub(crate) mod campaigns;
@@ -13,38 +14,43 @@ pub(crate) mod tenants;
 pub(crate) mod transactions;
 pub(crate) mod verify;
 
-/// The whole contract as tests of the engine whose fresh stores `$fresh` makes. A function that is not listed here is
-/// dead code, which the lints refuse.
+/// The whole contract as tests of the engine whose fresh stores `$fresh` makes. A function that is
+/// not listed here is dead code, which the lints refuse.
 macro_rules! stamp {
     ($engine:ident, $fresh:path) => {
         $crate::contract::stamp! { @families $engine, $fresh;
-            tenants: numbers_count_up, update_keeps_identity, pages_by_id, suspension_comes_and_goes,
-                listeners_rotate, tokens_are_refused_once_revoked;
+            tenants: numbers_count_up, update_keeps_identity, pages_by_id,
+                suspension_comes_and_goes, listeners_rotate, tokens_are_refused_once_revoked;
             inbox: repeat_counts_an_arrival, many_at_once_are_one_row, identity_is_per_tenant,
                 waiting_come_oldest_first, settling, unknown_status_is_refused, filters_and_pages;
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
                 unknown_codes_hold_their_campaigns, codes_in_use;
-            campaigns: seen_twice_is_one, numbers_are_per_tenant, details_have_versions, errors_are_noted,
-                suspension_can_be_lifted, revocation_is_final, counters_add_up, pages_by_number;
-            offers: offer_is_made_once, offer_numbers_run_through_a_tenant, offer_knows_the_catalogue,
-                window_is_made_once, windows_end_never_moves_back, numbers_have_no_gap_under_contention;
+            campaigns: seen_twice_is_one, numbers_are_per_tenant, details_have_versions,
+                errors_are_noted, suspension_can_be_lifted, revocation_is_final, counters_add_up,
+                pages_by_number;
+            offers: offer_is_made_once, offer_numbers_run_through_a_tenant, offer_holds_until_let,
+                window_is_made_once, windows_end_never_moves_back,
+                numbers_have_no_gap_under_contention;
             jobs: longest_due_first, claimed_is_not_claimed_again, expired_lease_is_claimed_anew,
-                stale_token_is_refused_everywhere, wanted_while_claimed_runs_again, wanted_sooner_moves_forward,
-                finish_with_next_stays, failing_keeps_the_error, holding_forgets_failures,
-                suspended_tenant_waits, deployment_needs_no_tenant, leases_are_released_at_start,
-                many_claimers_share_nothing;
-            imports: wanted_once, page_lands_once, cursor_decides, passes_count_apart, pages_count_over_channels,
-                held_rows_count_in_the_first_pass, each_page_has_its_record, states_are_kept;
-            merging: chunk_counts_once, known_grants_are_repeats, chunk_brings_windows, chunk_widens,
-                confirming_pairs_are_counted, end_moves_the_mark, release_twice_is_once,
-                only_confirmed_rows_are_dropped;
+                stale_token_is_refused_everywhere, wanted_while_claimed_runs_again,
+                wanted_sooner_moves_forward, finish_with_next_stays, failing_keeps_the_error,
+                holding_forgets_failures, suspended_tenant_waits, deployment_needs_no_tenant,
+                leases_are_released_at_start, many_claimers_share_nothing,
+                kinds_tell_their_tenants;
+            imports: wanted_once, page_lands_once, cursor_decides, passes_count_apart,
+                pages_count_over_channels, held_rows_count_in_the_first_pass,
+                each_page_has_its_record, states_are_kept, held_import_goes_on;
+            merging: chunk_counts_once, known_grants_are_repeats, chunk_brings_windows,
+                chunk_widens, confirming_pairs_are_counted, end_moves_the_mark,
+                release_twice_is_once, only_confirmed_rows_are_dropped;
             ledger: pages_by_offer, code_is_looked_up, grant_tells_its_facts, letter_case_is_kept,
                 tenants_do_not_mix;
-            audit: no_gap_under_contention, no_gap_after_a_refusal, pages_by_place, findings_open_and_close;
+            audit: no_gap_under_contention, no_gap_after_a_refusal, pages_by_place,
+                findings_open_and_close;
             verify: good_ledger_is_silent, counts_must_add_up, granted_must_be_in_the_ledger,
                 grants_must_refer, rows_must_have_landed, audit_must_have_no_gap;
-            transactions: error_undoes_its_writes, reads_see_one_snapshot, change_mark_moves_with_commits,
-                committed_is_there_after_reopening;
+            transactions: error_undoes_its_writes, reads_see_one_snapshot,
+                change_mark_moves_with_commits, committed_is_there_after_reopening;
         }
     };
     (@families $engine:ident, $fresh:path; $($family:ident: $($case:ident),+;)+) => {

@@ -1,4 +1,9 @@
-//! The store as its callers see it: a contract that any engine must keep, and what is particular to SQLite.
+//! The store as its callers see it: a contract that any engine must keep, and what
+//! is particular to SQLite.
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of `Tx<'_>` by its name is not general enough for `Store::tx`"
+)]
 
 mod contract;
 mod support;

@@ -1,5 +1,7 @@
-//! What the tests share: a fresh database, a campaign that is being read, pages and chunks made by hand.
+//! What the tests share: a fresh database, a campaign that is being read, pages and
+//! chunks made by hand.
 
+use bestow_core::id::fold_customer;
 use bestow_store::block::{Entry, Landing};
 use bestow_store::campaigns::WindowSpec;
 use bestow_store::imports::LandingPage;
@@ -113,8 +115,7 @@ pub(crate) async fn reading(fresh: &Fresh, id: &str) -> Reading {
             tx.want_job(TENANT, "import", &id, 0)?;
             let job = tx.claim_job(LEASE_MS)?.expect("the job is due");
             tx.begin_pass(&job, campaign, CHANNEL, 1, 1_000)?;
-            let offer = tx.offer_for(TENANT, campaign, "fs20", "FS20")?.no;
-            tx.set_offer_granting(TENANT, offer)?;
+            let offer = tx.offer_for(TENANT, campaign, "fs20", "FS20", None)?.no;
             let window = tx.window_for(TENANT, campaign, &WINDOW)?;
             Ok(Reading {
                 job,
@@ -152,7 +153,7 @@ impl Reading {
         for customer in customers {
             let grant = self.grant(&mut chunk, customer);
             chunk.grants.push(grant);
-            chunk.last_fold = customer.to_lowercase();
+            chunk.last_fold = fold_customer(customer).into_owned();
         }
         chunk
     }

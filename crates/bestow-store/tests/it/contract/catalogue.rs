@@ -51,7 +51,10 @@ pub(crate) async fn first_spelling_stays(fresh: Fresh) {
         ..changed
     };
     assert_eq!(second, expected);
-    assert_eq!(fresh.read(|tx| tx.promotion(TENANT, "fs20")), Some(expected));
+    assert_eq!(
+        fresh.read(|tx| tx.promotion(TENANT, "fs20")),
+        Some(expected)
+    );
     assert_eq!(fresh.read(|tx| tx.promotion(TENANT, "FS20")), None);
     assert_eq!(fresh.read(|tx| tx.promotion(2, "fs20")), None);
 }
@@ -64,7 +67,10 @@ pub(crate) async fn pages_by_code(fresh: Fresh) {
         let found = fresh.read(|tx| tx.promotions(TENANT, after, 2));
         found.into_iter().map(|p| p.code).collect::<Vec<_>>()
     };
-    assert_eq!((page(""), page("b")), (vec!["A".into(), "B".into()], vec!["C".to_owned()]));
+    assert_eq!(
+        (page(""), page("b")),
+        (vec!["A".into(), "B".into()], vec!["C".to_owned()])
+    );
     let mut codes = fresh.read(|tx| tx.known_codes(TENANT));
     codes.sort();
     assert_eq!(codes, ["a", "b", "c"]);
@@ -73,20 +79,28 @@ pub(crate) async fn pages_by_code(fresh: Fresh) {
 
 pub(crate) async fn synced_name_survives_changes(fresh: Fresh) {
     put(&fresh, promotion("FS20")).await;
-    fresh.tx(|tx| tx.set_synced_name(TENANT, "fs20", Some("Free"))).await;
-    assert_eq!(put(&fresh, promotion("FS20")).await.synced_name.as_deref(), Some("Free"));
-    fresh.tx(|tx| tx.set_synced_name(TENANT, "fs20", None)).await;
+    fresh
+        .tx(|tx| tx.set_synced_name(TENANT, "fs20", Some("Free")))
+        .await;
+    assert_eq!(
+        put(&fresh, promotion("FS20")).await.synced_name.as_deref(),
+        Some("Free")
+    );
+    fresh
+        .tx(|tx| tx.set_synced_name(TENANT, "fs20", None))
+        .await;
     assert_eq!(put(&fresh, promotion("FS20")).await.synced_name, None);
 }
 
 pub(crate) async fn unknown_codes_hold_their_campaigns(fresh: Fresh) {
     let (first, second, offer) = fresh
         .tx(|tx| {
+            let unknown = Some("unknown_code");
             let (first, _) = tx.see_campaign(TENANT, "1", "scheduled", "sweep")?;
             let (second, _) = tx.see_campaign(TENANT, "2", "scheduled", "sweep")?;
-            let offer = tx.offer_for(TENANT, first, "fs20", "FS20")?.no;
-            tx.offer_for(TENANT, second, "fs20", "FS20")?;
-            tx.offer_for(TENANT, second, "other", "OTHER")?;
+            let offer = tx.offer_for(TENANT, first, "fs20", "FS20", unknown)?.no;
+            tx.offer_for(TENANT, second, "fs20", "FS20", unknown)?;
+            tx.offer_for(TENANT, second, "other", "OTHER", unknown)?;
             Ok((first, second, offer))
         })
         .await;
@@ -96,24 +110,36 @@ pub(crate) async fn unknown_codes_hold_their_campaigns(fresh: Fresh) {
         found
     };
     assert_eq!(holding(), [first, second]);
-    fresh.tx(move |tx| tx.set_offer_granting(TENANT, offer)).await;
+    fresh.tx(move |tx| tx.let_offer_grant(TENANT, offer)).await;
     assert_eq!(holding(), [second]);
 }
 
 pub(crate) async fn codes_in_use(fresh: Fresh) {
     fresh
         .tx(|tx| {
-            let ends = [("over", Some(NOW_MS)), ("running", Some(NOW_MS + 1)), ("endless", None)];
+            let ends = [
+                ("over", Some(NOW_MS)),
+                ("running", Some(NOW_MS + 1)),
+                ("endless", None),
+            ];
             for (code, ends_at) in ends {
                 let (campaign, _) = tx.see_campaign(TENANT, code, "scheduled", "sweep")?;
-                tx.offer_for(TENANT, campaign, code, code)?;
+                tx.offer_for(TENANT, campaign, code, code, None)?;
                 let starts_at = NOW_MS - 10;
-                tx.window_for(TENANT, campaign, &WindowSpec { starts_at, ends_at, ..WINDOW })?;
+                tx.window_for(
+                    TENANT,
+                    campaign,
+                    &WindowSpec {
+                        starts_at,
+                        ends_at,
+                        ..WINDOW
+                    },
+                )?;
             }
             let (unread, _) = tx.see_campaign(TENANT, "unread", "scheduled", "sweep")?;
-            tx.offer_for(TENANT, unread, "unread", "unread")?;
+            tx.offer_for(TENANT, unread, "unread", "unread", None)?;
             let (revoked, _) = tx.see_campaign(TENANT, "revoked", "scheduled", "sweep")?;
-            tx.offer_for(TENANT, revoked, "revoked", "revoked")?;
+            tx.offer_for(TENANT, revoked, "revoked", "revoked", None)?;
             tx.revoke_campaign(TENANT, revoked, "cancelled")
         })
         .await;

@@ -27,9 +27,14 @@ pub(crate) async fn repeat_counts_an_arrival(fresh: Fresh) {
     assert_eq!(accept(&fresh, vec![new("n1", "same")]).await, [true]);
     fresh.db.clock.advance(5_000);
     assert_eq!(accept(&fresh, vec![new("n2", "same")]).await, [false]);
-    let kept = fresh.read(|tx| tx.notification(TENANT, "n1")).expect("it is there");
+    let kept = fresh
+        .read(|tx| tx.notification(TENANT, "n1"))
+        .expect("it is there");
     assert_eq!((kept.arrivals, kept.received_at), (2, NOW_MS));
-    assert_eq!((kept.body, kept.status), (b"body of n1".to_vec(), "waiting".into()));
+    assert_eq!(
+        (kept.body, kept.status),
+        (b"body of n1".to_vec(), "waiting".into())
+    );
     assert_eq!(fresh.read(|tx| tx.notification(TENANT, "n2")), None);
     assert_eq!(fresh.read(|tx| tx.inbox_size()), (1, 2));
 }
@@ -56,20 +61,42 @@ pub(crate) async fn identity_is_per_tenant(fresh: Fresh) {
         tenant: 2,
         ..new("n1", "same")
     };
-    assert_eq!(accept(&fresh, vec![new("n1", "same"), theirs]).await, [true, true]);
+    assert_eq!(
+        accept(&fresh, vec![new("n1", "same"), theirs]).await,
+        [true, true]
+    );
     assert_eq!(fresh.read(|tx| tx.inbox_size()), (2, 2));
 }
 
 pub(crate) async fn waiting_come_oldest_first(fresh: Fresh) {
-    let all = vec![new("n3", "c"), new("n1", "a"), new("n2", "b"), new("n4", "d")];
+    let all = vec![
+        new("n3", "c"),
+        new("n1", "a"),
+        new("n2", "b"),
+        new("n4", "d"),
+    ];
     accept(&fresh, all).await;
-    fresh.tx(|tx| tx.settle_notification(TENANT, "n1", "done", None)).await;
+    fresh
+        .tx(|tx| tx.settle_notification(TENANT, "n1", "done", None))
+        .await;
     let waiting = fresh.read(|tx| tx.waiting_notifications(2));
-    assert_eq!(waiting.iter().map(|n| &*n.id).collect::<Vec<_>>(), ["n2", "n3"]);
+    assert_eq!(
+        waiting.iter().map(|n| &*n.id).collect::<Vec<_>>(),
+        ["n2", "n3"]
+    );
 }
 
 pub(crate) async fn settling(fresh: Fresh) {
-    accept(&fresh, vec![new("n1", "a"), new("n2", "b"), new("n3", "c"), new("n4", "d")]).await;
+    accept(
+        &fresh,
+        vec![
+            new("n1", "a"),
+            new("n2", "b"),
+            new("n3", "c"),
+            new("n4", "d"),
+        ],
+    )
+    .await;
     let known = fresh
         .tx(|tx| {
             Ok([
@@ -85,14 +112,20 @@ pub(crate) async fn settling(fresh: Fresh) {
     let totals = fresh.read(|tx| tx.inbox_totals());
     let one_each = ["done", "held", "superseded", "waiting"].map(|status| (status.to_owned(), 1));
     assert_eq!(totals, one_each);
-    let held = fresh.read(|tx| tx.notification(TENANT, "n3")).expect("it is there");
+    let held = fresh
+        .read(|tx| tx.notification(TENANT, "n3"))
+        .expect("it is there");
     assert_eq!(held.reason.as_deref(), Some("unreadable"));
     // A repeat of something settled changes nothing but the count.
     assert_eq!(accept(&fresh, vec![new("n5", "c")]).await, [false]);
-    let held = fresh.read(|tx| tx.notification(TENANT, "n3")).expect("it is there");
+    let held = fresh
+        .read(|tx| tx.notification(TENANT, "n3"))
+        .expect("it is there");
     assert_eq!((&*held.status, held.arrivals), ("held", 2));
     // A held one can be given back to the workers.
-    fresh.tx(|tx| tx.settle_notification(TENANT, "n3", "waiting", None)).await;
+    fresh
+        .tx(|tx| tx.settle_notification(TENANT, "n3", "waiting", None))
+        .await;
     assert_eq!(fresh.read(|tx| tx.waiting_notifications(10)).len(), 2);
 }
 
@@ -101,10 +134,10 @@ pub(crate) async fn unknown_status_is_refused(fresh: Fresh) {
     let refused = fresh
         .try_tx(|tx| tx.settle_notification(TENANT, "n1", "lost", None))
         .await;
-    assert!(
-        matches!(&refused, Err(Error::Refused { statement, .. }) if statement == "settle_notification"),
-        "{refused:?}"
-    );
+    let Err(Error::Refused { statement, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(statement, "settle_notification");
     assert_eq!(fresh.read(|tx| tx.waiting_notifications(10)).len(), 1);
 }
 
@@ -120,10 +153,18 @@ pub(crate) async fn filters_and_pages(fresh: Fresh) {
     };
     accept(
         &fresh,
-        vec![new("n1", "a"), other("n2", "b"), new("n3", "c"), new("n4", "d"), theirs],
+        vec![
+            new("n1", "a"),
+            other("n2", "b"),
+            new("n3", "c"),
+            new("n4", "d"),
+            theirs,
+        ],
     )
     .await;
-    fresh.tx(|tx| tx.settle_notification(TENANT, "n3", "done", None)).await;
+    fresh
+        .tx(|tx| tx.settle_notification(TENANT, "n3", "done", None))
+        .await;
     let page = |filter, after: &'static str, limit| {
         let found = fresh.read(|tx| tx.notifications(TENANT, filter, after, limit));
         found.into_iter().map(|n| n.id).collect::<Vec<_>>()
@@ -132,8 +173,14 @@ pub(crate) async fn filters_and_pages(fresh: Fresh) {
     assert_eq!(page(all, "", 3), ["n1", "n2", "n3"]);
     assert_eq!(page(all, "n3", 3), ["n4"]);
     let status = Some("waiting");
-    assert_eq!(page(InboxFilter { status, ..all }, "", 9), ["n1", "n2", "n4"]);
+    assert_eq!(
+        page(InboxFilter { status, ..all }, "", 9),
+        ["n1", "n2", "n4"]
+    );
     let campaign = Some("5101");
-    assert_eq!(page(InboxFilter { campaign, ..all }, "", 9), ["n1", "n3", "n4"]);
+    assert_eq!(
+        page(InboxFilter { campaign, ..all }, "", 9),
+        ["n1", "n3", "n4"]
+    );
     assert_eq!(page(InboxFilter { status, campaign }, "n1", 9), ["n4"]);
 }

@@ -1,7 +1,7 @@
 //! Offers and windows: numbers that make the ledger's rows narrow.
 
 use bestow_store::Error;
-use bestow_store::campaigns::WindowSpec;
+use bestow_store::campaigns::{HeldOffer, WindowSpec};
 
 use crate::contract::catalogue::promotion;
 use crate::support::{Fresh, NOW_MS, TENANT, WINDOW, at_once};
@@ -17,12 +17,15 @@ pub(crate) async fn offer_is_made_once(fresh: Fresh) {
     let no = campaign(&fresh, TENANT, "5101").await;
     let (first, again) = fresh
         .tx(move |tx| {
-            let first = tx.offer_for(TENANT, no, "fs20", "FS20")?;
-            Ok((first, tx.offer_for(TENANT, no, "fs20", "fs20")?))
+            let first = tx.offer_for(TENANT, no, "fs20", "FS20", None)?;
+            Ok((first, tx.offer_for(TENANT, no, "fs20", "fs20", None)?))
         })
         .await;
     assert_eq!(first, again);
-    assert_eq!((first.no, &*first.code_fold, &*first.code), (1, "fs20", "FS20"));
+    assert_eq!(
+        (first.no, &*first.code_fold, &*first.code),
+        (1, "fs20", "FS20")
+    );
     assert_eq!(fresh.read(|tx| tx.offers(TENANT, no)), [first]);
 }
 
@@ -33,7 +36,8 @@ pub(crate) async fn offer_numbers_run_through_a_tenant(fresh: Fresh) {
     let numbers = fresh
         .tx(move |tx| {
             let mut offer = |tenant, campaign, code| {
-                tx.offer_for(tenant, campaign, code, code).map(|offer| offer.no)
+                tx.offer_for(tenant, campaign, code, code, None)
+                    .map(|offer| offer.no)
             };
             Ok([
                 offer(TENANT, first, "a")?,
@@ -44,26 +48,56 @@ pub(crate) async fn offer_numbers_run_through_a_tenant(fresh: Fresh) {
         })
         .await;
     assert_eq!(numbers, [1, 2, 1, 3]);
-    let facts = fresh.read(|tx| tx.offer_facts(TENANT, 2)).expect("it is there");
+    let facts = fresh
+        .read(|tx| tx.offer_facts(TENANT, 2))
+        .expect("it is there");
     assert_eq!((facts.campaign, &*facts.code_fold), (second, "a"));
     assert_eq!(fresh.read(|tx| tx.offer_facts(2, 2)), None);
 }
 
-pub(crate) async fn offer_knows_the_catalogue(fresh: Fresh) {
+pub(crate) async fn offer_holds_until_let(fresh: Fresh) {
     let no = campaign(&fresh, TENANT, "5101").await;
-    let granting = fresh
+    let held = fresh
         .tx(move |tx| {
-            tx.put_promotion(TENANT, &promotion("KNOWN"))?;
-            tx.put_promotion(2, &promotion("THEIRS"))?;
-            let mut offer =
-                |code| tx.offer_for(TENANT, no, code, code).map(|offer| offer.granting);
-            Ok([offer("known")?, offer("theirs")?, offer("unknown")?])
+            let mut offer = |code, reason| {
+                let made = tx.offer_for(TENANT, no, code, code, reason)?;
+                Ok::<_, Error>(made.hold_reason)
+            };
+            // The first reason stays, until the offer is let grant.
+            let made = [
+                offer("draft", Some("not_active"))?,
+                offer("unknown", Some("unknown_code"))?,
+                offer("good", None)?,
+                offer("draft", None)?,
+            ];
+            tx.put_promotion(TENANT, &promotion("DRAFT"))?;
+            tx.put_promotion(TENANT, &promotion("GOOD"))?;
+            tx.put_promotion(2, &promotion("UNKNOWN"))?;
+            Ok(made)
         })
         .await;
-    assert_eq!(granting, [true, false, false]);
-    fresh.tx(|tx| tx.set_offer_granting(TENANT, 3)).await;
+    let reason = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        held,
+        [
+            reason("not_active"),
+            reason("unknown_code"),
+            None,
+            reason("not_active")
+        ]
+    );
+    let known = || fresh.read(|tx| tx.held_offers(TENANT, no));
+    let draft = HeldOffer {
+        no: 1,
+        hold_reason: "not_active".into(),
+        promotion_status: "active".into(),
+    };
+    assert_eq!(known(), [draft]);
+    fresh.tx(|tx| tx.let_offer_grant(TENANT, 1)).await;
+    assert_eq!(known(), []);
     let offers = fresh.read(|tx| tx.offers(TENANT, no));
-    assert_eq!(offers.iter().map(|o| o.granting).collect::<Vec<_>>(), [true, false, true]);
+    let held: Vec<_> = offers.into_iter().map(|offer| offer.hold_reason).collect();
+    assert_eq!(held, [None, reason("unknown_code"), None]);
 }
 
 pub(crate) async fn window_is_made_once(fresh: Fresh) {
@@ -81,8 +115,20 @@ pub(crate) async fn window_is_made_once(fresh: Fresh) {
                 window(no, endless)?,
                 window(no, WINDOW)?,
                 window(no, endless)?,
-                window(no, WindowSpec { action: 25, ..WINDOW })?,
-                window(no, WindowSpec { channel: 0, ..WINDOW })?,
+                window(
+                    no,
+                    WindowSpec {
+                        action: 25,
+                        ..WINDOW
+                    },
+                )?,
+                window(
+                    no,
+                    WindowSpec {
+                        channel: 0,
+                        ..WINDOW
+                    },
+                )?,
                 window(other, WINDOW)?,
             ];
             Ok((numbers, tx.windows(TENANT, no)?))
@@ -103,13 +149,18 @@ pub(crate) async fn windows_end_never_moves_back(fresh: Fresh) {
             fresh
                 .tx(move |tx| {
                     tx.window_for(TENANT, no, &WindowSpec { ends_at, ..WINDOW })?;
-                    Ok(tx.campaign_by_no(TENANT, no)?.and_then(|c| c.windows_end_at))
+                    Ok(tx
+                        .campaign_by_no(TENANT, no)?
+                        .and_then(|c| c.windows_end_at))
                 })
                 .await,
         );
     }
     let endless = Some(i64::MAX);
-    assert_eq!(latest, [Some(NOW_MS + 2), Some(NOW_MS + 2), endless, endless]);
+    assert_eq!(
+        latest,
+        [Some(NOW_MS + 2), Some(NOW_MS + 2), endless, endless]
+    );
 }
 
 pub(crate) async fn numbers_have_no_gap_under_contention(fresh: Fresh) {
@@ -122,9 +173,12 @@ pub(crate) async fn numbers_have_no_gap_under_contention(fresh: Fresh) {
             let (code, starts_at) = (format!("code{}", place / 4), NOW_MS - (place / 4) as i64);
             store
                 .tx::<_, Error, _>("number", move |tx| {
-                    let spec = WindowSpec { starts_at, ..WINDOW };
+                    let spec = WindowSpec {
+                        starts_at,
+                        ..WINDOW
+                    };
                     let window = tx.window_for(TENANT, no, &spec)?;
-                    Ok((tx.offer_for(TENANT, no, &code, &code)?.no, window))
+                    Ok((tx.offer_for(TENANT, no, &code, &code, None)?.no, window))
                 })
                 .await
                 .expect("numbered")

@@ -97,8 +97,12 @@ pub(crate) async fn suspension_comes_and_goes(fresh: Fresh) {
             tx.set_tenant_suspended(1, Some(NOW_MS))
         })
         .await;
-    let suspended =
-        |no| fresh.read(|tx| tx.tenant_by_no(no)).expect("it is there").suspended_at;
+    let suspended = |no| {
+        fresh
+            .read(|tx| tx.tenant_by_no(no))
+            .expect("it is there")
+            .suspended_at
+    };
     assert_eq!((suspended(1), suspended(2)), (Some(NOW_MS), None));
     fresh.tx(|tx| tx.set_tenant_suspended(1, None)).await;
     assert_eq!(suspended(1), None);
@@ -158,9 +162,21 @@ pub(crate) async fn tokens_are_refused_once_revoked(fresh: Fresh) {
     assert_eq!(fresh.read(|tx| tx.tokens()), [free, bound.clone()]);
 
     let revoked = fresh
-        .tx(|tx| Ok([tx.revoke_token("b")?, tx.revoke_token("b")?, tx.revoke_token("c")?]))
+        .tx(|tx| {
+            Ok([
+                tx.revoke_token("b")?,
+                tx.revoke_token("b")?,
+                tx.revoke_token("c")?,
+            ])
+        })
         .await;
     assert_eq!(revoked, [true, false, false]);
     let revoked_at = Some(NOW_MS);
-    assert_eq!(found("hash of b"), Some(ApiToken { revoked_at, ..bound }));
+    assert_eq!(
+        found("hash of b"),
+        Some(ApiToken {
+            revoked_at,
+            ..bound
+        })
+    );
 }
