@@ -123,9 +123,13 @@ impl Answer {
             ErrorBody::Plain => return Self::new(status, Some(TEXT), message.to_owned()),
             ErrorBody::JsonString => text,
             ErrorBody::Problem => format!(
-                r#"{{"type":"about:blank","title":{},"status":{},"errors":{{"request":[{text}]}}}}"#,
+                concat!(
+                    r#"{{"type":"about:blank","title":{},"status":{},"#,
+                    r#""errors":{{"request":[{}]}}}}"#
+                ),
                 quoted(status.canonical_reason().unwrap_or("Error")),
                 status.as_u16(),
+                text,
             ),
             ErrorBody::ErrorsObject => format!(r#"{{"Errors":[{text}]}}"#),
             ErrorBody::ErrorObject => format!(r#"{{"Error":{text}}}"#),

@@ -37,6 +37,7 @@ mod control;
 mod emit;
 mod oracle;
 mod paging;
+mod plan;
 mod random;
 mod routes;
 mod rows;

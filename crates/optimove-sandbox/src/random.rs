@@ -1,4 +1,5 @@
-//! Everything drawn at random comes from the seed: the same seed and the same requests, the same world.
+//! Everything drawn at random comes from the seed: the same seed and the same requests give the
+//! same world.
 
 /// Mixes a number so that near inputs give far outputs (the finaliser of `SplitMix64`).
 pub(crate) const fn mix(value: u64) -> u64 {

@@ -1,4 +1,5 @@
-//! The named switches: how the stand-in behaves where the real service is undocumented, varies or fails.
+//! The named switches: how the stand-in behaves where the real service is undocumented, varies or
+//! fails.
 //!
 //! Each switch is one line of the table below, with its type and default. The type decides which
 //! JSON values are accepted.

@@ -8,7 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::access::{Session, Usage};
-use crate::campaign::{Campaign, Surroundings};
+use crate::campaign::Campaign;
+use crate::plan::Surroundings;
 use crate::spec::{ApiKeySpec, NamedChannel, Role, Spec, TenantSpec};
 
 /// Most tenants of one world.

@@ -119,7 +119,8 @@ proptest! {
             let world = World::start().await;
             world.executed_spec(simple(5101, 20));
             for (nth, query, body) in calls {
-                let all = FUNCTIONS.iter().map(|(method, path)| (*method, format!("/{path}?{query}")));
+                let all = FUNCTIONS.iter();
+                let all = all.map(|(method, path)| (*method, format!("/{path}?{query}")));
                 let control = CONTROL.iter();
                 let control =
                     control.map(|(method, path)| (*method, format!("/_sandbox/{path}?{query}")));

@@ -277,7 +277,9 @@ proptest! {
     #[test]
     fn windows_agree_with_what_the_clocks_show(
         zone in prop::sample::select(&ZONES[..]),
-        spots in prop::collection::vec((0_usize..64, -3_i64..3, -120_i64..120, 0_u32..4, 0_u32..4), 8),
+        spots in prop::collection::vec(
+            (0_usize..64, -3_i64..3, -120_i64..120, 0_u32..4, 0_u32..4), 8
+        ),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -295,7 +297,8 @@ proptest! {
                 let text = wall.strftime("%Y-%m-%d %H:%M:%S").to_string();
                 let (starts, ends) = clocks.window(wall, lead, duration);
                 let found = window(&world, &text, lead, duration);
-                assert_eq!(found, (starts.to_string(), ends.to_string()), "{zone} {text} {lead} {duration}");
+                let wanted = (starts.to_string(), ends.to_string());
+                assert_eq!(found, wanted, "{zone} {text} {lead} {duration}");
             }
         });
     }

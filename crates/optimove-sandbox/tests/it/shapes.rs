@@ -336,7 +336,9 @@ async fn the_reads_of_a_campaign_agree_with_it() {
     };
     assert_eq!(get(by_channel(505)).await, json!([{"CampaignID": 5101}]));
     assert_eq!(get(by_channel(506)).await, json!([]));
-    let code = |action: u64, group: u64, code: &str| json!({"RecipientGroupID": group, "ActionID": action, "PromoCode": code});
+    let code = |action: u64, group: u64, code: &str| -> Value {
+        json!({"RecipientGroupID": group, "ActionID": action, "PromoCode": code})
+    };
     let codes = json!([code(24, 1, "FS20"), code(24, 1, "CB10"), code(65, 2, "")]);
     assert_eq!(
         get("/actions/GetPromoCodesByCampaign?CampaignID=5101".into()).await,
