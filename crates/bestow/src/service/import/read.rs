@@ -1,4 +1,4 @@
-//! Reading one channel's list: the next page is fetched while this one is written.
+//! Reading one channel's list: while one page is written, the next is read and the one after it fetched.
 
 use std::collections::HashSet;
 use std::time::Duration as Wait;
@@ -41,7 +41,7 @@ async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<
     while let Some(coming) = fetch.take() {
         if work.stop.is_cancelled() {
             coming.abort();
-            return Ok(());
+            return reading.written().await;
         }
         let page = coming.await.map_err(|error| crashed(&error))??;
         let skip = paging.skip();
@@ -50,6 +50,8 @@ async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<
             .map_err(|error| optimove::Error::NoProgress { skip: error.skip })?;
         fetch = match next {
             Next::Fetch { top, skip } => Some(reading.fetch(top, skip)),
+            // As many rows as the campaign says it has customers: this is the end.
+            Next::FetchAfterWait { skip, .. } if campaign.expected_size == Some(skip) => None,
             Next::FetchAfterWait { top, skip } => {
                 tokio::time::sleep(Wait::from_millis(work.app.config.work.empty_answer_wait_ms))
                     .await;
@@ -61,6 +63,7 @@ async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<
             reading.land(page, skip).await?;
         }
     }
+    reading.written().await?;
     let (job, no, channel) = (work.job.clone(), campaign.no, import.channel);
     work.app
         .store
@@ -104,6 +107,8 @@ struct Reading<'a> {
     /// `offer.no` of each place in the reader's list of codes; likewise windows.
     offers: Vec<u32>,
     windows: Vec<u32>,
+    /// The page that is being written.
+    writing: Option<JoinHandle<std::result::Result<(), StoreError>>>,
 }
 
 impl<'a> Reading<'a> {
@@ -121,7 +126,7 @@ impl<'a> Reading<'a> {
         let known = work.app.store.peek(|tx| tx.known_codes(work.job.tenant))?;
         let known: HashSet<String> = known.into_iter().collect();
         let reader = Some(PageReader::new(terms, import.channel, known));
-        Ok(Self { work, campaign, import, reader, offers: Vec::new(), windows: Vec::new() })
+        Ok(Self { work, campaign, import, reader, offers: Vec::new(), windows: Vec::new(), writing: None })
     }
 
     fn fetch(&self, top: u32, skip: u64) -> Fetch {
@@ -201,20 +206,43 @@ impl<'a> Reading<'a> {
             blocks,
             held,
         };
+        self.written().await?;
+        self.writing = Some(tokio::spawn(self.commit(landing)));
+        Ok(())
+    }
+
+    /// Waits until the page that is being written is durable.
+    async fn written(&mut self) -> Result<()> {
+        match self.writing.take() {
+            Some(writing) => Ok(writing.await.map_err(|error| crashed(&error))??),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a page durable and tells whoever watches.
+    fn commit(
+        &self,
+        landing: LandingPage,
+    ) -> impl Future<Output = std::result::Result<(), StoreError>> + use<> {
+        let (store, events) = (self.work.app.store.clone(), self.work.app.events.clone());
         let (job, campaign, lease_ms) =
             (self.work.job.clone(), self.campaign.no, self.work.lease_ms());
-        let app = self.work.app;
-        app.store
-            .bulk("land_page", move |tx| tx.land_page(&job, campaign, &landing, lease_ms))
-            .await
-            .map_err(|error: StoreError| error)?;
-        app.tell(Event::PageLanded {
+        let landed = Event::PageLanded {
             tenant: self.work.tenant.id().to_owned(),
             campaign: self.campaign.id.clone(),
             channel: self.import.channel,
-            rows: skip + rows,
-        });
-        Ok(())
+            rows: landing.skip + landing.rows,
+        };
+        async move {
+            store
+                .bulk("land_page", move |tx| tx.land_page(&job, campaign, &landing, lease_ms))
+                .await
+                .map(|_: Option<u32>| ())
+                .inspect(|()| {
+                    // Nobody watching is fine.
+                    let _ = events.send(landed);
+                })
+        }
     }
 }
 
