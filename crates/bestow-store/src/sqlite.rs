@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::Error;
 use crate::error::classify;
 
 /// How long a statement waits for a lock that another process holds.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait before the journal mode is asked for again.
+const WAL_WAIT: Duration = Duration::from_millis(5);
+/// How often the journal mode is asked for.
+const WAL_TRIES_MAX: u32 = 1_000;
 /// Statements kept prepared per connection.
 const STATEMENTS_CACHED_MAX: usize = 256;
 /// Page cache of the writing connection, in KiB (negative is SQLite's way to say KiB).
@@ -48,9 +52,7 @@ fn prepare(connection: &Connection, cache_kib: i64) -> Result<(), Error> {
         .busy_timeout(BUSY_WAIT)
         .map_err(|e| classify("busy_timeout", &e))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(|e| classify("journal_mode", &e))?;
+    let mode = switch_to_wal(connection)?;
     set("synchronous", &"FULL")?;
     set("foreign_keys", &true)?;
     set("trusted_schema", &false)?;
@@ -65,6 +67,26 @@ fn prepare(connection: &Connection, cache_kib: i64) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Asks for the write-ahead log and tells the mode that came of it. Of several that open a new file at once, one makes
+/// the switch; the others are told that it is busy without the wait that every other statement has.
+fn switch_to_wal(connection: &Connection) -> Result<String, Error> {
+    let mut tries = 1;
+    loop {
+        let answer = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        match answer {
+            Err(error) if is_busy(&error) && tries < WAL_TRIES_MAX => {
+                std::thread::sleep(WAL_WAIT);
+                tries += 1;
+            }
+            answer => return answer.map_err(|e| classify("journal_mode", &e)),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Reads a numeric setting back.

@@ -181,13 +181,7 @@ impl Loop {
         while !group.is_empty() {
             match self.attempt(&mut group) {
                 Attempt::Committed => return finish_all(group, &Ok(())),
-                Attempt::Undone(place) => group.remove(place).finish(Ok(())),
-                Attempt::Panicked(place) => {
-                    let work = group.remove(place);
-                    let statement = work.name().to_owned();
-                    let message = "the work panicked; its writes were undone".to_owned();
-                    work.finish(Err(Error::Refused { statement, message }));
-                }
+                Attempt::Apart(place, outcome) => group.remove(place).finish(outcome),
                 Attempt::Failed(Error::Unavailable(_)) if tries < BUSY_TRIES_MAX => tries += 1,
                 Attempt::Failed(error) => return finish_all(group, &Err(error)),
             }
@@ -204,17 +198,22 @@ impl Loop {
             let before = tx.changes();
             // A defect in one piece of work must not take the writer, and so everybody, with it.
             let ran = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx)));
-            match ran {
-                Ok(Err(Undo)) if tx.changes() != before => {
-                    self.roll_back();
-                    return Attempt::Undone(place);
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    self.roll_back();
-                    return Attempt::Panicked(place);
-                }
-            }
+            // A full disk makes the database give up the whole transaction by itself: whatever ran on would commit
+            // statement by statement.
+            let given_up = self.connection.is_autocommit();
+            let apart = match ran {
+                Ok(Err(Undo)) if given_up || tx.changes() != before => Ok(()),
+                Ok(Ok(())) if given_up => Err(Error::Unavailable(
+                    "the database gave up the transaction".into(),
+                )),
+                Ok(_) => continue,
+                Err(_) => Err(Error::Refused {
+                    statement: work.name().to_owned(),
+                    message: "the work panicked; its writes were undone".to_owned(),
+                }),
+            };
+            self.roll_back();
+            return Attempt::Apart(place, apart);
         }
         let fault = self.hooks.before_commit(name);
         if fault == Some(Fault::BeforeCommit) {
@@ -251,8 +250,8 @@ impl Loop {
 
 enum Attempt {
     Committed,
-    Undone(usize),
-    Panicked(usize),
+    /// Nothing was committed because of the piece at this place, which is to be told this.
+    Apart(usize, Result<(), Error>),
     Failed(Error),
 }
 
