@@ -6,6 +6,9 @@
 )]
 
 mod contract;
+mod migrate;
+mod sharing;
 mod support;
+mod writer;
 
 contract::stamp!(sqlite, crate::support::sqlite);
