@@ -5,6 +5,7 @@
     reason = "a method of `Tx<'_>` by its name is not general enough for `Store::tx`"
 )]
 
+mod blocks;
 mod contract;
 mod migrate;
 mod sharing;
