@@ -17,8 +17,13 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Viewer, Self::Operator, Self::Approver, Self::Admin, Self::Auditor];
+    pub const ALL: [Self; 5] = [
+        Self::Viewer,
+        Self::Operator,
+        Self::Approver,
+        Self::Admin,
+        Self::Auditor,
+    ];
 
     /// Its stable name.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +56,10 @@ pub struct Actor {
 impl Actor {
     /// Whoever has the database file under their hands.
     pub fn cli() -> Self {
-        Self { id: "cli".to_owned(), role: Role::Admin, tenant: None }
+        Self {
+            id: "cli".to_owned(),
+            role: Role::Admin,
+            tenant: None,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bestow_store::{Clock as StoreClock, Migrate, Options, Store};
+use bestow_store::{Clock as StoreClock, Error as StoreError, Migrate, Options, Store, Tx};
 use tokio::sync::{Notify, broadcast};
 
 use crate::clients::Clients;
@@ -51,15 +51,25 @@ impl App {
     ///
     /// # Errors
     /// The store's and the key's.
-    pub fn open(config: Config, clock: Clock, random: Random, migrate: Migrate) -> Result<Arc<Self>> {
+    pub fn open(
+        config: Config,
+        clock: Clock,
+        random: Random,
+        migrate: Migrate,
+    ) -> Result<Arc<Self>> {
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir).map_err(|e| {
-            Error::invalid("data_dir", format!("the data directory {} cannot be made: {e}", dir.display()))
+            Error::invalid(
+                "data_dir",
+                format!("the data directory {} cannot be made: {e}", dir.display()),
+            )
         })?;
         let keys = Keys::load_or_create(&config.key_file(), &random)?;
         let stores_clock = clock.clone();
-        let options =
-            Options { clock: StoreClock::new(move || stores_clock.now_ms()), migrate };
+        let options = Options {
+            clock: StoreClock::new(move || stores_clock.now_ms()),
+            migrate,
+        };
         let store = Store::open(&config.database_url(), &options)?;
         let public_url = OnceLock::new();
         if !config.public_url.is_empty() {
@@ -83,12 +93,40 @@ impl App {
         Ok(Arc::new(app))
     }
 
+    /// Runs a named transaction; see [`Store::tx`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tx<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> std::result::Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        Ok(self.store.tx::<T, StoreError, _>(name, work).await?)
+    }
+
+    /// Runs a chunk of a large job; see [`Store::bulk`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn bulk<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> std::result::Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        Ok(self.store.bulk::<T, StoreError, _>(name, work).await?)
+    }
+
     /// A tenant by its slug.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub fn tenant(&self, id: &str) -> Result<Arc<Tenant>> {
-        self.directory.snapshot().tenant(id).cloned().ok_or(Error::NotFound("tenant"))
+        self.directory
+            .snapshot()
+            .tenant(id)
+            .cloned()
+            .ok_or(Error::NotFound("tenant"))
     }
 
     /// To be called after a change of tenants, listeners or tokens is durable.

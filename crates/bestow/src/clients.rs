@@ -35,7 +35,12 @@ struct Made {
 impl Clients {
     /// No client yet.
     pub fn new(limits: &OptimoveLimits, jitter_seed: u64) -> Self {
-        Self { limits: limits.clone(), jitter_seed, made: Mutex::default(), budgets: Mutex::default() }
+        Self {
+            limits: limits.clone(),
+            jitter_seed,
+            made: Mutex::default(),
+            budgets: Mutex::default(),
+        }
     }
 
     /// The client of a tenant.
@@ -53,26 +58,38 @@ impl Clients {
         }
         let client = self.make(tenant, keys)?;
         let sealed = row.credential.clone();
-        let kept = Made { base_url: row.base_url.clone(), sealed, client: client.clone() };
+        let kept = Made {
+            base_url: row.base_url.clone(),
+            sealed,
+            client: client.clone(),
+        };
         made.insert(row.no, kept);
         Ok(client)
     }
 
     fn make(&self, tenant: &Tenant, keys: &Keys) -> Result<Client> {
         let opened = keys.open(&credential_place(tenant.id()), &tenant.row.credential)?;
-        let credential: Credential = serde_json::from_slice(&opened)
-            .map_err(|_| Error::invalid("bad_credential", "the stored credential cannot be read"))?;
-        let budget_key =
-            format!("{}\n{}", tenant.row.base_url, String::from_utf8_lossy(&opened));
+        let credential: Credential = serde_json::from_slice(&opened).map_err(|_| {
+            Error::invalid("bad_credential", "the stored credential cannot be read")
+        })?;
+        let budget_key = format!(
+            "{}\n{}",
+            tenant.row.base_url,
+            String::from_utf8_lossy(&opened)
+        );
         let auth = match credential {
             Credential::ApiKey(key) => Auth::ApiKey(Secret::new(key)),
-            Credential::Login { username, password } => {
-                Auth::Login { user_name: username, password: Secret::new(password) }
-            }
+            Credential::Login { username, password } => Auth::Login {
+                user_name: username,
+                password: Secret::new(password),
+            },
         };
         let limits = &self.limits;
-        let plain_http =
-            if limits.allow_plain_http { PlainHttp::Anywhere } else { PlainHttp::LoopbackOnly };
+        let plain_http = if limits.allow_plain_http {
+            PlainHttp::Anywhere
+        } else {
+            PlainHttp::LoopbackOnly
+        };
         let client = Client::builder(&tenant.row.base_url, auth)
             .budget(self.budget(keys.hash(&budget_key)))
             .limits(Limits {

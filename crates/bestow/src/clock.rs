@@ -18,12 +18,18 @@ pub struct Clock {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self { offset_ms: None, standing: None }
+        Self {
+            offset_ms: None,
+            standing: None,
+        }
     }
 
     /// A clock that starts at the machine's time and can be moved.
     pub fn adjustable() -> Self {
-        Self { offset_ms: Some(Arc::default()), standing: None }
+        Self {
+            offset_ms: Some(Arc::default()),
+            standing: None,
+        }
     }
 
     /// A clock that stands at an instant until it is moved.
@@ -39,7 +45,10 @@ impl Clock {
         if let Some(standing) = &self.standing {
             return standing.load(Ordering::SeqCst);
         }
-        let offset = self.offset_ms.as_ref().map_or(0, |offset| offset.load(Ordering::SeqCst));
+        let offset = self
+            .offset_ms
+            .as_ref()
+            .map_or(0, |offset| offset.load(Ordering::SeqCst));
         wall_ms().saturating_add(offset)
     }
 
@@ -58,7 +67,10 @@ impl Clock {
         if let Some(standing) = &self.standing {
             standing.store(to.as_millisecond(), Ordering::SeqCst);
         } else if let Some(offset) = &self.offset_ms {
-            offset.store(to.as_millisecond().saturating_sub(wall_ms()), Ordering::SeqCst);
+            offset.store(
+                to.as_millisecond().saturating_sub(wall_ms()),
+                Ordering::SeqCst,
+            );
         } else {
             return false;
         }
@@ -73,12 +85,20 @@ impl Clock {
 
 /// An instant from stored milliseconds; what lies beyond the range of instants becomes its edge.
 pub fn instant(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms)
-        .unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the wall clock"
+)]
 fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

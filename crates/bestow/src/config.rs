@@ -42,7 +42,11 @@ pub struct AdminToken(pub String);
 
 impl std::fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_empty() { "AdminToken(none)" } else { "AdminToken(***)" })
+        f.write_str(if self.0.is_empty() {
+            "AdminToken(none)"
+        } else {
+            "AdminToken(***)"
+        })
     }
 }
 
@@ -201,9 +205,8 @@ impl Config {
 }
 
 fn parse(text: &str, from: &str) -> Result<toml::Table, ConfigError> {
-    text.parse().map_err(|e: toml::de::Error| {
-        ConfigError::Invalid(format!("{from}: {}", e.message()))
-    })
+    text.parse()
+        .map_err(|e: toml::de::Error| ConfigError::Invalid(format!("{from}: {}", e.message())))
 }
 
 fn merge(base: &mut toml::Table, over: toml::Table) {

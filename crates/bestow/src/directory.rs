@@ -53,7 +53,10 @@ impl Snapshot {
     /// Where the secret with this hash leads, if it is accepted at `now_ms`.
     pub fn listener(&self, hash: &[u8; 32], now_ms: i64) -> Option<ListenerTarget> {
         let target = self.listeners.get(hash)?;
-        target.retired_at.is_none_or(|at| now_ms < at).then_some(*target)
+        target
+            .retired_at
+            .is_none_or(|at| now_ms < at)
+            .then_some(*target)
     }
 
     /// The token with this hash, if it is accepted at `now_ms`.

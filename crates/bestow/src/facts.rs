@@ -58,7 +58,12 @@ impl Facts {
             }
             let window = self.window(store, tenant, row.window)?;
             let campaign = self.campaign(store, tenant, offer.campaign)?;
-            found.push(FoundGrant { row, offer, window, campaign });
+            found.push(FoundGrant {
+                row,
+                offer,
+                window,
+                campaign,
+            });
         }
         Ok(found)
     }
@@ -74,7 +79,9 @@ impl Facts {
         code_fold: &str,
     ) -> Result<Option<Arc<Promotion>>, StoreError> {
         self.promotions.get_or((tenant, code_fold.to_owned()), || {
-            Ok(store.peek(|tx| tx.promotion(tenant, code_fold))?.map(Arc::new))
+            Ok(store
+                .peek(|tx| tx.promotion(tenant, code_fold))?
+                .map(Arc::new))
         })
     }
 
@@ -103,7 +110,9 @@ impl Facts {
     fn offer(&self, store: &Store, tenant: i64, no: u32) -> Result<Arc<OfferFacts>, StoreError> {
         self.offers.get_or((tenant, no), || {
             let found = store.peek(|tx| tx.offer_facts(tenant, no))?;
-            found.map(Arc::new).ok_or_else(|| missing("offer", no.into()))
+            found
+                .map(Arc::new)
+                .ok_or_else(|| missing("offer", no.into()))
         })
     }
 
@@ -136,7 +145,12 @@ impl<K: Hash + Eq, V: Clone> Shelf<K, V> {
         key: K,
         load: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<V, StoreError> {
-        if let Some(value) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(value) = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
             return Ok(value.clone());
         }
         let value = load()?;
@@ -149,6 +163,9 @@ impl<K: Hash + Eq, V: Clone> Shelf<K, V> {
     }
 
     fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }

@@ -45,7 +45,9 @@ pub enum KeyError {
     #[error("the key file {0} does not hold 32 bytes in base64: restore it from your backup")]
     NotAKey(String),
     /// A sealed value was made with another key, for another place, or was changed.
-    #[error("a stored secret cannot be opened with this deployment's key: restore the key file that belongs to this database")]
+    #[error(
+        "a stored secret cannot be opened with this deployment's key: restore the key file that belongs to this database"
+    )]
     Unsealable,
 }
 
@@ -60,12 +62,17 @@ impl Keys {
     /// # Errors
     /// [`KeyError::File`] and [`KeyError::NotAKey`].
     pub fn load_or_create(path: &Path, random: &Random) -> Result<Self, KeyError> {
-        let file_error = |source| KeyError::File { path: path.display().to_string(), source };
+        let file_error = |source| KeyError::File {
+            path: path.display().to_string(),
+            source,
+        };
         match std::fs::read_to_string(path) {
             Ok(text) => {
                 let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok();
                 let master = bytes.and_then(|bytes| bytes.try_into().ok());
-                master.map(Self::new).ok_or_else(|| KeyError::NotAKey(path.display().to_string()))
+                master
+                    .map(Self::new)
+                    .ok_or_else(|| KeyError::NotAKey(path.display().to_string()))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let master = random.bytes();
@@ -79,7 +86,10 @@ impl Keys {
     /// Seals a secret for one place (for example `tenant/acme/credential`): it opens nowhere else.
     pub fn seal(&self, place: &str, secret: &[u8], random: &Random) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = random.bytes();
-        let payload = Payload { msg: secret, aad: place.as_bytes() };
+        let payload = Payload {
+            msg: secret,
+            aad: place.as_bytes(),
+        };
         let sealed = self
             .cipher()
             .encrypt(&XNonce::from(nonce), payload)
@@ -92,9 +102,16 @@ impl Keys {
     /// # Errors
     /// [`KeyError::Unsealable`].
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(KeyError::Unsealable)?;
-        let payload = Payload { msg: body, aad: place.as_bytes() };
-        self.cipher().decrypt(&XNonce::from(*nonce), payload).map_err(|_| KeyError::Unsealable)
+        let (nonce, body) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(KeyError::Unsealable)?;
+        let payload = Payload {
+            msg: body,
+            aad: place.as_bytes(),
+        };
+        self.cipher()
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| KeyError::Unsealable)
     }
 
     /// The secret in the address of one tenant's listener: 256 bits that only this key can make.
@@ -113,8 +130,8 @@ impl Keys {
     }
 
     fn derive(&self, label: &str) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.master)
-            .expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.master).expect("HMAC takes a key of any length");
         mac.update(label.as_bytes());
         mac.finalize().into_bytes().into()
     }
@@ -122,8 +139,11 @@ impl Keys {
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{text}")?;
     file.sync_all()
 }
@@ -136,9 +156,16 @@ mod tests {
     fn a_sealed_secret_opens_only_in_its_place() {
         let (keys, random) = (Keys::new([7; 32]), Random::seeded(1));
         let sealed = keys.seal("tenant/acme/credential", b"key", &random);
-        assert_eq!(keys.open("tenant/acme/credential", &sealed).unwrap(), b"key");
+        assert_eq!(
+            keys.open("tenant/acme/credential", &sealed).unwrap(),
+            b"key"
+        );
         assert!(keys.open("tenant/blue/credential", &sealed).is_err());
-        assert!(Keys::new([8; 32]).open("tenant/acme/credential", &sealed).is_err());
+        assert!(
+            Keys::new([8; 32])
+                .open("tenant/acme/credential", &sealed)
+                .is_err()
+        );
         let mut changed = sealed.clone();
         changed[NONCE_BYTES] ^= 1;
         assert!(keys.open("tenant/acme/credential", &changed).is_err());
@@ -151,8 +178,14 @@ mod tests {
         let random = Random::seeded(1);
         let made = Keys::load_or_create(&path, &random).unwrap();
         let read = Keys::load_or_create(&path, &random).unwrap();
-        assert_eq!(made.listener_secret("acme", 13, 1), read.listener_secret("acme", 13, 1));
+        assert_eq!(
+            made.listener_secret("acme", 13, 1),
+            read.listener_secret("acme", 13, 1)
+        );
         std::fs::write(&path, "nonsense").unwrap();
-        assert!(matches!(Keys::load_or_create(&path, &random), Err(KeyError::NotAKey(_))));
+        assert!(matches!(
+            Keys::load_or_create(&path, &random),
+            Err(KeyError::NotAKey(_))
+        ));
     }
 }

@@ -15,7 +15,10 @@ impl Random {
     ///
     /// # Errors
     /// Where the system has no randomness to give.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for randomness")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for randomness"
+    )]
     pub fn system() -> std::io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
@@ -30,7 +33,10 @@ impl Random {
     /// Random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut bytes);
         bytes
     }
 
@@ -52,7 +58,10 @@ impl Random {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 fn base32(value: u128) -> String {
-    (0..26).rev().map(|place| ALPHABET[(value >> (place * 5)) as usize & 31] as char).collect()
+    (0..26)
+        .rev()
+        .map(|place| ALPHABET[(value >> (place * 5)) as usize & 31] as char)
+        .collect()
 }
 
 #[cfg(test)]
@@ -62,7 +71,9 @@ mod tests {
     #[test]
     fn ids_sort_by_time() {
         let random = Random::seeded(1);
-        let ids: Vec<String> = (0..100).map(|ms| random.id(1_700_000_000_000 + ms)).collect();
+        let ids: Vec<String> = (0..100)
+            .map(|ms| random.id(1_700_000_000_000 + ms))
+            .collect();
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.len() == 26));
     }

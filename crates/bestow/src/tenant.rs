@@ -97,9 +97,16 @@ impl Tenant {
         let zone = Zone::parse(&row.time_zone)
             .map_err(|e| Error::invalid("bad_time_zone", format!("tenant {}: {e}", row.id)))?;
         let settings = serde_json::from_str(&row.settings).map_err(|e| {
-            Error::invalid("bad_settings", format!("the settings of tenant {}: {e}", row.id))
+            Error::invalid(
+                "bad_settings",
+                format!("the settings of tenant {}: {e}", row.id),
+            )
         })?;
-        Ok(Self { row, zone, settings })
+        Ok(Self {
+            row,
+            zone,
+            settings,
+        })
     }
 
     /// Number that leads the store's keys.

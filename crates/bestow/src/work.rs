@@ -8,7 +8,6 @@ pub mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bestow_store::Error as StoreError;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -111,13 +110,13 @@ async fn want_sweeps(app: &App) -> Result<()> {
         return Ok(());
     }
     let every_ms = notifications::seconds_ms(app.config.work.sweep_seconds);
-    app.store
-        .tx("want_sweeps", move |tx| {
-            let first = tx.now_ms() + every_ms;
-            missing.iter().try_for_each(|tenant| tx.want_job(*tenant, kind::SWEEP, "", first))
-        })
-        .await
-        .map_err(|error: StoreError| error.into())
+    app.tx("want_sweeps", move |tx| {
+        let first = tx.now_ms() + every_ms;
+        missing
+            .iter()
+            .try_for_each(|tenant| tx.want_job(*tenant, kind::SWEEP, "", first))
+    })
+    .await
 }
 
 async fn rest(app: &App, stop: &CancellationToken, poll: Duration) {

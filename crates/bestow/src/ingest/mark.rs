@@ -20,15 +20,18 @@ const TABLE: &[(u8, Disposition)] = &[
 
 /// The byte of a decision made at landing. What is only decided in the merge lands as [`GRANT`].
 pub fn of(disposition: Disposition) -> u8 {
-    TABLE.iter().find(|(_, known)| *known == disposition).map_or(GRANT, |(mark, _)| *mark)
+    TABLE
+        .iter()
+        .find(|(_, known)| *known == disposition)
+        .map_or(GRANT, |(mark, _)| *mark)
 }
 
 /// The decision behind a byte; an unknown one (from a newer program) is held as a bad code.
 pub fn disposition(mark: u8) -> Disposition {
-    TABLE
-        .iter()
-        .find(|(known, _)| *known == mark)
-        .map_or(Disposition::Held(HoldReason::BadCode), |(_, disposition)| *disposition)
+    TABLE.iter().find(|(known, _)| *known == mark).map_or(
+        Disposition::Held(HoldReason::BadCode),
+        |(_, disposition)| *disposition,
+    )
 }
 
 #[cfg(test)]

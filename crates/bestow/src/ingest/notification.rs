@@ -24,27 +24,51 @@ pub struct Reading {
 /// Reads a body that came to the address of `event_type`. Never fails: what cannot be read is held under the digest
 /// of its bytes.
 pub fn read(event_type: i64, body: &[u8], zone: &Zone) -> Reading {
-    let held = |hold| Reading {
-        key: NotificationKey::Unreadable { digest: digest(body) },
+    let unread = |hold| Reading {
+        key: NotificationKey::Unreadable {
+            digest: digest(body),
+        },
         campaign: None,
         channel: None,
         hold: Some(hold),
     };
     let Ok(notification) = Notification::parse(body) else {
-        return held(HoldReason::UnreadableBody);
+        return unread(HoldReason::UnreadableBody);
     };
-    if notification.event_type.is_some_and(|told| told != event_type) {
-        return held(HoldReason::EventTypeMismatch);
+    if notification
+        .event_type
+        .is_some_and(|told| told != event_type)
+    {
+        return unread(HoldReason::EventTypeMismatch);
     }
-    let campaign = notification.campaign_id.as_deref().and_then(|id| CampaignId::parse(id).ok());
+    let campaign = notification
+        .campaign_id
+        .as_deref()
+        .and_then(|id| CampaignId::parse(id).ok());
     let channel = match notification.channel_id.as_deref().map(ChannelId::parse) {
-        Some(Err(_)) => return held(HoldReason::UnreadableBody),
+        Some(Err(_)) => return unread(HoldReason::UnreadableBody),
         Some(Ok(channel)) => Some(channel),
         None => None,
     };
-    match key(event_type, &notification, campaign.clone(), channel, body, zone) {
-        Ok(key) => Reading { key, campaign, channel, hold: None },
-        Err(hold) => Reading { campaign, channel, ..held(hold) },
+    match key(
+        event_type,
+        &notification,
+        campaign.clone(),
+        channel,
+        body,
+        zone,
+    ) {
+        Ok(key) => Reading {
+            key,
+            campaign,
+            channel,
+            hold: None,
+        },
+        Err(hold) => Reading {
+            campaign,
+            channel,
+            ..unread(hold)
+        },
     }
 }
 
@@ -57,18 +81,32 @@ fn key(
     zone: &Zone,
 ) -> Result<NotificationKey, HoldReason> {
     let named = campaign.ok_or(HoldReason::NoCampaignId);
-    let time_stamp = || notification.time_stamp.clone().unwrap_or_else(|| digest(body));
+    let time_stamp = || {
+        notification
+            .time_stamp
+            .clone()
+            .unwrap_or_else(|| digest(body))
+    };
     Ok(match event_type {
         1 => NotificationKey::Executed { campaign: named? },
-        2 => NotificationKey::CampaignsProcessed { time_stamp: time_stamp() },
-        3 => NotificationKey::DayComplete { time_stamp: time_stamp() },
+        2 => NotificationKey::CampaignsProcessed {
+            time_stamp: time_stamp(),
+        },
+        3 => NotificationKey::DayComplete {
+            time_stamp: time_stamp(),
+        },
         4 => NotificationKey::Cancelled { campaign: named? },
         5 => NotificationKey::ClearanceAsked {
             campaign: named?,
             deadline: deadline(notification, zone).ok_or(HoldReason::BadClearanceDeadline)?,
         },
-        11 => NotificationKey::Triggered { occurrence: occurrence(notification, &named?, body)? },
-        13 => NotificationKey::ChannelExecuted { campaign: named?, channel },
+        11 => NotificationKey::Triggered {
+            occurrence: occurrence(notification, &named?, body)?,
+        },
+        13 => NotificationKey::ChannelExecuted {
+            campaign: named?,
+            channel,
+        },
         _ => return Err(HoldReason::UnknownEventType),
     })
 }
@@ -101,9 +139,11 @@ fn occurrence(
 
 fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -1,4 +1,4 @@
-//! A page of GetCustomerExecutionDetailsByCampaign into landed entries.
+//! A page of `GetCustomerExecutionDetailsByCampaign` into landed entries.
 //!
 //! One reader serves a whole import: what repeats from row to row (code texts, schedule times) is worked out once.
 
@@ -140,7 +140,13 @@ impl PageReader {
             return;
         };
         let mut push = |offer, window, mark| {
-            read.landing.push(Entry { customer, offer, window, mark, row: place });
+            read.landing.push(Entry {
+                customer,
+                offer,
+                window,
+                mark,
+                row: place,
+            });
         };
         if pair_count == 0 {
             return push(0, 0, mark::NO_CODE);
@@ -155,7 +161,10 @@ impl PageReader {
             Some(window) => (window, mark::GRANT),
             None => (0, mark::of(Disposition::Held(HoldReason::BadScheduleTime))),
         };
-        pairs.offers.iter().for_each(|offer| push(*offer, window, mark));
+        pairs
+            .offers
+            .iter()
+            .for_each(|offer| push(*offer, window, mark));
         pairs.held.iter().for_each(|mark| push(0, 0, *mark));
     }
 
@@ -164,7 +173,10 @@ impl PageReader {
             Codes::None => return Arc::default(),
             Codes::Unreadable(_) => {
                 let mark = mark::of(Disposition::Held(HoldReason::BadCode));
-                return Arc::new(RowPairs { offers: Vec::new(), held: vec![mark] });
+                return Arc::new(RowPairs {
+                    offers: Vec::new(),
+                    held: vec![mark],
+                });
             }
             Codes::One(text) => text,
             Codes::Many(texts) => {
@@ -179,14 +191,19 @@ impl PageReader {
         if self.texts.len() >= REMEMBERED_MAX {
             self.texts.clear();
         }
-        self.texts.insert(text.clone().into_owned(), Arc::clone(&pairs));
+        self.texts
+            .insert(text.clone().into_owned(), Arc::clone(&pairs));
         pairs
     }
 
     fn split(&mut self, texts: &[&str]) -> RowPairs {
         let known = &self.known;
         let codes_max = self.terms.codes_max;
-        let row = codes_in_row(texts.iter().copied(), |fold| known.contains(fold), codes_max);
+        let row = codes_in_row(
+            texts.iter().copied(),
+            |fold| known.contains(fold),
+            codes_max,
+        );
         let offers = row
             .codes
             .iter()
@@ -204,7 +221,11 @@ impl PageReader {
                 place
             })
             .collect();
-        let held = row.held.iter().map(|held| mark::of(Disposition::Held(held.reason))).collect();
+        let held = row
+            .held
+            .iter()
+            .map(|held| mark::of(Disposition::Held(held.reason)))
+            .collect();
         RowPairs { offers, held }
     }
 
@@ -217,7 +238,12 @@ impl PageReader {
         let (starts_at, ends_at) = times?;
         let action = row.action_id.unwrap_or_default();
         let channel = row.channel_id.unwrap_or(self.channel);
-        let spec = WindowSpec { starts_at, ends_at, action, channel };
+        let spec = WindowSpec {
+            starts_at,
+            ends_at,
+            action,
+            channel,
+        };
         if let Some(place) = self.window_places.get(&spec) {
             return Some(*place);
         }
@@ -228,11 +254,20 @@ impl PageReader {
     }
 
     fn work_out(&mut self, text: &str) -> Option<(i64, Option<i64>)> {
-        let Terms { zone, lead, duration, expiry, .. } = &self.terms;
+        let Terms {
+            zone,
+            lead,
+            duration,
+            expiry,
+            ..
+        } = &self.terms;
         let times = schedule_time(text)
             .and_then(|schedule| window_of(schedule, zone, *lead, *duration, *expiry).ok())
             .map(|window| {
-                (window.starts_at.as_millisecond(), window.ends_at.map(|end| end.as_millisecond()))
+                (
+                    window.starts_at.as_millisecond(),
+                    window.ends_at.map(jiff::Timestamp::as_millisecond),
+                )
             });
         if self.times.len() >= REMEMBERED_MAX {
             self.times.clear();
@@ -247,7 +282,8 @@ fn extract(row: &ExecutionRow<'_>) -> String {
     let codes: Vec<&str> = row.promo_code.texts().collect();
     let text = format!(
         "action {}, template {}, codes {}",
-        row.action_id.map_or(Cow::Borrowed("-"), |id| id.to_string().into()),
+        row.action_id
+            .map_or(Cow::Borrowed("-"), |id| id.to_string().into()),
         row.template_id.as_deref().unwrap_or("-"),
         codes.join(",")
     );

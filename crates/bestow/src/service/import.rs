@@ -62,20 +62,34 @@ enum Step {
 pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
     let campaign_no = campaign_no(job)?;
     let snapshot = app.directory.snapshot();
-    let tenant = snapshot.tenant_by_no(job.tenant).ok_or(Error::NotFound("tenant"))?;
-    let client = app.clients.for_tenant(tenant, &app.keys)?.with_priority(Priority::Import);
-    let work = Work { app, job, tenant, client, stop };
+    let tenant = snapshot
+        .tenant_by_no(job.tenant)
+        .ok_or(Error::NotFound("tenant"))?;
+    let client = app
+        .clients
+        .for_tenant(tenant, &app.keys)?
+        .with_priority(Priority::Import);
+    let work = Work {
+        app,
+        job,
+        tenant,
+        client,
+        stop,
+    };
     let (mut fresh, mut size_checked) = (false, false);
     while !stop.is_cancelled() {
         let state = work.state(campaign_no)?;
-        let State { campaign, imports, .. } = &state;
+        let State {
+            campaign, imports, ..
+        } = &state;
         match next_step(&state, fresh, size_checked) {
             Step::Details => {
                 details::read(&work, campaign, imports).await?;
                 fresh = true;
             }
             Step::Begin { channel, pass } => {
-                work.begin_pass(campaign_no, channel, pass, work.page_rows()).await?;
+                work.begin_pass(campaign_no, channel, pass, work.page_rows())
+                    .await?;
             }
             Step::Read(import) => {
                 read::pass(&work, campaign, &import).await?;
@@ -109,7 +123,12 @@ struct State {
 
 /// The order of work: finish a merge that was begun, read everything wanted, check, merge, conclude.
 fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
-    let State { campaign, imports, last_page, releasable } = state;
+    let State {
+        campaign,
+        imports,
+        last_page,
+        releasable,
+    } = state;
     let in_state = |state: &str| imports.iter().find(|import| import.state == state);
     if campaign.merge_to.is_some() {
         return Step::Merge;
@@ -122,8 +141,15 @@ fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
         return if import.state == "reading" {
             Step::Read(import.clone())
         } else {
-            let pass = if import.skip == 0 { import.pass } else { import.pass + 1 };
-            Step::Begin { channel: import.channel, pass }
+            let pass = if import.skip == 0 {
+                import.pass
+            } else {
+                import.pass + 1
+            };
+            Step::Begin {
+                channel: import.channel,
+                pass,
+            }
         };
     }
     // Rows that wait for a person to approve their number must not be granted beside others.
@@ -188,7 +214,11 @@ impl Work<'_> {
     }
 
     fn page_rows(&self) -> u32 {
-        self.tenant.settings.page_rows.unwrap_or(self.app.config.optimove.page_rows).max(1)
+        self.tenant
+            .settings
+            .page_rows
+            .unwrap_or(self.app.config.optimove.page_rows)
+            .max(1)
     }
 
     fn state(&self, campaign: i64) -> Result<State> {
@@ -207,8 +237,9 @@ impl Work<'_> {
     async fn begin_pass(&self, campaign: i64, channel: i64, pass: u32, rows: u32) -> Result<()> {
         let job = self.job.clone();
         self.app
-            .store
-            .tx("begin_pass", move |tx| tx.begin_pass(&job, campaign, channel, pass, rows))
+            .tx("begin_pass", move |tx| {
+                tx.begin_pass(&job, campaign, channel, pass, rows)
+            })
             .await?;
         Ok(())
     }
@@ -218,11 +249,18 @@ impl Work<'_> {
         if campaign.size_approved_at.is_some() || campaign.expected_size.is_none() {
             return Ok(());
         }
-        let pages = self.app.store.peek(|tx| tx.landed_pages(self.job.tenant, campaign.no))?;
+        let pages = self
+            .app
+            .store
+            .peek(|tx| tx.landed_pages(self.job.tenant, campaign.no))?;
         let channels = told_channels(campaign);
         let mut odd = Vec::new();
         for import in imports.iter().filter(|import| import.state == "read") {
-            let lists = if import.channel == 0 { channels.len().max(1) as u64 } else { 1 };
+            let lists = if import.channel == 0 {
+                channels.len().max(1) as u64
+            } else {
+                1
+            };
             let customers = first_pass_customers(&pages, Some(import.channel)) / lists;
             if size_check(customers, campaign.expected_size, SizeBounds::PART).is_err() {
                 odd.push(import.channel);
@@ -231,12 +269,21 @@ impl Work<'_> {
         let listed = |channel: &i64| imports.iter().any(|import| import.channel == *channel);
         let is_whole = listed(&0) || (!channels.is_empty() && channels.iter().all(listed));
         let all = first_pass_customers(&pages, None);
-        let too_few = SizeBounds { over_percent: u32::MAX, ..SizeBounds::WHOLE_CAMPAIGN };
+        let too_few = SizeBounds {
+            over_percent: u32::MAX,
+            ..SizeBounds::WHOLE_CAMPAIGN
+        };
         if odd.is_empty() && is_whole && size_check(all, campaign.expected_size, too_few).is_err() {
-            odd.extend(imports.iter().filter(|i| i.state == "read").map(|i| i.channel));
+            odd.extend(
+                imports
+                    .iter()
+                    .filter(|i| i.state == "read")
+                    .map(|i| i.channel),
+            );
         }
         for channel in odd {
-            self.hold(campaign, channel, HoldReason::SizeMismatch).await?;
+            self.hold(campaign, channel, HoldReason::SizeMismatch)
+                .await?;
         }
         Ok(())
     }
@@ -248,12 +295,17 @@ impl Work<'_> {
             page_size: import.page_rows,
             rows: import.skip,
             distinct_customers: campaign.customers.unwrap_or_default(),
-            added_pairs: if import.pass == 1 { import.rows } else { import.pass_added },
+            added_pairs: if import.pass == 1 {
+                import.rows
+            } else {
+                import.pass_added
+            },
         };
         match completeness(summary, campaign.expected_size, PASSES_MAX) {
             Verdict::Complete => self.complete(campaign, import).await,
             Verdict::ConfirmAgain { page_size } => {
-                self.begin_pass(campaign.no, import.channel, import.pass + 1, page_size).await
+                self.begin_pass(campaign.no, import.channel, import.pass + 1, page_size)
+                    .await
             }
             Verdict::Hold(reason) => self.hold(campaign, import.channel, reason).await,
         }
@@ -263,15 +315,16 @@ impl Work<'_> {
         let (job, import, no) = (self.job.clone(), import.clone(), campaign.no);
         let id = campaign.id.clone();
         self.app
-            .store
             .tx("complete_import", move |tx| {
                 tx.check_lease(&job)?;
                 if import.pass > 1 && import.pass_added == 0 && import.pass_from_page > 0 {
                     tx.drop_confirmed_rows(&job, no, import.channel, import.pass_from_page)?;
                 }
                 tx.set_import_state(job.tenant, no, import.channel, "done", None)?;
-                let detail =
-                    format!(r#"{{"channel":{},"passes":{}}}"#, import.channel, import.pass);
+                let detail = format!(
+                    r#"{{"channel":{},"passes":{}}}"#,
+                    import.channel, import.pass
+                );
                 audit(tx, job.tenant, "import.done", &id, &detail)
             })
             .await?;
@@ -295,7 +348,6 @@ impl Work<'_> {
             "the import of a campaign is held"
         );
         self.app
-            .store
             .tx("hold_import", move |tx| {
                 tx.check_lease(&job)?;
                 let why = Some(reason.as_str());
@@ -312,13 +364,18 @@ impl Work<'_> {
     async fn clear_error(&self, campaign: i64) -> Result<()> {
         let job = self.job.clone();
         self.app
-            .store
             .tx("clear_campaign_error", move |tx| {
-                let held = tx.imports(job.tenant, campaign)?.iter().any(|i| i.state == "held");
-                if held { Ok(()) } else { tx.set_campaign_error(job.tenant, campaign, None) }
+                let held = tx
+                    .imports(job.tenant, campaign)?
+                    .iter()
+                    .any(|i| i.state == "held");
+                if held {
+                    Ok(())
+                } else {
+                    tx.set_campaign_error(job.tenant, campaign, None)
+                }
             })
             .await
-            .map_err(|error: StoreError| error.into())
     }
 
     fn tell_ended(&self, campaign: &str, state: &str) {
@@ -333,13 +390,19 @@ impl Work<'_> {
 /// Channels that the campaign names as its own.
 pub(crate) fn told_channels(campaign: &Campaign) -> Vec<i64> {
     let told = campaign.details_channels.as_deref();
-    told.and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default()
+    told.and_then(|told| serde_json::from_str(told).ok())
+        .unwrap_or_default()
 }
 
 /// Customers of the first pass, counted page by page: a customer on two pages counts twice.
 fn first_pass_customers(pages: &[LandedPage], channel: Option<i64>) -> u64 {
     let of_channel = |page: &&LandedPage| channel.is_none_or(|channel| page.channel == channel);
-    pages.iter().filter(of_channel).filter(|page| page.pass == 1).map(|page| page.customers).sum()
+    pages
+        .iter()
+        .filter(of_channel)
+        .filter(|page| page.pass == 1)
+        .map(|page| page.customers)
+        .sum()
 }
 
 fn audit(

@@ -22,27 +22,20 @@ const AHEAD_MAX: usize = 2;
 /// Begins or goes on with the merge of all landed pages, to its end or until told to stop.
 pub(crate) async fn run(work: &Work<'_>, campaign: &Campaign, last_page: u32) -> Result<()> {
     let (job, no) = (work.job.clone(), campaign.no);
-    let to = match campaign.merge_to {
-        Some(to) => to,
-        None => {
-            let job = job.clone();
-            work.app
-                .store
-                .tx("begin_merge", move |tx| tx.begin_merge(&job, no, last_page))
-                .await
-                .map_err(|error: StoreError| error)?;
-            last_page
-        }
-    };
+    let to = campaign.merge_to.unwrap_or(last_page);
+    if campaign.merge_to.is_none() {
+        let job = job.clone();
+        work.app
+            .tx("begin_merge", move |tx| tx.begin_merge(&job, no, to))
+            .await?;
+    }
     let cursor = campaign.merge_to.and(campaign.merge_cursor.clone());
     if !write_chunks(work, campaign, to, cursor).await? {
         return Ok(());
     }
     work.app
-        .store
         .tx("end_merge", move |tx| tx.end_merge(&job, no))
         .await
-        .map_err(|error: StoreError| error.into())
 }
 
 /// Writes the planned chunks. False where it was told to stop before the end.
@@ -61,18 +54,19 @@ async fn write_chunks(
         customers += chunk.customers;
         let (job, no, lease_ms) = (work.job.clone(), campaign.no, work.lease_ms());
         work.app
-            .store
-            .bulk("merge_chunk", move |tx| tx.merge_chunk(&job, no, &chunk, lease_ms))
-            .await
-            .map_err(|error: StoreError| error)?;
+            .bulk("merge_chunk", move |tx| {
+                tx.merge_chunk(&job, no, &chunk, lease_ms)
+            })
+            .await?;
         work.app.tell(Event::Merged {
             tenant: work.tenant.id().to_owned(),
             campaign: campaign.id.clone(),
             customers,
         });
     }
-    let planned = planner.await;
-    planned.map_err(|e| Error::Store(StoreError::Unavailable(format!("the planner: {e}"))))??;
+    planner
+        .await
+        .map_err(|e| Error::Store(StoreError::Unavailable(format!("the planner: {e}"))))??;
     Ok(true)
 }
 

@@ -40,7 +40,10 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
         channel: read.channel.map(|channel| channel.0),
         body: body.into(),
     };
-    app.store.tx("accept_notification", move |tx| tx.accept_notification(&new)).await?;
+    app.tx("accept_notification", move |tx| {
+        tx.accept_notification(&new)
+    })
+    .await?;
     app.work.notify_one();
     Ok(())
 }
@@ -57,7 +60,6 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
     let snapshot = app.directory.snapshot();
     let grace_ms = seconds_ms(app.config.work.event_1_grace_seconds);
     let (settled, stopped) = app
-        .store
         .tx("settle_notifications", move |tx| {
             let (mut settled, mut stopped) = (false, false);
             for notification in tx.waiting_notifications(SETTLED_AT_ONCE_MAX)? {
@@ -82,7 +84,6 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
 pub async fn replay(app: &App, tenant: i64, id: &str) -> Result<()> {
     let id = id.to_owned();
     let found = app
-        .store
         .tx("replay_notification", move |tx| {
             tx.settle_notification(tenant, &id, "waiting", None)
         })
@@ -110,7 +111,14 @@ fn settle(
         (Some(hold), _) => Outcome::Held(hold.as_str()),
         (None, Some(campaign)) => {
             let channel = read.channel.map(|channel| channel.0);
-            act(tx, tenant, notification.event_type, campaign.as_str(), channel, grace_ms)?
+            act(
+                tx,
+                tenant,
+                notification.event_type,
+                campaign.as_str(),
+                channel,
+                grace_ms,
+            )?
         }
         (None, None) => day_event(tx, tenant, notification.event_type)?,
     };
@@ -120,7 +128,12 @@ fn settle(
         Outcome::Held(reason) => ("held", Some(reason)),
     };
     if status == "held" {
-        tracing::warn!(tenant.id = tenant.id(), notification.id, reason, "a notification is held");
+        tracing::warn!(
+            tenant.id = tenant.id(),
+            notification.id,
+            reason,
+            "a notification is held"
+        );
     }
     tx.settle_notification(notification.tenant, &notification.id, status, reason)?;
     Ok(Some(outcome))
@@ -160,8 +173,13 @@ fn act(
         4 => {
             // The tombstone of a campaign that was never seen is the same row, stopped before it began.
             let (no, _) = see(tx)?;
-            let stopped = tx.suspend_campaign(tenant.no(), no, "cancelled by Optimove (event 4)")?;
-            Ok(if stopped { Outcome::Stopped } else { Outcome::Superseded("already_stopped") })
+            let stopped =
+                tx.suspend_campaign(tenant.no(), no, "cancelled by Optimove (event 4)")?;
+            Ok(if stopped {
+                Outcome::Stopped
+            } else {
+                Outcome::Superseded("already_stopped")
+            })
         }
         5 | 11 => Ok(Outcome::Held(NOT_SUPPORTED)),
         _ => Ok(Outcome::Held(HoldReason::UnknownEventType.as_str())),

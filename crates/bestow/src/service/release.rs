@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use bestow_core::{HoldReason, PromotionStatus};
 use bestow_store::campaigns::{Campaign, HeldOffer};
-use bestow_store::{Error as StoreError, Tx};
 use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant};
 use bestow_store::runs::{Group, GroupEntry, Runs};
+use bestow_store::{Error as StoreError, Tx};
 use tokio::sync::mpsc;
 
 use crate::app::App;
@@ -30,13 +30,11 @@ const AHEAD_MAX: usize = 2;
 /// The store's.
 pub async fn run(app: &App, job: &Job) -> Result<Ended> {
     let job = job.clone();
-    app.store
-        .tx("want_release", move |tx| {
-            let now = tx.now_ms();
-            tx.want_job(job.tenant, kind::IMPORT, &job.key, now)
-        })
-        .await
-        .map_err(|error: StoreError| error)?;
+    app.tx("want_release", move |tx| {
+        let now = tx.now_ms();
+        tx.want_job(job.tenant, kind::IMPORT, &job.key, now)
+    })
+    .await?;
     app.work.notify_one();
     Ok(Ended::Done)
 }
@@ -51,11 +49,23 @@ struct Released {
 /// Grants the held pairs of a campaign whose codes are known by now.
 pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
     let tenant = work.job.tenant;
-    let offers = work.app.store.peek(|tx| releasable(tx, tenant, campaign.no))?;
-    let reasons: BTreeSet<&str> = offers.iter().map(|offer| offer.hold_reason.as_str()).collect();
+    let offers = work
+        .app
+        .store
+        .peek(|tx| releasable(tx, tenant, campaign.no))?;
+    let reasons: BTreeSet<&str> = offers
+        .iter()
+        .map(|offer| offer.hold_reason.as_str())
+        .collect();
     for reason in reasons {
         let of_reason = offers.iter().filter(|offer| offer.hold_reason == reason);
-        grant_offers(work, campaign, of_reason.map(|offer| offer.no).collect(), reason).await?;
+        grant_offers(
+            work,
+            campaign,
+            of_reason.map(|offer| offer.no).collect(),
+            reason,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -70,12 +80,17 @@ pub(crate) fn releasable(
     campaign: i64,
 ) -> std::result::Result<Vec<HeldOffer>, StoreError> {
     let held = tx.held_offers(tenant, campaign)?;
-    Ok(held.into_iter().filter(|offer| hold_reason(Some(&offer.promotion_status)).is_none()).collect())
+    Ok(held
+        .into_iter()
+        .filter(|offer| hold_reason(Some(&offer.promotion_status)).is_none())
+        .collect())
 }
 
 /// Why pairs of a code are held, from the status of its promotion (`None`: the catalogue does not know the code).
 pub(crate) fn hold_reason(promotion_status: Option<&str>) -> Option<HoldReason> {
-    let Some(status) = promotion_status else { return Some(HoldReason::UnknownCode) };
+    let Some(status) = promotion_status else {
+        return Some(HoldReason::UnknownCode);
+    };
     match PromotionStatus::parse(status) {
         Ok(status) => status.grantable().err(),
         Err(_) => Some(HoldReason::InactivePromotion),
@@ -97,25 +112,24 @@ async fn grant_offers(
         let (job, no, lease_ms) = (work.job.clone(), campaign.no, work.lease_ms());
         let counter = counter.clone();
         work.app
-            .store
             .bulk("release_chunk", move |tx| {
                 let Released { chunk, repeats } = &released;
                 tx.release_chunk(&job, no, chunk, repeats, &counter, lease_ms)
             })
-            .await
-            .map_err(|error: StoreError| error)?;
+            .await?;
     }
-    let planned = planner.await;
-    planned.map_err(|e| Error::Store(StoreError::Unavailable(format!("the planner: {e}"))))??;
+    planner
+        .await
+        .map_err(|e| Error::Store(StoreError::Unavailable(format!("the planner: {e}"))))??;
     let job = work.job.clone();
     work.app
-        .store
         .tx("end_release", move |tx| {
             tx.check_lease(&job)?;
-            offers.iter().try_for_each(|offer| tx.let_offer_grant(job.tenant, *offer))
+            offers
+                .iter()
+                .try_for_each(|offer| tx.let_offer_grant(job.tenant, *offer))
         })
         .await
-        .map_err(|error: StoreError| error.into())
 }
 
 type Planning = tokio::task::JoinHandle<std::result::Result<(), StoreError>>;
@@ -175,9 +189,17 @@ fn take(facts: &CampaignFacts, offers: &HashSet<u32>, group: &Group, released: &
         released.chunk.text.push_str(group.customer(first));
         let end = released.chunk.text.len() as u32;
         let window = facts.union(entries, &mut released.chunk.new_windows);
-        let Some(counted) = facts.counted_first(entries).checked_sub(1) else { continue };
+        let Some(counted) = facts.counted_first(entries).checked_sub(1) else {
+            continue;
+        };
         released.repeats.push(counted);
-        let grant = NewGrant { start, end, offer: first.offer, window, page: first.page };
+        let grant = NewGrant {
+            start,
+            end,
+            offer: first.offer,
+            window,
+            page: first.page,
+        };
         released.chunk.grants.push(grant);
     }
 }

@@ -21,17 +21,27 @@ use crate::work::run::Ended;
 /// Optimove's and the store's.
 pub async fn run(app: &App, job: &Job) -> Result<Ended> {
     let snapshot = app.directory.snapshot();
-    let tenant = snapshot.tenant_by_no(job.tenant).ok_or(Error::NotFound("tenant"))?;
-    let client = app.clients.for_tenant(tenant, &app.keys)?.with_priority(Priority::Sweep);
+    let tenant = snapshot
+        .tenant_by_no(job.tenant)
+        .ok_or(Error::NotFound("tenant"))?;
+    let client = app
+        .clients
+        .for_tenant(tenant, &app.keys)?
+        .with_priority(Priority::Sweep);
     let channels = &tenant.settings.scheduled_channels;
     for date in days(app, tenant) {
         for channel in channels {
-            let listed = client.get_executed_campaigns_by_channel(*channel, date).await?;
+            let listed = client
+                .get_executed_campaigns_by_channel(*channel, date)
+                .await?;
             want(app, job, &listed, *channel).await?;
         }
         if channels.is_empty() {
             let listed = client.get_executed_campaign_details(date).await?;
-            let ids: Vec<String> = listed.into_iter().map(|listed| listed.campaign_id).collect();
+            let ids: Vec<String> = listed
+                .into_iter()
+                .map(|listed| listed.campaign_id)
+                .collect();
             want(app, job, &ids, 0).await?;
         }
     }
@@ -46,14 +56,23 @@ pub async fn run(app: &App, job: &Job) -> Result<Ended> {
 pub async fn grace(app: &App, job: &Job) -> Result<Ended> {
     let no = campaign_no(job)?;
     let snapshot = app.directory.snapshot();
-    let tenant = snapshot.tenant_by_no(job.tenant).ok_or(Error::NotFound("tenant"))?;
-    let client = app.clients.for_tenant(tenant, &app.keys)?.with_priority(Priority::Import);
+    let tenant = snapshot
+        .tenant_by_no(job.tenant)
+        .ok_or(Error::NotFound("tenant"))?;
+    let client = app
+        .clients
+        .for_tenant(tenant, &app.keys)?
+        .with_priority(Priority::Import);
     let campaign = app.store.peek(|tx| tx.campaign_by_no(job.tenant, no))?;
     let campaign = campaign.ok_or(Error::NotFound("campaign"))?;
     let mut channels = told_channels(&campaign);
     if channels.is_empty() {
         channels = match client.get_campaign_details(&campaign.id).await {
-            Ok(details) => details.channels.iter().filter_map(|channel| channel.id).collect(),
+            Ok(details) => details
+                .channels
+                .iter()
+                .filter_map(|channel| channel.id)
+                .collect(),
             // The import asks again, waits and holds; here it only means that no channel is named.
             Err(optimove::Error::UnknownCampaign) => Vec::new(),
             Err(error) => return Err(error.into()),
@@ -88,13 +107,15 @@ async fn want(app: &App, job: &Job, campaigns: &[String], channel: i64) -> Resul
     }
     let tenant = job.tenant;
     let found = app
-        .store
         .tx("want_swept", move |tx| {
             let mut found = 0;
             for id in &ids {
                 let (no, _) = tx.see_campaign(tenant, id, "scheduled", "sweep")?;
                 // A list of every channel covers this one.
-                let whole = tx.imports(tenant, no)?.iter().any(|import| import.channel == 0);
+                let whole = tx
+                    .imports(tenant, no)?
+                    .iter()
+                    .any(|import| import.channel == 0);
                 if !whole && tx.want_import(tenant, no, channel)? {
                     let now = tx.now_ms();
                     tx.want_job(tenant, kind::IMPORT, &no.to_string(), now)?;
@@ -105,7 +126,12 @@ async fn want(app: &App, job: &Job, campaigns: &[String], channel: i64) -> Resul
         })
         .await?;
     if found > 0 {
-        tracing::info!(tenant.no = tenant, channel.id = channel, campaigns = found, "the sweep found campaigns");
+        tracing::info!(
+            tenant.no = tenant,
+            channel.id = channel,
+            campaigns = found,
+            "the sweep found campaigns"
+        );
         app.work.notify_one();
     }
     Ok(())

@@ -28,8 +28,7 @@ pub enum Ended {
 pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
     let claimed = app
-        .store
-        .tx("claim_job", move |tx| Ok::<_, StoreError>(tx.claim_job(lease_ms)?))
+        .tx("claim_job", move |tx| tx.claim_job(lease_ms))
         .await?;
     let Some(job) = claimed else { return Ok(false) };
     let ran = match job.kind.as_str() {
@@ -37,13 +36,15 @@ pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
         kind::GRACE => sweep::grace(app, &job).await,
         kind::RELEASE => release::run(app, &job).await,
         kind::SWEEP => sweep::run(app, &job).await,
-        other => Err(Error::invalid("unknown_job", format!("there is no job of kind {other}"))),
+        other => Err(Error::invalid(
+            "unknown_job",
+            format!("there is no job of kind {other}"),
+        )),
     };
     match settle(app, &job, ran).await {
-        // Somebody else has the job by now; what this run wanted to write was refused.
-        Err(Error::Store(StoreError::LeaseLost)) => Ok(true),
+        // With the lease lost, somebody else has the job by now; what this run wanted to write was refused.
+        Ok(()) | Err(Error::Store(StoreError::LeaseLost)) => Ok(true),
         Err(error) => Err(error),
-        Ok(()) => Ok(true),
     }
 }
 
@@ -51,29 +52,35 @@ async fn settle(app: &App, job: &Job, ran: Result<Ended>) -> Result<()> {
     let settled = job.clone();
     match ran {
         Ok(Ended::Done) => {
-            app.store.tx("finish_job", move |tx| tx.finish_job(&settled, None)).await?;
+            app.tx("finish_job", move |tx| tx.finish_job(&settled, None))
+                .await?;
         }
         Ok(Ended::Again(at)) => {
-            app.store.tx("finish_job", move |tx| tx.finish_job(&settled, Some(at))).await?;
+            app.tx("finish_job", move |tx| tx.finish_job(&settled, Some(at)))
+                .await?;
         }
         Ok(Ended::Stopped) => {
             let now = app.clock.now_ms();
-            app.store.tx("finish_job", move |tx| tx.finish_job(&settled, Some(now))).await?;
+            app.tx("finish_job", move |tx| tx.finish_job(&settled, Some(now)))
+                .await?;
         }
         Err(Error::Store(StoreError::LeaseLost)) => {}
         Err(error) => {
             let message = error.to_string();
             tracing::warn!(
-                job.kind, job.key, job.attempts, tenant.no = job.tenant,
-                error.message = message, "a job failed and will be tried again"
+                job.kind,
+                job.key,
+                job.attempts,
+                tenant.no = job.tenant,
+                error.message = message,
+                "a job failed and will be tried again"
             );
             let at = app.clock.now_ms() + backoff_ms(app, job.attempts, &error);
-            app.store
-                .tx("fail_job", move |tx| {
-                    note_campaign_error(tx, &settled, &message)?;
-                    tx.fail_job(&settled, at, &message)
-                })
-                .await?;
+            app.tx("fail_job", move |tx| {
+                note_campaign_error(tx, &settled, &message)?;
+                tx.fail_job(&settled, at, &message)
+            })
+            .await?;
         }
     }
     Ok(())
@@ -85,9 +92,7 @@ fn note_campaign_error(
     message: &str,
 ) -> std::result::Result<(), StoreError> {
     match (job.kind.as_str(), job.key.parse()) {
-        (kind::IMPORT, Ok(campaign)) => {
-            tx.set_campaign_error(job.tenant, campaign, Some(message))
-        }
+        (kind::IMPORT, Ok(campaign)) => tx.set_campaign_error(job.tenant, campaign, Some(message)),
         _ => Ok(()),
     }
 }
@@ -105,7 +110,9 @@ fn backoff_ms(app: &App, attempts: u64, error: &Error) -> i64 {
                 | optimove::Error::LoginRefused { .. }
         )
     );
-    let doubled = work.retry_ms.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    let doubled = work
+        .retry_ms
+        .saturating_mul(1 << attempts.saturating_sub(1).min(20));
     let wait = if refused { most } else { doubled.min(most) };
     let spread = app.random.number() % (wait / 2 + 1);
     i64::try_from(wait / 2 + spread).unwrap_or(i64::MAX)

@@ -1,8 +1,9 @@
 //! Reading what a campaign is: GetCampaignDetails, kept as a version.
 
 use bestow_core::HoldReason;
-use bestow_core::campaign::{DefaultSource, DurationDecision, DurationGap, decide_duration, decide_lead};
-use bestow_store::Error as StoreError;
+use bestow_core::campaign::{
+    DefaultSource, DurationDecision, DurationGap, decide_duration, decide_lead,
+};
 use bestow_store::campaigns::{Campaign, NewDetails};
 use bestow_store::imports::Import;
 use optimove::wire::CampaignDetails;
@@ -36,19 +37,22 @@ pub(super) async fn read(work: &Work<'_>, campaign: &Campaign, imports: &[Import
     let duration = decide_duration(ingest::duration(&details.duration), None, default);
     let lead = decide_lead(ingest::lead_time(&details.lead_time));
     let new = NewDetails {
-        duration_days: duration.duration().ok().map(|duration| duration.days().into()),
+        duration_days: duration
+            .duration()
+            .ok()
+            .map(|duration| duration.days().into()),
         lead_time_days: lead.as_ref().ok().map(|lead| lead.days().into()),
         duration_source: source(&duration),
-        expected_size: details.test_group_size.and_then(|size| i64::try_from(size).ok()),
+        expected_size: details
+            .test_group_size
+            .and_then(|size| i64::try_from(size).ok()),
         channels: channels(&details),
         document: document(&details),
     };
     let (tenant, no) = (work.job.tenant, campaign.no);
     work.app
-        .store
         .tx("put_details", move |tx| tx.put_details(tenant, no, &new))
-        .await
-        .map_err(|error: StoreError| error)?;
+        .await?;
     match (duration.duration(), lead) {
         (Err(hold), _) => hold_all(work, campaign, imports, hold).await,
         (Ok(_), Err(_)) => hold_all(work, campaign, imports, HoldReason::BadLeadTime).await,
@@ -60,7 +64,10 @@ pub(super) async fn read(work: &Work<'_>, campaign: &Campaign, imports: &[Import
 fn has_waited(work: &Work<'_>, imports: &[Import]) -> bool {
     let patience = seconds_ms(work.app.config.work.unknown_campaign_seconds);
     let unread = imports.iter().filter(|import| is_unread(import));
-    let newest = unread.map(|import| import.wanted_at).max().unwrap_or_default();
+    let newest = unread
+        .map(|import| import.wanted_at)
+        .max()
+        .unwrap_or_default();
     work.app.clock.now_ms().saturating_sub(newest) >= patience
 }
 
@@ -88,10 +95,18 @@ fn source(decision: &DurationDecision) -> String {
     };
     match decision {
         DurationDecision::FromCampaign(_) => "campaign".to_owned(),
-        DurationDecision::Default { source: DefaultSource::Promotion, gap, .. } => {
+        DurationDecision::Default {
+            source: DefaultSource::Promotion,
+            gap,
+            ..
+        } => {
             format!("default of the promotion: {}", why(gap))
         }
-        DurationDecision::Default { source: DefaultSource::Tenant, gap, .. } => {
+        DurationDecision::Default {
+            source: DefaultSource::Tenant,
+            gap,
+            ..
+        } => {
             format!("default of the tenant: {}", why(gap))
         }
         DurationDecision::Hold { gap } => format!("none: {}", why(gap)),
@@ -99,7 +114,11 @@ fn source(decision: &DurationDecision) -> String {
 }
 
 fn channels(details: &CampaignDetails) -> Option<String> {
-    let ids: Vec<i64> = details.channels.iter().filter_map(|channel| channel.id).collect();
+    let ids: Vec<i64> = details
+        .channels
+        .iter()
+        .filter_map(|channel| channel.id)
+        .collect();
     (!ids.is_empty()).then(|| serde_json::json!(ids).to_string())
 }
 

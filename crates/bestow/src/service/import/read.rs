@@ -66,13 +66,11 @@ async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<
     reading.written().await?;
     let (job, no, channel) = (work.job.clone(), campaign.no, import.channel);
     work.app
-        .store
         .tx("end_pass", move |tx| {
             tx.check_lease(&job)?;
             tx.set_import_state(job.tenant, no, channel, "read", None)
         })
         .await
-        .map_err(|error: StoreError| error.into())
 }
 
 /// What holds an import at once or after enough tries; `None`: worth another try.
@@ -126,7 +124,15 @@ impl<'a> Reading<'a> {
         let known = work.app.store.peek(|tx| tx.known_codes(work.job.tenant))?;
         let known: HashSet<String> = known.into_iter().collect();
         let reader = Some(PageReader::new(terms, import.channel, known));
-        Ok(Self { work, campaign, import, reader, offers: Vec::new(), windows: Vec::new(), writing: None })
+        Ok(Self {
+            work,
+            campaign,
+            import,
+            reader,
+            offers: Vec::new(),
+            windows: Vec::new(),
+            writing: None,
+        })
     }
 
     fn fetch(&self, top: u32, skip: u64) -> Fetch {
@@ -137,12 +143,16 @@ impl<'a> Reading<'a> {
     }
 
     async fn land(&mut self, page: Page, skip: u64) -> Result<()> {
-        let mut reader = self.reader.take().ok_or_else(|| Error::NotFound("page reader"))?;
+        let mut reader = self.reader.take().ok_or(Error::NotFound("page reader"))?;
         // A page is milliseconds of work: not on the threads that answer requests.
         let (reader, read, digest) = tokio::task::spawn_blocking(move || {
             let read = reader.read(&page);
             let digest = Sha256::digest(page.body()).to_vec();
-            (reader, read.map_err(|e| optimove::Error::malformed(e, page.body().as_bytes())), digest)
+            (
+                reader,
+                read.map_err(|e| optimove::Error::malformed(e, page.body().as_bytes())),
+                digest,
+            )
         })
         .await
         .map_err(|error| crashed(&error))?;
@@ -162,7 +172,6 @@ impl<'a> Reading<'a> {
         let (offers, windows) = self
             .work
             .app
-            .store
             .tx("number_terms", move |tx| {
                 let mut offers = Vec::with_capacity(codes.len());
                 for code in &codes {
@@ -186,7 +195,13 @@ impl<'a> Reading<'a> {
     }
 
     async fn write(&mut self, read: ReadPage, digest: Vec<u8>, skip: u64) -> Result<()> {
-        let ReadPage { mut landing, rows, rows_without_code, pairs, held } = read;
+        let ReadPage {
+            mut landing,
+            rows,
+            rows_without_code,
+            pairs,
+            held,
+        } = read;
         let (offers, windows) = (self.offers.clone(), self.windows.clone());
         let (blocks, customers) = tokio::task::spawn_blocking(move || {
             landing.renumber(&offers, &windows);
@@ -225,8 +240,11 @@ impl<'a> Reading<'a> {
         landing: LandingPage,
     ) -> impl Future<Output = std::result::Result<(), StoreError>> + use<> {
         let (store, events) = (self.work.app.store.clone(), self.work.app.events.clone());
-        let (job, campaign, lease_ms) =
-            (self.work.job.clone(), self.campaign.no, self.work.lease_ms());
+        let (job, campaign, lease_ms) = (
+            self.work.job.clone(),
+            self.campaign.no,
+            self.work.lease_ms(),
+        );
         let landed = Event::PageLanded {
             tenant: self.work.tenant.id().to_owned(),
             campaign: self.campaign.id.clone(),
@@ -235,7 +253,9 @@ impl<'a> Reading<'a> {
         };
         async move {
             store
-                .bulk("land_page", move |tx| tx.land_page(&job, campaign, &landing, lease_ms))
+                .bulk("land_page", move |tx| {
+                    tx.land_page(&job, campaign, &landing, lease_ms)
+                })
                 .await
                 .map(|_: Option<u32>| ())
                 .inspect(|()| {
@@ -248,5 +268,7 @@ impl<'a> Reading<'a> {
 
 /// A task of ours that panicked or was torn down: this try ends, another goes on from what is durable.
 fn crashed(error: &JoinError) -> Error {
-    Error::Store(StoreError::Unavailable(format!("a task ended early: {error}")))
+    Error::Store(StoreError::Unavailable(format!(
+        "a task ended early: {error}"
+    )))
 }

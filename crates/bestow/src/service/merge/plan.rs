@@ -32,7 +32,10 @@ impl CampaignFacts {
             Ok(Self {
                 holding: offers.iter().filter_map(holding).collect(),
                 windows: tx.windows(tenant, campaign)?.into_iter().collect(),
-                pages: pages.iter().map(|p| (p.page, (p.pass, p.channel))).collect(),
+                pages: pages
+                    .iter()
+                    .map(|p| (p.page, (p.pass, p.channel)))
+                    .collect(),
             })
         })
     }
@@ -42,12 +45,17 @@ impl CampaignFacts {
     }
 
     fn is_first_pass(&self, entry: &GroupEntry) -> bool {
-        self.pages.get(&entry.page).is_none_or(|(pass, _)| *pass == 1)
+        self.pages
+            .get(&entry.page)
+            .is_none_or(|(pass, _)| *pass == 1)
     }
 
     /// How many entries of a bundle were counted as received when they were merged.
     pub(crate) fn counted_first(&self, entries: &[GroupEntry]) -> u32 {
-        let first_pass = entries.iter().filter(|entry| self.is_first_pass(entry)).count();
+        let first_pass = entries
+            .iter()
+            .filter(|entry| self.is_first_pass(entry))
+            .count();
         first_pass.max(1) as u32
     }
 
@@ -63,19 +71,24 @@ impl CampaignFacts {
             .collect();
         // In one order whatever the order of arrival.
         specs.sort_unstable();
-        let Some((earliest, _)) = specs.first().copied() else { return WindowRef::Known(first) };
-        let ends_at = specs.iter().map(|(spec, _)| spec.ends_at).reduce(|a, b| a.zip(b).map(max));
-        let union = WindowSpec { ends_at: ends_at.flatten(), ..earliest };
-        let spans = |spec: &WindowSpec| {
-            (spec.starts_at, spec.ends_at) == (union.starts_at, union.ends_at)
+        let Some((earliest, _)) = specs.first().copied() else {
+            return WindowRef::Known(first);
         };
-        match specs.iter().find(|(spec, _)| spans(spec)) {
-            Some((_, no)) => WindowRef::Known(*no),
-            None => {
-                new.push(union);
-                WindowRef::New(new.len() as u32 - 1)
-            }
+        let ends_at = specs
+            .iter()
+            .map(|(spec, _)| spec.ends_at)
+            .reduce(|a, b| a.zip(b).map(max));
+        let union = WindowSpec {
+            ends_at: ends_at.flatten(),
+            ..earliest
+        };
+        let spans =
+            |spec: &WindowSpec| (spec.starts_at, spec.ends_at) == (union.starts_at, union.ends_at);
+        if let Some((_, no)) = specs.iter().find(|(spec, _)| spans(spec)) {
+            return WindowRef::Known(*no);
         }
+        new.push(union);
+        WindowRef::New(new.len() as u32 - 1)
     }
 
     fn span(&self, window: WindowRef, new: &[WindowSpec]) -> Option<(i64, Option<i64>)> {
@@ -90,7 +103,10 @@ impl CampaignFacts {
 /// An offer that holds, with its reason; one that a newer program wrote is held as unknown.
 fn holding(offer: &Offer) -> Option<(u32, HoldReason)> {
     let reason = offer.hold_reason.as_deref()?;
-    Some((offer.no, HoldReason::parse(reason).unwrap_or(HoldReason::UnknownCode)))
+    Some((
+        offer.no,
+        HoldReason::parse(reason).unwrap_or(HoldReason::UnknownCode),
+    ))
 }
 
 fn max((a, b): (i64, i64)) -> i64 {
@@ -150,7 +166,10 @@ impl Planner {
         let mut chunk = std::mem::take(&mut self.chunk);
         let mut count = |counter: &str, n: u64| chunk.counts.push((counter.to_owned(), n as i64));
         count("rows", std::mem::take(&mut self.rows));
-        count("rows_without_code", std::mem::take(&mut self.rows_without_code));
+        count(
+            "rows_without_code",
+            std::mem::take(&mut self.rows_without_code),
+        );
         count("pairs", std::mem::take(&mut self.pairs));
         count("repeated", std::mem::take(&mut self.repeated));
         for (reason, n) in std::mem::take(&mut self.held) {
@@ -160,7 +179,10 @@ impl Planner {
             count(&format!("refused:{reason}"), n);
         }
         let added = std::mem::take(&mut self.added);
-        chunk.added = added.into_iter().map(|(channel, n)| (channel, n as i64)).collect();
+        chunk.added = added
+            .into_iter()
+            .map(|(channel, n)| (channel, n as i64))
+            .collect();
         self.entries = 0;
         chunk
     }
@@ -239,7 +261,11 @@ impl Planner {
                 counted += 1;
             } else if !known && Some(entry) == first {
                 counted += 1;
-                let channel = self.facts.pages.get(&entry.page).map_or(0, |(_, channel)| *channel);
+                let channel = self
+                    .facts
+                    .pages
+                    .get(&entry.page)
+                    .map_or(0, |(_, channel)| *channel);
                 *self.added.entry(channel).or_default() += 1;
             } else {
                 continue;
@@ -247,13 +273,21 @@ impl Planner {
             rows.insert((entry.page, entry.row));
         }
         self.pairs += counted;
-        Bundle { entries, counted, is_in_ledger }
+        Bundle {
+            entries,
+            counted,
+            is_in_ledger,
+        }
     }
 
     /// Lets core decide about the bundles of a group that are to be granted, and plans accordingly.
     fn settle(&mut self, group: &Group, mut bundles: Vec<Bundle<'_>>) {
         bundles.sort_by_key(|bundle| {
-            let arrival = bundle.entries.iter().map(|entry| (entry.page, entry.row)).min();
+            let arrival = bundle
+                .entries
+                .iter()
+                .map(|entry| (entry.page, entry.row))
+                .min();
             (!bundle.is_in_ledger, arrival)
         });
         let entries: Vec<Entry<'_, u32>> = bundles
@@ -261,7 +295,11 @@ impl Planner {
             .map(|bundle| Entry {
                 customer: group.customer(&bundle.entries[0]),
                 code: bundle.entries[0].offer,
-                origin: if bundle.is_in_ledger { Origin::Ledger } else { Origin::Landed },
+                origin: if bundle.is_in_ledger {
+                    Origin::Ledger
+                } else {
+                    Origin::Landed
+                },
             })
             .collect();
         let decided = merge_group(&entries, self.codes_max);
@@ -327,6 +365,12 @@ impl Planner {
         let start = self.chunk.text.len() as u32;
         self.chunk.text.push_str(customer);
         let end = self.chunk.text.len() as u32;
-        NewGrant { start, end, offer: entry.offer, window, page: entry.page }
+        NewGrant {
+            start,
+            end,
+            offer: entry.offer,
+            window,
+            page: entry.page,
+        }
     }
 }

@@ -1,0 +1,181 @@
+//! Grants as the outside sees them: of one customer, and of one campaign.
+//!
+//! Nothing here is stored: the status follows from the facts and the instant of asking, and the id from the key.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bestow_core::{CampaignFacts, CampaignId, CustomerId, GrantFacts, Window, grant};
+use bestow_store::campaigns::{Campaign, WindowSpec};
+use bestow_store::runs::{Group, Runs};
+use bestow_store::{Error as StoreError, Store};
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::clock::instant;
+use crate::error::{Error, Result};
+use crate::ingest::mark;
+use crate::service::view::Instant;
+use crate::tenant::Tenant;
+
+/// Rows read at once when the grants of one customer are listed by status.
+const CUSTOMER_GRANTS_AT_ONCE: u32 = 500;
+
+/// A grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct GrantView {
+    /// Stable; follows from tenant, campaign, customer, promo code and occurrence.
+    #[schema(examples("grt_05dg9jn8cvzk2q4w7m1h6rtx3e"))]
+    pub id: String,
+    /// Optimove's customer id, as received.
+    pub customer_id: String,
+    /// The code, in the spelling of the catalogue.
+    pub promo_code: String,
+    /// The customer's own code, where the promotion gives one.
+    pub unique_code: Option<String>,
+    /// Optimove's campaign id.
+    pub campaign_id: String,
+    /// Optimove's action, if told.
+    pub action_id: Option<i64>,
+    /// Optimove's channel, if told.
+    pub channel_id: Option<i64>,
+    /// `scheduled`, `conditional`, `triggered` or `manual`.
+    pub source: String,
+    /// `pending`, `awaiting_clearance`, `active`, `suspended`, `redeemed`, `expired`, `revoked` or `not_cleared`.
+    pub status: &'static str,
+    /// It can be redeemed from then on.
+    pub starts_at: Instant,
+    /// It cannot be redeemed from then on; null where only Optimove's daily list ends it.
+    pub ends_at: Option<Instant>,
+    /// Redemptions, reversed ones taken off.
+    pub redeemed_count: u32,
+    /// When the campaign that gave it was first heard of.
+    pub created_at: Instant,
+}
+
+/// Everything that a view of a grant is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) customer: &'a str,
+    /// As it is to be shown.
+    pub(crate) code: &'a str,
+    /// As it compares.
+    pub(crate) code_fold: &'a str,
+    /// Empty unless triggered.
+    pub(crate) occurrence: &'a str,
+    pub(crate) window: WindowSpec,
+    pub(crate) campaign: &'a Campaign,
+}
+
+impl GrantView {
+    /// A grant as it is at `now`.
+    pub(crate) fn new(tenant: &Tenant, told: Told<'_>, now: Timestamp) -> Self {
+        let Told { customer, campaign, window, .. } = told;
+        let facts = GrantFacts::single_use(window_of(window));
+        let key = [tenant.id(), &campaign.id, customer, told.code_fold, told.occurrence];
+        Self {
+            id: grant_id(&key),
+            customer_id: customer.to_owned(),
+            promo_code: told.code.to_owned(),
+            unique_code: None,
+            campaign_id: campaign.id.clone(),
+            action_id: (window.action != 0).then_some(window.action),
+            channel_id: (window.channel != 0).then_some(window.channel),
+            source: campaign.kind.clone(),
+            status: grant::status(&facts, &campaign_facts(tenant, campaign), now).as_str(),
+            starts_at: Instant(window.starts_at),
+            ends_at: window.ends_at.map(Instant),
+            redeemed_count: facts.redeemed_count,
+            created_at: Instant(campaign.first_seen_at),
+        }
+    }
+}
+
+/// What stops a campaign; a suspended tenant stops each of its campaigns.
+pub(crate) fn campaign_facts(tenant: &Tenant, campaign: &Campaign) -> CampaignFacts {
+    CampaignFacts {
+        suspended_at: campaign.suspended_at.or(tenant.row.suspended_at).map(instant),
+        revoked_at: campaign.revoked_at.map(instant),
+    }
+}
+
+/// The window in the words of the decisions.
+pub(crate) fn window_of(spec: WindowSpec) -> Window {
+    Window { starts_at: instant(spec.starts_at), ends_at: spec.ends_at.map(instant) }
+}
+
+/// A customer id as a path or body names it.
+///
+/// # Errors
+/// [`Error::Invalid`] with `bad_customer_id`.
+pub fn customer_id(text: &str) -> Result<&str> {
+    CustomerId::check(text).map_err(|e| Error::invalid("bad_customer_id", sentence(&e)))
+}
+
+/// A campaign id as a path names it, in its canonical form.
+///
+/// # Errors
+/// [`Error::Invalid`] with `bad_campaign_id`.
+pub fn campaign_id(text: &str) -> Result<CampaignId> {
+    CampaignId::parse(text).map_err(|e| Error::invalid("bad_campaign_id", sentence(&e)))
+}
+
+/// A fault as a sentence of its own.
+pub(crate) fn sentence(fault: &impl ToString) -> String {
+    let mut text = fault.to_string();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text.push('.');
+    text
+}
+
+/// Where a list of one customer's grants goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerPlace {
+    /// The offer of the last row seen.
+    pub offer: i64,
+    /// Its occurrence.
+    pub occurrence: String,
+}
+
+/// Grants of one customer behind a place, in a stable order; only those of one status where it is given.
+///
+/// # Errors
+/// [`Error::Invalid`] for an id or a status that cannot be one; the store's.
+pub fn of_customer(
+    app: &App,
+    tenant: &Tenant,
+    customer: &str,
+    status: Option<&str>,
+    after: Option<CustomerPlace>,
+    limit: u32,
+) -> Result<Vec<(CustomerPlace, GrantView)>> {
+    let customer = customer_id(customer)?;
+    let status = status.map(bestow_core::GrantStatus::parse).transpose();
+    let status = status.map_err(|e| Error::invalid("bad_status", sentence(&e)))?;
+    let (no, now) = (tenant.no(), app.clock.now());
+    let mut place = after.unwrap_or(CustomerPlace { offer: -1, occurrence: String::new() });
+    let mut found = Vec::new();
+    loop {
+        let rows = app.store.peek(|tx| {
+            let behind = (place.offer, place.occurrence.as_str());
+            tx.customer_grants(no, customer, behind.0, behind.1, CUSTOMER_GRANTS_AT_ONCE)
+        })?;
+        let is_last = rows.len() < CUSTOMER_GRANTS_AT_ONCE as usize;
+        for row in rows {
+            place = CustomerPlace { offer: row.offer.into(), occurrence: row.occurrence };
+            let view = resolve(app, tenant, customer, &place, now)?;
+            if status.is_none_or(|status| status.as_str() == view.status) {
+                found.push((place.clone(), view));
+            }
+            if found.len() >= limit as usize {
+                return Ok(found);
+            }
+        }
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
