@@ -104,7 +104,7 @@ fn landing(rows: &[Row]) -> Landing {
     landing
 }
 
-/// The plain way to the same answer: everything in one list, sorted, and cut where the fold changes.
+/// The plain way to the same answer: one list, sorted, and cut where the fold changes.
 fn model(pages: &[Vec<Row>]) -> Vec<Vec<Landed>> {
     let mut all = Vec::new();
     for (page, rows) in (1..).zip(pages) {

@@ -8,6 +8,7 @@
 mod blocks;
 mod contract;
 mod migrate;
+mod schema;
 mod sharing;
 mod support;
 mod writer;

@@ -88,7 +88,7 @@ impl Fresh {
     }
 }
 
-/// A campaign with one offer that grants, whose import has begun its first pass under a claimed job.
+/// A campaign with one offer that grants; its import has begun the first pass under a claimed job.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
     pub(crate) job: Job,
