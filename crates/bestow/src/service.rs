@@ -1,7 +1,18 @@
 //! Use cases, one file each. Each loads, lets `bestow-core` decide, and writes in one named transaction.
 
+pub mod campaigns;
+pub mod eligibility;
+pub mod findings;
+pub mod grants;
+pub mod held;
 pub mod import;
+pub mod inbox;
+pub mod listeners;
 pub mod merge;
 pub mod notifications;
+pub mod promotions;
 pub mod release;
 pub mod sweep;
+pub mod tenants;
+pub mod tokens;
+pub mod view;

@@ -1,0 +1,348 @@
+//! Listeners: the addresses that Optimove is to call, compared with those that it has registered.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use bestow_store::Tx;
+use bestow_store::audit::AuditEntry;
+use optimove::rate::Priority;
+use optimove::wire::{RegisterEventListener, RegisteredListener, UnregisterEventListener};
+use optimove::{Client, SecretUrl};
+use serde::Serialize;
+use url::{Host, Url};
+use utoipa::ToSchema;
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::tenant::Tenant;
+
+/// Path of the listeners below the public URL; the secret follows.
+pub const LISTENER_PATH: &str = "/optimove/listener/";
+/// How long addresses of an older generation are still accepted once the new ones are registered.
+const OLD_ACCEPTED_MS: i64 = 24 * 3_600_000;
+
+/// What a listener is registered for: one event, on one channel or on all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+pub struct Slot {
+    /// Optimove's number of the event.
+    pub event_type: i64,
+    /// Optimove's channel; `null`: whichever.
+    pub channel_id: Option<i64>,
+}
+
+/// A listener that should be registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// For what.
+    pub slot: Slot,
+    /// Where; holds the secret.
+    pub url: SecretUrl,
+}
+
+/// What a sync did. Answer of `POST …/listeners/sync`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SyncReport {
+    /// Registered, or moved to the right address.
+    pub registered: Vec<Slot>,
+    /// Removed: addresses of ours that are not wanted any more.
+    pub removed: Vec<Slot>,
+    /// Right before.
+    pub unchanged: Vec<Slot>,
+}
+
+/// Wanted and registered listeners, compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Comparison {
+    /// Registered as wanted.
+    pub right: Vec<Slot>,
+    /// Wanted, and not registered at all.
+    pub missing: Vec<Slot>,
+    /// Wanted, and registered with another address.
+    pub elsewhere: Vec<Foreign>,
+    /// Addresses of ours that are not wanted any more.
+    pub stale: Vec<Slot>,
+    /// Somebody else's; left alone.
+    pub foreign: Vec<Foreign>,
+}
+
+/// A registered address that is not the wanted one, without what may be secret in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Foreign {
+    /// For what.
+    #[serde(flatten)]
+    pub slot: Slot,
+    /// Scheme and host of the address.
+    pub host: String,
+}
+
+impl Comparison {
+    /// Whether nothing is to be done.
+    pub fn is_right(&self) -> bool {
+        self.missing.is_empty() && self.elsewhere.is_empty() && self.stale.is_empty()
+    }
+}
+
+/// What should be registered for a tenant: event 13 on each of its scheduled channels, event 11 on each real-time
+/// channel, the others without a channel. Addresses of one event share one secret.
+///
+/// # Errors
+/// [`Error::Conflict`] `no_public_url` where it is not known how Optimove reaches this service, and
+/// `public_url_is_local` where only this machine does and Optimove is elsewhere.
+pub fn wanted(app: &App, tenant: &Tenant) -> Result<Vec<Wanted>> {
+    let public_url = public_url(app, tenant)?;
+    let settings = &tenant.settings;
+    let generation = settings.listener_generation;
+    let mut wanted = Vec::new();
+    for event_type in tenant.event_types() {
+        let secret = app
+            .keys
+            .listener_secret(tenant.id(), event_type, generation);
+        let url = SecretUrl::new(format!("{public_url}{LISTENER_PATH}{secret}"));
+        let channels: Vec<Option<i64>> = match event_type {
+            13 => settings
+                .scheduled_channels
+                .iter()
+                .copied()
+                .map(Some)
+                .collect(),
+            11 => settings
+                .triggered_channels
+                .iter()
+                .copied()
+                .map(Some)
+                .collect(),
+            _ => vec![None],
+        };
+        wanted.extend(channels.into_iter().map(|channel_id| Wanted {
+            slot: Slot {
+                event_type,
+                channel_id,
+            },
+            url: url.clone(),
+        }));
+    }
+    Ok(wanted)
+}
+
+/// Compares without changing anything.
+///
+/// # Errors
+/// As [`wanted`], and Optimove's.
+pub async fn show(app: &App, tenant: &str) -> Result<Comparison> {
+    let tenant = app.tenant(tenant)?;
+    let wanted = wanted(app, &tenant)?;
+    let registered = client(app, &tenant)?
+        .get_registered_event_listeners()
+        .await?;
+    Ok(compare(&wanted, &registered, &our_prefix(app, &tenant)?))
+}
+
+/// Registers, moves and removes listeners until Optimove's list is as wanted, and reads it again to be sure. Addresses
+/// are accepted here before they are registered there, and older ones for another day.
+///
+/// # Errors
+/// As [`wanted`], and Optimove's. [`Error::Conflict`] `listeners_differ` where Optimove's list does not show what was
+/// just written to it.
+pub async fn sync(app: &App, actor: &Actor, tenant: &str) -> Result<SyncReport> {
+    let tenant = app.tenant(tenant)?;
+    if tenant.is_suspended() {
+        let message = "the tenant is suspended: resume it first";
+        return Err(Error::conflict("tenant_suspended", message));
+    }
+    let wanted = wanted(app, &tenant)?;
+    accept_secrets(app, &tenant).await?;
+    let client = client(app, &tenant)?;
+    let prefix = our_prefix(app, &tenant)?;
+    let found = compare(
+        &wanted,
+        &client.get_registered_event_listeners().await?,
+        &prefix,
+    );
+    let mut report = SyncReport {
+        unchanged: found.right.clone(),
+        ..SyncReport::default()
+    };
+    for wanted in wanted
+        .iter()
+        .filter(|wanted| !found.right.contains(&wanted.slot))
+    {
+        let Slot {
+            event_type,
+            channel_id,
+        } = wanted.slot;
+        let listener = RegisterEventListener {
+            event_type,
+            listener_url: wanted.url.clone(),
+            channel_id,
+        };
+        client.register_event_listener(&listener).await?;
+        report.registered.push(wanted.slot);
+    }
+    for slot in &found.stale {
+        let Slot {
+            event_type,
+            channel_id,
+        } = *slot;
+        client
+            .unregister_event_listener(UnregisterEventListener {
+                event_type,
+                channel_id,
+            })
+            .await?;
+        report.removed.push(*slot);
+    }
+    if !found.is_right() {
+        let now = compare(
+            &wanted,
+            &client.get_registered_event_listeners().await?,
+            &prefix,
+        );
+        if !now.is_right() {
+            let message =
+                "Optimove's list of listeners does not show what was just written to it: try again";
+            return Err(Error::conflict("listeners_differ", message));
+        }
+    }
+    settle(app, actor, &tenant, &report).await?;
+    Ok(report)
+}
+
+/// Whether an address is one that only this machine can reach.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    match url.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn client(app: &App, tenant: &Tenant) -> Result<Client> {
+    Ok(app
+        .clients
+        .for_tenant(tenant, &app.keys)?
+        .with_priority(Priority::Catalogue))
+}
+
+fn public_url<'a>(app: &'a App, tenant: &Tenant) -> Result<&'a str> {
+    let url = app.public_url.get().ok_or_else(|| {
+        let message = "it is not known how Optimove reaches this service: set BESTOW_PUBLIC_URL";
+        Error::conflict("no_public_url", message)
+    })?;
+    if is_loopback(url) && !is_loopback(&tenant.row.base_url) {
+        let message = format!(
+            "{url} is reachable from this machine only, and Optimove is elsewhere: set BESTOW_PUBLIC_URL"
+        );
+        return Err(Error::conflict("public_url_is_local", message));
+    }
+    Ok(url)
+}
+
+fn our_prefix(app: &App, tenant: &Tenant) -> Result<String> {
+    Ok(format!("{}{LISTENER_PATH}", public_url(app, tenant)?))
+}
+
+fn compare(wanted: &[Wanted], registered: &[RegisteredListener], prefix: &str) -> Comparison {
+    let slot = |listener: &RegisteredListener| Slot {
+        event_type: listener.event_type,
+        channel_id: listener.channel_id,
+    };
+    let by_slot: HashMap<Slot, &RegisteredListener> = registered
+        .iter()
+        .map(|listener| (slot(listener), listener))
+        .collect();
+    let mut comparison = Comparison::default();
+    for Wanted { slot, url } in wanted {
+        match by_slot.get(slot) {
+            Some(found) if found.listener_url == *url => comparison.right.push(*slot),
+            Some(found) => {
+                let host = host(&found.listener_url);
+                comparison.elsewhere.push(Foreign { slot: *slot, host });
+            }
+            None => comparison.missing.push(*slot),
+        }
+    }
+    for listener in registered {
+        let slot = slot(listener);
+        if wanted.iter().any(|wanted| wanted.slot == slot) {
+            continue;
+        }
+        if listener.listener_url.expose().starts_with(prefix) {
+            comparison.stale.push(slot);
+        } else {
+            comparison.foreign.push(Foreign {
+                slot,
+                host: host(&listener.listener_url),
+            });
+        }
+    }
+    comparison
+}
+
+fn host(url: &SecretUrl) -> String {
+    let host = Url::parse(url.expose()).map(|url| url.origin().ascii_serialization());
+    host.unwrap_or_else(|_| "an address that cannot be read".to_owned())
+}
+
+/// Makes sure that the secrets of the present generation are accepted, before anybody is told of them.
+async fn accept_secrets(app: &App, tenant: &Tenant) -> Result<()> {
+    let (no, generation) = (tenant.no(), tenant.settings.listener_generation);
+    let hashes: Vec<(i64, [u8; 32])> = tenant
+        .event_types()
+        .into_iter()
+        .map(|event_type| {
+            let secret = app
+                .keys
+                .listener_secret(tenant.id(), event_type, generation);
+            (event_type, app.keys.hash(&secret))
+        })
+        .collect();
+    app.store
+        .tx("accept_listener_secrets", move |tx| {
+            for (event_type, hash) in &hashes {
+                tx.insert_listener(no, *event_type, generation, hash)?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await?;
+    app.directory_changed()
+}
+
+/// Lets older addresses run out and records what was changed.
+async fn settle(app: &App, actor: &Actor, tenant: &Tenant, report: &SyncReport) -> Result<()> {
+    let (no, id, actor) = (tenant.no(), tenant.id().to_owned(), actor.id.clone());
+    let (event_types, generation) = (tenant.event_types(), tenant.settings.listener_generation);
+    let detail =
+        serde_json::to_string(report).map_err(|e| Error::invalid("bad_report", e.to_string()))?;
+    let is_changed = !report.registered.is_empty() || !report.removed.is_empty();
+    app.store
+        .tx("settle_listeners", move |tx| {
+            let at = tx.now_ms() + OLD_ACCEPTED_MS;
+            for event_type in &event_types {
+                tx.retire_listeners(no, *event_type, generation, at)?;
+            }
+            if is_changed {
+                audit(tx, no, &actor, &id, &detail)
+            } else {
+                Ok(())
+            }
+        })
+        .await?;
+    app.directory_changed()
+}
+
+fn audit(tx: &mut Tx<'_>, no: i64, actor: &str, id: &str, detail: &str) -> Result<()> {
+    tx.audit(&AuditEntry {
+        tenant: no,
+        actor,
+        action: "listeners.synced",
+        object: &format!("tenant/{id}"),
+        detail,
+        correlation: None,
+    })?;
+    Ok(())
+}

@@ -1,0 +1,365 @@
+//! The catalogue: our promotions, which Optimove's list follows.
+
+mod csv;
+mod plan;
+mod sync;
+
+pub use csv::{CsvRefusal, CsvReport, import_csv};
+pub use plan::RefusedCode;
+pub use sync::{CatalogueReport, Drift, drift, sync};
+
+use bestow_core::id::fold_code;
+use bestow_core::{Currency, PromoCode};
+use bestow_store::audit::AuditEntry;
+use bestow_store::promotions::Promotion;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::service::tenants::check_name;
+use crate::service::view::Instant;
+use crate::work::kind;
+
+/// Bytes of a promotion's reward or metadata, as JSON.
+const DOCUMENT_BYTES_MAX: usize = 16_384;
+
+/// A promotion to be written. Body of `PUT /v1/tenants/{tenant}/promotions/{code}`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutPromotion {
+    /// Name, as marketers see it in Optimove.
+    pub name: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub status: Status,
+    /// What the customer is given to type.
+    #[serde(default)]
+    pub kind: Kind,
+    /// What it gives; the meaning is the operator's own.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub reward: Map<String, Value>,
+    /// How far it may go.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Whatever the operator wants to keep beside it.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: Map<String, Value>,
+}
+
+/// Where a promotion stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Being written; not shown to Optimove, not granted.
+    Draft,
+    /// Granted and redeemable.
+    #[default]
+    Active,
+    /// Granted, and not redeemable for now.
+    Paused,
+    /// Over for good.
+    Archived,
+}
+
+impl Status {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Archived => "archived",
+        }
+    }
+}
+
+/// What the customer is given to type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The promo code itself, the same for all.
+    #[default]
+    Shared,
+    /// A code of their own; not supported by this release.
+    Unique,
+}
+
+/// Upper bounds; `null` is no bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Redemptions per customer; 1 unless said otherwise.
+    pub per_customer: Option<u64>,
+    /// Redemptions by all customers.
+    pub total: Option<u64>,
+    /// Value of all redemptions, in minor units of `currency`.
+    pub budget_minor: Option<i64>,
+    /// Three letters.
+    pub currency: Option<String>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            per_customer: Some(1),
+            total: None,
+            budget_minor: None,
+            currency: None,
+        }
+    }
+}
+
+/// A promotion as the catalogue has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PromotionView {
+    /// The code, as it was first spelled.
+    pub code: String,
+    /// Name, as marketers see it.
+    pub name: String,
+    /// `draft`, `active`, `paused` or `archived`.
+    pub status: String,
+    /// `shared` or `unique`.
+    pub kind: String,
+    /// What it gives.
+    #[schema(value_type = Object)]
+    pub reward: Value,
+    /// How far it may go.
+    #[schema(value_type = Limits)]
+    pub limits: Value,
+    /// Whatever is kept beside it.
+    #[schema(value_type = Object)]
+    pub metadata: Value,
+    /// Rises with every change.
+    pub version: i64,
+    /// When it was first written.
+    pub created_at: Instant,
+    /// When it was last changed.
+    pub updated_at: Instant,
+}
+
+impl PutPromotion {
+    /// An active promotion with this name and nothing else said about it.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            status: Status::default(),
+            kind: Kind::default(),
+            reward: Map::new(),
+            limits: Limits::default(),
+            metadata: Map::new(),
+        }
+    }
+}
+
+impl TryFrom<PromotionView> for PutPromotion {
+    type Error = Error;
+
+    /// What would have to be put to write the same promotion.
+    fn try_from(view: PromotionView) -> Result<Self> {
+        let said = serde_json::json!({
+            "name": view.name, "status": view.status, "kind": view.kind,
+            "reward": view.reward, "limits": view.limits, "metadata": view.metadata,
+        });
+        serde_json::from_value(said).map_err(|e| {
+            let message = format!("promotion {} as stored: {e}", view.code);
+            Error::Store(bestow_store::Error::Corrupt(message))
+        })
+    }
+}
+
+/// What a put did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The code is new.
+    Created,
+    /// Something is different now.
+    Changed,
+    /// It was so already.
+    Unchanged,
+}
+
+impl TryFrom<Promotion> for PromotionView {
+    type Error = Error;
+
+    fn try_from(promotion: Promotion) -> Result<Self> {
+        let json = |text: &str| {
+            serde_json::from_str(text).map_err(|e| {
+                let message = format!("promotion {} as stored: {e}", promotion.code);
+                Error::Store(bestow_store::Error::Corrupt(message))
+            })
+        };
+        Ok(Self {
+            reward: json(&promotion.reward)?,
+            limits: json(&promotion.limits)?,
+            metadata: json(&promotion.metadata)?,
+            version: promotion.version,
+            created_at: Instant(promotion.created_at),
+            updated_at: Instant(promotion.updated_at),
+            code: promotion.code,
+            name: promotion.name,
+            status: promotion.status,
+            kind: promotion.kind,
+        })
+    }
+}
+
+/// Writes a promotion. Pairs that are held for its code are looked at again, in the same transaction.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown tenant, [`Error::Invalid`] for a value that breaks a rule;
+/// [`Error::Conflict`] `other_spelling` where the catalogue has the code with other letter case: the two would be one.
+pub async fn put(
+    app: &App,
+    actor: &Actor,
+    tenant: &str,
+    code: &str,
+    put: PutPromotion,
+) -> Result<(PromotionView, Put)> {
+    let tenant = app.tenant(tenant)?;
+    let wanted = check(code, &put)?;
+    let (no, actor) = (tenant.no(), actor.id.clone());
+    let (written, what) = app
+        .store
+        .tx("put_promotion", move |tx| {
+            let known = tx.promotion(no, &wanted.code_fold)?;
+            if let Some(known) = &known {
+                if known.code != wanted.code {
+                    let message = format!(
+                        "the catalogue has this code as {}: codes that differ by letter case only are one code",
+                        known.code
+                    );
+                    return Err(Error::conflict("other_spelling", message));
+                }
+                if is_equal(known, &wanted) {
+                    return Ok((known.clone(), Put::Unchanged));
+                }
+            }
+            let written = tx.put_promotion(no, &wanted)?;
+            let now = tx.now_ms();
+            for campaign in tx.campaigns_holding(no, &wanted.code_fold)? {
+                tx.want_job(no, kind::RELEASE, &campaign.to_string(), now)?;
+            }
+            tx.audit(&AuditEntry {
+                tenant: no,
+                actor: &actor,
+                action: "promotion.put",
+                object: &format!("promotion/{}", written.code),
+                detail: &document(&written),
+                correlation: None,
+            })?;
+            Ok((written, if known.is_none() { Put::Created } else { Put::Changed }))
+        })
+        .await?;
+    if what != Put::Unchanged {
+        app.facts_changed();
+        app.work.notify_one();
+    }
+    Ok((written.try_into()?, what))
+}
+
+/// One promotion, by its code in any letter case.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn get(app: &App, tenant: &str, code: &str) -> Result<PromotionView> {
+    let tenant = app.tenant(tenant)?;
+    let fold = fold_code(code);
+    let found = app.store.peek(|tx| tx.promotion(tenant.no(), &fold))?;
+    found.ok_or(Error::NotFound("promotion"))?.try_into()
+}
+
+/// Promotions behind a code, in the order of codes without letter case. The code to go on from is the last one's.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown tenant.
+pub fn list(app: &App, tenant: &str, after: &str, limit: u32) -> Result<Vec<PromotionView>> {
+    let tenant = app.tenant(tenant)?;
+    let after = fold_code(after);
+    let found = app
+        .store
+        .peek(|tx| tx.promotions(tenant.no(), &after, limit))?;
+    found.into_iter().map(PromotionView::try_from).collect()
+}
+
+/// A promotion as it would be stored.
+fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
+    let code =
+        PromoCode::define(code).map_err(|e| Error::invalid("bad_promo_code", e.to_string()))?;
+    if put.kind == Kind::Unique {
+        let message = "unique codes are not supported by this release: use kind `shared`";
+        return Err(Error::invalid("unique_codes_not_supported", message));
+    }
+    Ok(Promotion {
+        code_fold: code.fold().to_owned(),
+        code: code.as_str().to_owned(),
+        name: check_name(&put.name)?,
+        status: put.status.as_str().to_owned(),
+        kind: "shared".to_owned(),
+        reward: check_document("reward", &put.reward)?,
+        limits: check_limits(&put.limits)?,
+        metadata: check_document("metadata", &put.metadata)?,
+        version: 0,
+        created_at: 0,
+        updated_at: 0,
+        synced_name: None,
+    })
+}
+
+fn check_document(field: &str, document: &Map<String, Value>) -> Result<String> {
+    let text = serde_json::to_string(document)
+        .map_err(|e| Error::invalid("bad_document", format!("{field}: {e}")))?;
+    if text.len() > DOCUMENT_BYTES_MAX {
+        let message = format!("{field} has more than {DOCUMENT_BYTES_MAX} bytes");
+        return Err(Error::invalid("bad_document", message));
+    }
+    Ok(text)
+}
+
+fn check_limits(limits: &Limits) -> Result<String> {
+    let wrong = |message: &str| Err(Error::invalid("bad_limits", message));
+    if limits.per_customer == Some(0) || limits.total == Some(0) {
+        return wrong("a limit is above zero, or null for none");
+    }
+    if limits.budget_minor.is_some_and(|budget| budget <= 0) {
+        return wrong("a budget is above zero, in minor units, or null for none");
+    }
+    if limits.budget_minor.is_some() && limits.currency.is_none() {
+        return wrong("a budget needs its currency");
+    }
+    let currency = limits.currency.as_deref().map(Currency::parse).transpose();
+    let currency = currency.map_err(|e| Error::invalid("bad_limits", e.to_string()))?;
+    let limits = Limits {
+        currency: currency.map(|c| c.as_str().to_owned()),
+        ..limits.clone()
+    };
+    serde_json::to_string(&limits).map_err(|e| Error::invalid("bad_limits", e.to_string()))
+}
+
+fn is_equal(a: &Promotion, b: &Promotion) -> bool {
+    let said = |p: &Promotion| {
+        [
+            &p.name,
+            &p.status,
+            &p.kind,
+            &p.reward,
+            &p.limits,
+            &p.metadata,
+        ]
+        .map(String::clone)
+    };
+    said(a) == said(b)
+}
+
+/// What an audit record says of a promotion.
+fn document(promotion: &Promotion) -> String {
+    serde_json::json!({
+        "name": promotion.name, "status": promotion.status, "kind": promotion.kind,
+        "version": promotion.version, "limits": promotion.limits,
+    })
+    .to_string()
+}

@@ -1,0 +1,466 @@
+//! Tenants: Optimove clients with their credentials and settings.
+//!
+//! A credential is sealed before it reaches the store, and nothing here gives it back.
+
+mod form;
+
+pub use form::{
+    AuthForm, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, SecretText, TenantPatch,
+};
+
+use bestow_store::audit::AuditEntry;
+use bestow_store::tenants::{Tenant as Row, TenantFields};
+use bestow_store::{Error as StoreError, Tx};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use form::check_name;
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::service::view::Instant;
+use crate::tenant::{Credential, Settings, Tenant, credential_place};
+use form::Checked;
+
+/// A tenant as everybody may see it who may see it at all: without its credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TenantView {
+    /// Short name.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// `active`, `suspended` or `deleted`.
+    pub status: String,
+    /// IANA name.
+    pub time_zone: String,
+    /// How Optimove is reached.
+    pub optimove: OptimoveView,
+    /// Execution channels whose scheduled campaigns are imported.
+    pub scheduled_channels: Vec<i64>,
+    /// Real-time channels of triggered campaigns.
+    pub triggered_channels: Vec<i64>,
+    /// Whether conditional campaigns are used.
+    pub conditional: bool,
+    /// What ends a grant.
+    pub expiry: ExpiryRule,
+    /// Days a promotion lasts where its campaign tells no usable duration.
+    pub duration_days_default: Option<u16>,
+    /// Distinct codes that one row may carry.
+    pub codes_per_row_max: usize,
+    /// Rows asked for in one page; `null`: the deployment's setting.
+    pub page_rows: Option<u32>,
+    /// Rises with every rotation of the listeners' addresses.
+    pub listener_generation: i64,
+    /// When it was made.
+    pub created_at: Instant,
+    /// `null` unless suspended or deleted.
+    pub suspended_at: Option<Instant>,
+}
+
+/// How Optimove is reached, without the credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OptimoveView {
+    /// The client's environment.
+    pub base_url: String,
+    /// `api_key` or `login`.
+    pub auth_kind: String,
+}
+
+/// Whether work for a tenant rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspension {
+    /// Work rests, nothing is redeemable; the listener keeps storing.
+    Suspend,
+    /// It goes on.
+    Resume,
+}
+
+impl From<&Tenant> for TenantView {
+    fn from(tenant: &Tenant) -> Self {
+        let Tenant { row, settings, .. } = tenant;
+        let status = match row.suspended_at {
+            None => "active",
+            Some(_) if is_deleted(row) => "deleted",
+            Some(_) => "suspended",
+        };
+        Self {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            status: status.to_owned(),
+            time_zone: row.time_zone.clone(),
+            optimove: OptimoveView {
+                base_url: row.base_url.clone(),
+                auth_kind: row.auth_kind.clone(),
+            },
+            scheduled_channels: settings.scheduled_channels.clone(),
+            triggered_channels: settings.triggered_channels.clone(),
+            conditional: settings.conditional,
+            expiry: ExpiryRule::stored(&settings.expiry),
+            duration_days_default: settings.duration_days_default,
+            codes_per_row_max: settings.codes_per_row_max,
+            page_rows: settings.page_rows,
+            listener_generation: settings.listener_generation,
+            created_at: Instant(row.created_at),
+            suspended_at: row.suspended_at.map(Instant),
+        }
+    }
+}
+
+/// Makes a tenant.
+///
+/// # Errors
+/// [`Error::Invalid`] for a value that breaks a rule. [`Error::Conflict`] where the id is taken: `exists` if the two
+/// are equal, else `exists_with_different_<field>` for the first field that differs.
+pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantView> {
+    let (checked, credential) = new.check(app)?;
+    let sealed = seal(app, &new.id, &credential);
+    let (actor, id, made) = (actor.id.clone(), new.id.clone(), checked.clone());
+    let kind = credential.kind();
+    let (row, is_new) = app
+        .store
+        .tx("create_tenant", move |tx| {
+            let settings = settings_json(&made.settings)?;
+            let inserted = tx.insert_tenant(&fields(&id, &made, &settings, kind, &sealed))?;
+            if let Some(no) = inserted {
+                audit(tx, no, &actor, "tenant.created", &id, &settings)?;
+            }
+            Ok::<_, Error>((read(tx, &id)?, inserted.is_some()))
+        })
+        .await?;
+    let tenant = Tenant::read(row)?;
+    if !is_new {
+        return Err(taken(app, &tenant, &checked, &credential));
+    }
+    app.directory_changed()?;
+    app.work.notify_one();
+    Ok(TenantView::from(&tenant))
+}
+
+/// Changes a tenant; what the patch does not name stays.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Invalid`]. A new base URL without its credential is refused: a credential that is
+/// kept here must not be sent to another place on anybody's word.
+pub async fn update(app: &App, actor: &Actor, id: &str, patch: TenantPatch) -> Result<TenantView> {
+    let tenant = app.tenant(id)?;
+    let credential = patch.credential()?;
+    let before = Checked {
+        name: tenant.row.name.clone(),
+        time_zone: tenant.row.time_zone.clone(),
+        base_url: tenant.row.base_url.clone(),
+        settings: tenant.settings.clone(),
+    };
+    let after = patch.apply(app, before.clone())?;
+    if after.base_url != before.base_url && credential.is_none() {
+        let message = "another base URL needs the credential again, in `optimove.auth`";
+        return Err(Error::invalid("auth_needed", message));
+    }
+    let kept = (tenant.row.auth_kind.clone(), tenant.row.credential.clone());
+    let (kind, sealed) = match &credential {
+        Some(credential) => (credential.kind().to_owned(), seal(app, id, credential)),
+        None => kept,
+    };
+    write(
+        app,
+        actor,
+        "tenant.changed",
+        tenant.row.clone(),
+        after,
+        kind,
+        sealed,
+    )
+    .await
+}
+
+/// Starts a new generation of listener addresses. The present ones stay valid; `listeners::sync` registers the new
+/// ones at Optimove and lets the old ones run out.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn rotate_listeners(app: &App, actor: &Actor, id: &str) -> Result<TenantView> {
+    let tenant = app.tenant(id)?;
+    let mut settings = tenant.settings.clone();
+    settings.listener_generation += 1;
+    let row = &tenant.row;
+    let after = Checked {
+        name: row.name.clone(),
+        time_zone: row.time_zone.clone(),
+        base_url: row.base_url.clone(),
+        settings,
+    };
+    let (kind, sealed) = (row.auth_kind.clone(), row.credential.clone());
+    write(
+        app,
+        actor,
+        "tenant.listeners_rotated",
+        row.clone(),
+        after,
+        kind,
+        sealed,
+    )
+    .await
+}
+
+/// Suspends or resumes a tenant. Suspending is one row: nothing of the tenant is redeemable from then on, and the
+/// listener keeps storing.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] `deleted` for one that has no credential any more.
+pub async fn set_suspended(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    to: Suspension,
+) -> Result<TenantView> {
+    let (actor, id) = (actor.id.clone(), id.to_owned());
+    let row = app
+        .store
+        .tx("set_tenant_suspended", move |tx| {
+            let row = read(tx, &id)?;
+            let at = match to {
+                Suspension::Resume if is_deleted(&row) => {
+                    let message = "the tenant was deleted: give it a credential first";
+                    return Err(Error::conflict("deleted", message));
+                }
+                Suspension::Resume => None,
+                Suspension::Suspend => Some(row.suspended_at.unwrap_or(tx.now_ms())),
+            };
+            if at == row.suspended_at {
+                return Ok(row);
+            }
+            tx.set_tenant_suspended(row.no, at)?;
+            let action = if at.is_some() {
+                "tenant.suspended"
+            } else {
+                "tenant.resumed"
+            };
+            audit(tx, row.no, &actor, action, &id, "{}")?;
+            read(tx, &id)
+        })
+        .await?;
+    app.directory_changed()?;
+    app.work.notify_one();
+    Ok(TenantView::from(&Tenant::read(row)?))
+}
+
+/// Ends a tenant: work stops for good, its credential is forgotten, its listeners' addresses are no longer accepted.
+/// What it was granted stays on record.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] `grants_live` while a grant of it runs or is to come.
+pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    let (actor, id) = (actor.id.clone(), id.to_owned());
+    app.store
+        .tx("delete_tenant", move |tx| {
+            let row = read(tx, &id)?;
+            if is_deleted(&row) {
+                return Ok(());
+            }
+            let now = tx.now_ms();
+            if let Some(code) = tx.codes_in_use(row.no, now)?.first() {
+                let message = format!(
+                    "grants of the tenant still run or are to come, such as those for {code}: revoke their campaigns, \
+                     or suspend the tenant"
+                );
+                return Err(Error::conflict("grants_live", message));
+            }
+            tx.update_tenant(&TenantFields { credential: &[], ..row_fields(&row) })?;
+            tx.set_tenant_suspended(row.no, Some(row.suspended_at.unwrap_or(now)))?;
+            let tenant = Tenant::read(row)?;
+            let next = tenant.settings.listener_generation + 1;
+            for event_type in tx.listeners()?.iter().filter(|l| l.tenant == tenant.no()) {
+                tx.retire_listeners(tenant.no(), event_type.event_type, next, now)?;
+            }
+            audit(tx, tenant.no(), &actor, "tenant.deleted", &id, "{}")
+        })
+        .await?;
+    app.directory_changed()
+}
+
+/// One tenant.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn get(app: &App, id: &str) -> Result<TenantView> {
+    Ok(TenantView::from(app.tenant(id)?.as_ref()))
+}
+
+/// Tenants behind an id, in the order of ids.
+///
+/// # Errors
+/// The store's.
+pub fn list(app: &App, after: &str, limit: u32) -> Result<Vec<TenantView>> {
+    let rows = app.store.peek(|tx| tx.tenants(after, limit))?;
+    rows.into_iter()
+        .map(|row| Ok(TenantView::from(&Tenant::read(row)?)))
+        .collect()
+}
+
+/// A deleted tenant is suspended and has no credential.
+fn is_deleted(row: &Row) -> bool {
+    row.credential.is_empty()
+}
+
+fn read(tx: &mut Tx<'_>, id: &str) -> Result<Row> {
+    tx.tenant(id)?.ok_or(Error::NotFound("tenant"))
+}
+
+/// Writes a tenant that was changed from `before`; refuses where somebody else changed it meanwhile.
+async fn write(
+    app: &App,
+    actor: &Actor,
+    action: &'static str,
+    before: Row,
+    after: Checked,
+    kind: String,
+    sealed: Vec<u8>,
+) -> Result<TenantView> {
+    let actor = actor.id.clone();
+    let row = app
+        .store
+        .tx("change_tenant", move |tx| {
+            let found = read(tx, &before.id)?;
+            if found != before {
+                let message = "the tenant was changed by somebody else at the same time: look at it and try again";
+                return Err(Error::conflict("changed_meanwhile", message));
+            }
+            let settings = settings_json(&after.settings)?;
+            tx.update_tenant(&fields(&before.id, &after, &settings, &kind, &sealed))?;
+            audit(tx, before.no, &actor, action, &before.id, &settings)?;
+            read(tx, &before.id)
+        })
+        .await?;
+    app.directory_changed()?;
+    Ok(TenantView::from(&Tenant::read(row)?))
+}
+
+/// Why an id is taken: by an equal tenant, or by one that differs, first in which field.
+fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -> Error {
+    let Tenant { row, settings, .. } = found;
+    let known: Option<Credential> = app
+        .keys
+        .open(&credential_place(&row.id), &row.credential)
+        .ok()
+        .and_then(|opened| serde_json::from_slice(&opened).ok());
+    let asked = &wanted.settings;
+    let comparisons = [
+        (row.name == wanted.name, "exists_with_different_name"),
+        (
+            row.time_zone == wanted.time_zone,
+            "exists_with_different_time_zone",
+        ),
+        (
+            row.base_url == wanted.base_url,
+            "exists_with_different_base_url",
+        ),
+        (
+            known.as_ref() == Some(credential),
+            "exists_with_different_auth",
+        ),
+        (
+            settings.scheduled_channels == asked.scheduled_channels,
+            "exists_with_different_scheduled_channels",
+        ),
+        (
+            settings.triggered_channels == asked.triggered_channels,
+            "exists_with_different_triggered_channels",
+        ),
+        (
+            settings.conditional == asked.conditional,
+            "exists_with_different_conditional",
+        ),
+        (
+            settings.expiry == asked.expiry,
+            "exists_with_different_expiry",
+        ),
+        (
+            settings.duration_days_default == asked.duration_days_default,
+            "exists_with_different_duration_days_default",
+        ),
+        (
+            settings.codes_per_row_max == asked.codes_per_row_max,
+            "exists_with_different_codes_per_row_max",
+        ),
+        (
+            settings.page_rows == asked.page_rows,
+            "exists_with_different_page_rows",
+        ),
+    ];
+    let differs = comparisons
+        .iter()
+        .find(|(is_equal, _)| !is_equal)
+        .map(|(_, code)| *code);
+    match differs {
+        None => Error::conflict(
+            "exists",
+            format!("there is a tenant {} just like this", row.id),
+        ),
+        Some(code) => {
+            let field = code.trim_start_matches("exists_with_different_");
+            Error::conflict(
+                code,
+                format!("there is a tenant {} with another {field}", row.id),
+            )
+        }
+    }
+}
+
+fn seal(app: &App, id: &str, credential: &Credential) -> Vec<u8> {
+    let json = serde_json::to_vec(credential).expect("a credential is plain text in a plain enum");
+    app.keys.seal(&credential_place(id), &json, &app.random)
+}
+
+fn settings_json(settings: &Settings) -> Result<String> {
+    serde_json::to_string(settings).map_err(|e| Error::invalid("bad_settings", e.to_string()))
+}
+
+fn fields<'a>(
+    id: &'a str,
+    checked: &'a Checked,
+    settings: &'a str,
+    kind: &'a str,
+    sealed: &'a [u8],
+) -> TenantFields<'a> {
+    TenantFields {
+        id,
+        name: &checked.name,
+        time_zone: &checked.time_zone,
+        base_url: &checked.base_url,
+        auth_kind: kind,
+        credential: sealed,
+        settings,
+    }
+}
+
+fn row_fields(row: &Row) -> TenantFields<'_> {
+    TenantFields {
+        id: &row.id,
+        name: &row.name,
+        time_zone: &row.time_zone,
+        base_url: &row.base_url,
+        auth_kind: &row.auth_kind,
+        credential: &row.credential,
+        settings: &row.settings,
+    }
+}
+
+fn audit(
+    tx: &mut Tx<'_>,
+    no: i64,
+    actor: &str,
+    action: &str,
+    id: &str,
+    detail: &str,
+) -> Result<()> {
+    let object = format!("tenant/{id}");
+    let entry = AuditEntry {
+        tenant: no,
+        actor,
+        action,
+        object: &object,
+        detail,
+        correlation: None,
+    };
+    tx.audit(&entry).map_err(|error: StoreError| error.into())
+}

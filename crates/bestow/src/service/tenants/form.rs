@@ -1,0 +1,383 @@
+//! What is sent to make or change a tenant, and the rules it has to keep.
+
+use bestow_core::TenantId;
+use bestow_core::window::{DURATION_DAYS_MAX, Zone};
+use optimove::Secret;
+use optimove::client::{Auth, PlainHttp};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::tenant::{Credential, Settings};
+
+/// Characters of a tenant's or token's name.
+pub(crate) const NAME_CHARS_MAX: usize = 200;
+/// Channels of one kind.
+const CHANNELS_MAX: usize = 100;
+/// Distinct codes that a tenant may let one row carry.
+const CODES_PER_ROW_MAX: usize = 100;
+/// Rows that a tenant may ask for in one page.
+const PAGE_ROWS_MAX: u32 = 1_000_000;
+
+/// A tenant to be made. Body of `POST /v1/tenants`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenant {
+    /// Short name in addresses and log lines: a-z, 0-9, `_` and `-`. It never changes.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// IANA name of the zone that this client's schedule times are meant in.
+    pub time_zone: String,
+    /// How Optimove is reached for this client.
+    pub optimove: OptimoveAccess,
+    /// Execution channels whose scheduled campaigns are imported.
+    #[serde(default)]
+    pub scheduled_channels: Vec<i64>,
+    /// Real-time channels of triggered campaigns.
+    #[serde(default)]
+    pub triggered_channels: Vec<i64>,
+    /// Whether conditional campaigns are used.
+    #[serde(default)]
+    pub conditional: bool,
+    /// What ends a grant.
+    #[serde(default)]
+    pub expiry: ExpiryRule,
+    /// Days a promotion lasts where its campaign tells no usable duration; without it such a campaign is held.
+    #[serde(default)]
+    pub duration_days_default: Option<u16>,
+    /// Distinct codes that one row may carry; 5 unless said otherwise.
+    #[serde(default)]
+    pub codes_per_row_max: Option<usize>,
+    /// Rows asked for in one page; the deployment's setting unless said otherwise.
+    #[serde(default)]
+    pub page_rows: Option<u32>,
+}
+
+/// How Optimove is reached.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OptimoveAccess {
+    /// The client's environment, for example `https://api5.optimove.net`.
+    pub base_url: String,
+    /// The credential.
+    pub auth: AuthForm,
+}
+
+/// An API key, or a user name with its password.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthForm {
+    /// Today's way.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub api_key: Option<SecretText>,
+    /// The older way, together with `password`.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Goes with `username`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub password: Option<SecretText>,
+}
+
+/// Text that is taken and never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes the text as it is.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What ends a tenant's grants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpiryRule {
+    /// The campaign's duration.
+    #[default]
+    Duration,
+    /// Optimove's daily list of ended actions.
+    EndedByDate,
+    /// Whichever is first.
+    Both,
+}
+
+impl ExpiryRule {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Duration => "duration",
+            Self::EndedByDate => "ended_by_date",
+            Self::Both => "both",
+        }
+    }
+
+    /// The rule that a stored tenant has.
+    pub(super) fn stored(name: &str) -> Self {
+        [Self::EndedByDate, Self::Both]
+            .into_iter()
+            .find(|rule| rule.as_str() == name)
+            .unwrap_or_default()
+    }
+}
+
+/// A change of a tenant; what is absent stays. Body of `PATCH /v1/tenants/{tenant}`.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantPatch {
+    /// Name for people.
+    pub name: Option<String>,
+    /// Counts for campaigns read from now on; windows that exist stay as they are.
+    pub time_zone: Option<String>,
+    /// How Optimove is reached. Another base URL needs the credential again.
+    pub optimove: Option<OptimovePatch>,
+    /// Replaces the list.
+    pub scheduled_channels: Option<Vec<i64>>,
+    /// Replaces the list.
+    pub triggered_channels: Option<Vec<i64>>,
+    /// Whether conditional campaigns are used.
+    pub conditional: Option<bool>,
+    /// What ends a grant, for campaigns read from now on.
+    pub expiry: Option<ExpiryRule>,
+    /// `null` takes the default away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u16>)]
+    pub duration_days_default: Option<Option<u16>>,
+    /// Distinct codes that one row may carry.
+    pub codes_per_row_max: Option<usize>,
+    /// `null`: the deployment's setting.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub page_rows: Option<Option<u32>>,
+}
+
+/// A change of how Optimove is reached.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OptimovePatch {
+    /// Another environment.
+    pub base_url: Option<String>,
+    /// Another credential.
+    pub auth: Option<AuthForm>,
+}
+
+/// Tells `null` from absent.
+fn given<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A tenant whose values keep the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub(super) name: String,
+    pub(super) time_zone: String,
+    pub(super) base_url: String,
+    pub(super) settings: Settings,
+}
+
+impl NewTenant {
+    /// Its values, checked.
+    pub(super) fn check(&self, app: &App) -> Result<(Checked, Credential)> {
+        TenantId::parse(&self.id).map_err(|e| Error::invalid("bad_tenant_id", e.to_string()))?;
+        let defaults = Settings::default();
+        let checked = Checked {
+            name: check_name(&self.name)?,
+            time_zone: check_zone(&self.time_zone)?,
+            base_url: check_base_url(app, &self.optimove.base_url)?,
+            settings: Settings {
+                scheduled_channels: check_channels(&self.scheduled_channels)?,
+                triggered_channels: check_channels(&self.triggered_channels)?,
+                conditional: self.conditional,
+                expiry: self.expiry.as_str().to_owned(),
+                duration_days_default: check_duration(self.duration_days_default)?,
+                codes_per_row_max: check_codes(
+                    self.codes_per_row_max.unwrap_or(defaults.codes_per_row_max),
+                )?,
+                page_rows: check_page_rows(self.page_rows)?,
+                listener_generation: defaults.listener_generation,
+            },
+        };
+        Ok((checked, self.optimove.auth.check()?))
+    }
+}
+
+impl TenantPatch {
+    /// The credential in it, checked.
+    pub(super) fn credential(&self) -> Result<Option<Credential>> {
+        let auth = self
+            .optimove
+            .as_ref()
+            .and_then(|optimove| optimove.auth.as_ref());
+        auth.map(AuthForm::check).transpose()
+    }
+
+    /// What a tenant is after this change, checked.
+    pub(super) fn apply(&self, app: &App, to: Checked) -> Result<Checked> {
+        let mut changed = to;
+        if let Some(name) = &self.name {
+            changed.name = check_name(name)?;
+        }
+        if let Some(zone) = &self.time_zone {
+            changed.time_zone = check_zone(zone)?;
+        }
+        if let Some(url) = self
+            .optimove
+            .as_ref()
+            .and_then(|optimove| optimove.base_url.as_ref())
+        {
+            changed.base_url = check_base_url(app, url)?;
+        }
+        let settings = &mut changed.settings;
+        if let Some(channels) = &self.scheduled_channels {
+            settings.scheduled_channels = check_channels(channels)?;
+        }
+        if let Some(channels) = &self.triggered_channels {
+            settings.triggered_channels = check_channels(channels)?;
+        }
+        if let Some(conditional) = self.conditional {
+            settings.conditional = conditional;
+        }
+        if let Some(expiry) = self.expiry {
+            expiry.as_str().clone_into(&mut settings.expiry);
+        }
+        if let Some(days) = self.duration_days_default {
+            settings.duration_days_default = check_duration(days)?;
+        }
+        if let Some(codes) = self.codes_per_row_max {
+            settings.codes_per_row_max = check_codes(codes)?;
+        }
+        if let Some(rows) = self.page_rows {
+            settings.page_rows = check_page_rows(rows)?;
+        }
+        Ok(changed)
+    }
+}
+
+impl AuthForm {
+    fn check(&self) -> Result<Credential> {
+        let credential = match (&self.api_key, &self.username, &self.password) {
+            (Some(key), None, None) => Credential::ApiKey(key.0.trim().to_owned()),
+            (None, Some(username), Some(password)) => Credential::Login {
+                username: username.trim().to_owned(),
+                password: password.0.clone(),
+            },
+            _ => {
+                let message = "auth takes either `api_key`, or `username` and `password`";
+                return Err(Error::invalid("bad_auth", message));
+            }
+        };
+        let is_usable = match &credential {
+            Credential::ApiKey(key) => is_header_value(key),
+            Credential::Login { username, password } => {
+                !username.is_empty() && !password.is_empty()
+            }
+        };
+        if is_usable {
+            Ok(credential)
+        } else {
+            Err(Error::invalid(
+                "bad_auth",
+                "the credential is empty or has characters that no header takes",
+            ))
+        }
+    }
+}
+
+fn is_header_value(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
+/// A name for people: trimmed, not empty, without control characters.
+pub(crate) fn check_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    let is_fine = !name.is_empty()
+        && name.chars().count() <= NAME_CHARS_MAX
+        && !name.chars().any(char::is_control);
+    if is_fine {
+        Ok(name.to_owned())
+    } else {
+        let message = format!(
+            "a name has 1 to {NAME_CHARS_MAX} characters, none of them a control character"
+        );
+        Err(Error::invalid("bad_name", message))
+    }
+}
+
+fn check_zone(name: &str) -> Result<String> {
+    let zone = Zone::parse(name).map_err(|e| Error::invalid("bad_time_zone", e.to_string()))?;
+    Ok(zone.name().to_owned())
+}
+
+/// The client itself knows which addresses a credential may be sent to.
+fn check_base_url(app: &App, url: &str) -> Result<String> {
+    let url = url.trim().trim_end_matches('/');
+    let plain_http = if app.config.optimove.allow_plain_http {
+        PlainHttp::Anywhere
+    } else {
+        PlainHttp::LoopbackOnly
+    };
+    optimove::Client::builder(url, Auth::ApiKey(Secret::new("-")))
+        .plain_http(plain_http)
+        .build()
+        .map_err(|e| Error::invalid("bad_base_url", e.to_string()))?;
+    Ok(url.to_owned())
+}
+
+fn check_channels(channels: &[i64]) -> Result<Vec<i64>> {
+    let mut channels = channels.to_vec();
+    channels.sort_unstable();
+    channels.dedup();
+    if channels.len() <= CHANNELS_MAX && channels.iter().all(|channel| *channel > 0) {
+        Ok(channels)
+    } else {
+        let message = format!("channels are at most {CHANNELS_MAX} numbers above zero");
+        Err(Error::invalid("bad_channels", message))
+    }
+}
+
+fn check_duration(days: Option<u16>) -> Result<Option<u16>> {
+    match days {
+        Some(days) if days > DURATION_DAYS_MAX => {
+            let message = format!("a duration has at most {DURATION_DAYS_MAX} days");
+            Err(Error::invalid("bad_duration", message))
+        }
+        days => Ok(days),
+    }
+}
+
+fn check_codes(codes: usize) -> Result<usize> {
+    if (1..=CODES_PER_ROW_MAX).contains(&codes) {
+        Ok(codes)
+    } else {
+        let message = format!("codes_per_row_max is 1 to {CODES_PER_ROW_MAX}");
+        Err(Error::invalid("bad_codes_per_row_max", message))
+    }
+}
+
+fn check_page_rows(rows: Option<u32>) -> Result<Option<u32>> {
+    match rows {
+        Some(rows) if !(1..=PAGE_ROWS_MAX).contains(&rows) => {
+            let message = format!("page_rows is 1 to {PAGE_ROWS_MAX}");
+            Err(Error::invalid("bad_page_rows", message))
+        }
+        rows => Ok(rows),
+    }
+}
