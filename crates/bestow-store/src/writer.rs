@@ -198,8 +198,8 @@ impl Loop {
             let before = tx.changes();
             // A defect in one piece of work must not take the writer, and so everybody, with it.
             let ran = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx)));
-            // A full disk makes the database give up the whole transaction by itself: whatever ran on would commit
-            // statement by statement.
+            // A full disk makes the database give up the whole transaction by itself: whatever ran
+            // on would commit statement by statement.
             let given_up = self.connection.is_autocommit();
             let apart = match ran {
                 Ok(Err(Undo)) if given_up || tx.changes() != before => Ok(()),
