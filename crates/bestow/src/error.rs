@@ -54,4 +54,4 @@ impl Error {
 }
 
 /// The answer of a use case.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
