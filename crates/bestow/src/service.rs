@@ -15,4 +15,5 @@ pub mod release;
 pub mod sweep;
 pub mod tenants;
 pub mod tokens;
+pub mod verify;
 pub mod view;

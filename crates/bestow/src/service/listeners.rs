@@ -129,13 +129,12 @@ pub fn wanted(app: &App, tenant: &Tenant) -> Result<Vec<Wanted>> {
 ///
 /// # Errors
 /// As [`wanted`], and Optimove's.
-pub async fn show(app: &App, tenant: &str) -> Result<Comparison> {
-    let tenant = app.tenant(tenant)?;
-    let wanted = wanted(app, &tenant)?;
-    let registered = client(app, &tenant)?
+pub async fn show(app: &App, tenant: &Tenant) -> Result<Comparison> {
+    let wanted = wanted(app, tenant)?;
+    let registered = client(app, tenant)?
         .get_registered_event_listeners()
         .await?;
-    Ok(compare(&wanted, &registered, &our_prefix(app, &tenant)?))
+    Ok(compare(&wanted, &registered, &our_prefix(app, tenant)?))
 }
 
 /// Registers, moves and removes listeners until Optimove's list is as wanted, and reads it again to be sure. Addresses
@@ -144,16 +143,15 @@ pub async fn show(app: &App, tenant: &str) -> Result<Comparison> {
 /// # Errors
 /// As [`wanted`], and Optimove's. [`Error::Conflict`] `listeners_differ` where Optimove's list does not show what was
 /// just written to it.
-pub async fn sync(app: &App, actor: &Actor, tenant: &str) -> Result<SyncReport> {
-    let tenant = app.tenant(tenant)?;
+pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<SyncReport> {
     if tenant.is_suspended() {
         let message = "the tenant is suspended: resume it first";
         return Err(Error::conflict("tenant_suspended", message));
     }
-    let wanted = wanted(app, &tenant)?;
-    accept_secrets(app, &tenant).await?;
-    let client = client(app, &tenant)?;
-    let prefix = our_prefix(app, &tenant)?;
+    let wanted = wanted(app, tenant)?;
+    accept_secrets(app, tenant).await?;
+    let client = client(app, tenant)?;
+    let prefix = our_prefix(app, tenant)?;
     let found = compare(
         &wanted,
         &client.get_registered_event_listeners().await?,
@@ -204,7 +202,7 @@ pub async fn sync(app: &App, actor: &Actor, tenant: &str) -> Result<SyncReport> 
             return Err(Error::conflict("listeners_differ", message));
         }
     }
-    settle(app, actor, &tenant, &report).await?;
+    settle(app, actor, tenant, &report).await?;
     Ok(report)
 }
 

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::tenants::check_name;
 use crate::service::view::Instant;
+use crate::tenant::Tenant;
 use crate::work::kind;
 
 /// Bytes of a promotion's reward or metadata, as JSON.
@@ -211,16 +212,15 @@ impl TryFrom<Promotion> for PromotionView {
 /// Writes a promotion. Pairs that are held for its code are looked at again, in the same transaction.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown tenant, [`Error::Invalid`] for a value that breaks a rule;
+/// [`Error::Invalid`] for a value that breaks a rule;
 /// [`Error::Conflict`] `other_spelling` where the catalogue has the code with other letter case: the two would be one.
 pub async fn put(
     app: &App,
     actor: &Actor,
-    tenant: &str,
+    tenant: &Tenant,
     code: &str,
     put: PutPromotion,
 ) -> Result<(PromotionView, Put)> {
-    let tenant = app.tenant(tenant)?;
     let wanted = check(code, &put)?;
     let (no, actor) = (tenant.no(), actor.id.clone());
     let (written, what) = app
@@ -266,8 +266,7 @@ pub async fn put(
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub fn get(app: &App, tenant: &str, code: &str) -> Result<PromotionView> {
-    let tenant = app.tenant(tenant)?;
+pub fn get(app: &App, tenant: &Tenant, code: &str) -> Result<PromotionView> {
     let fold = fold_code(code);
     let found = app.store.peek(|tx| tx.promotion(tenant.no(), &fold))?;
     found.ok_or(Error::NotFound("promotion"))?.try_into()
@@ -276,9 +275,8 @@ pub fn get(app: &App, tenant: &str, code: &str) -> Result<PromotionView> {
 /// Promotions behind a code, in the order of codes without letter case. The code to go on from is the last one's.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown tenant.
-pub fn list(app: &App, tenant: &str, after: &str, limit: u32) -> Result<Vec<PromotionView>> {
-    let tenant = app.tenant(tenant)?;
+/// The store's.
+pub fn list(app: &App, tenant: &Tenant, after: &str, limit: u32) -> Result<Vec<PromotionView>> {
     let after = fold_code(after);
     let found = app
         .store

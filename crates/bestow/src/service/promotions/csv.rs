@@ -4,6 +4,7 @@ use super::{Put, PutPromotion, Status, get, put};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::tenant::Tenant;
 
 /// Bytes of a file.
 const CSV_BYTES_MAX: usize = 16 * 1_024 * 1_024;
@@ -36,8 +37,12 @@ pub struct CsvRefusal {
 /// # Errors
 /// [`Error::Invalid`] for a file without the head line or with broken quotes, before anything is written; the
 /// store's.
-pub async fn import_csv(app: &App, actor: &Actor, tenant: &str, text: &str) -> Result<CsvReport> {
-    app.tenant(tenant)?;
+pub async fn import_csv(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    text: &str,
+) -> Result<CsvReport> {
     if text.len() > CSV_BYTES_MAX {
         return Err(Error::invalid(
             "bad_csv",
@@ -133,7 +138,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     /// The promotion that the catalogue has, if any, with what the line says; the rest of it stays.
-    fn over(&self, app: &App, tenant: &str) -> Result<PutPromotion> {
+    fn over(&self, app: &App, tenant: &Tenant) -> Result<PutPromotion> {
         let mut promotion = match get(app, tenant, self.code) {
             Ok(known) => PutPromotion::try_from(known)?,
             Err(Error::NotFound(_)) => PutPromotion::named(""),

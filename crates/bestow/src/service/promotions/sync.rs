@@ -49,17 +49,16 @@ pub struct Drift {
 /// ours are never deleted, nor one that a grant still needs.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] for a suspended tenant; Optimove's. What was written before an error
+/// [`Error::Conflict`] for a suspended tenant; Optimove's. What was written before an error
 /// stays; the next sync goes on from whatever is there.
-pub async fn sync(app: &App, actor: &Actor, tenant: &str) -> Result<CatalogueReport> {
-    let tenant = app.tenant(tenant)?;
+pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<CatalogueReport> {
     if tenant.is_suspended() {
         let message = "the tenant is suspended: resume it first";
         return Err(Error::conflict("tenant_suspended", message));
     }
-    let client = client(app, &tenant)?;
-    let plan = read_plan(app, &tenant, &client).await?;
-    forget(app, &tenant, plan.gone.clone()).await?;
+    let client = client(app, tenant)?;
+    let plan = read_plan(app, tenant, &client).await?;
+    forget(app, tenant, plan.gone.clone()).await?;
     let mut report = CatalogueReport {
         refused: plan.refused.clone(),
         ..CatalogueReport::default()
@@ -67,7 +66,7 @@ pub async fn sync(app: &App, actor: &Actor, tenant: &str) -> Result<CatalogueRep
     if plan.is_empty() {
         return Ok(report);
     }
-    intend(app, &tenant, &plan.add).await?;
+    intend(app, tenant, &plan.add).await?;
     let mut refused = HashMap::new();
     let writes: Vec<wire::Promotion> = plan.add.iter().chain(&plan.rename).cloned().collect();
     write(&client, &writes, Entries::Add, &mut refused).await?;
@@ -82,17 +81,16 @@ pub async fn sync(app: &App, actor: &Actor, tenant: &str) -> Result<CatalogueRep
     write(&client, &deletes, Entries::Delete, &mut refused).await?;
     let there = client.get_promotions().await?;
     report_on(&plan, &there, &refused, &mut report);
-    settle(app, actor, &tenant, &plan, &report).await?;
+    settle(app, actor, tenant, &plan, &report).await?;
     Ok(report)
 }
 
 /// Compares without writing anything.
 ///
 /// # Errors
-/// [`Error::NotFound`], and Optimove's.
-pub async fn drift(app: &App, tenant: &str) -> Result<Drift> {
-    let tenant = app.tenant(tenant)?;
-    let plan = read_plan(app, &tenant, &client(app, &tenant)?).await?;
+/// Optimove's.
+pub async fn drift(app: &App, tenant: &Tenant) -> Result<Drift> {
+    let plan = read_plan(app, tenant, &client(app, tenant)?).await?;
     let codes = |entries: &[wire::Promotion]| entries.iter().map(|e| e.code.clone()).collect();
     Ok(Drift {
         missing: codes(&plan.add),

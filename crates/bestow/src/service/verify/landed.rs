@@ -1,0 +1,381 @@
+//! One campaign, derived again from its landed rows and compared with its grants and counts.
+//!
+//! The derivation shares the marks of landed rows with the import, and nothing else: it is the second opinion.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bestow_core::HoldReason;
+use bestow_core::import::Disposition;
+use bestow_store::Error as StoreError;
+use bestow_store::campaigns::{Campaign, WindowSpec};
+use bestow_store::grants::LedgerRow;
+use bestow_store::runs::{Group, GroupEntry, Runs};
+use bestow_store::verify::Violation;
+
+use super::tally::Tally;
+use crate::app::App;
+use crate::error::Result;
+use crate::ingest::mark;
+
+/// Times a campaign that changes meanwhile is looked at again; after that it is left to a later run.
+const LOOKS_MAX: u32 = 3;
+/// Violations of one kind of rule told of one campaign.
+const TOLD_MAX: usize = 100;
+
+/// Checks a campaign. One that is in the middle of a merge, or keeps changing, is left to a later run.
+pub(super) fn check(app: &App, tenant: i64, campaign: Campaign) -> Result<Vec<Violation>> {
+    let mut campaign = campaign;
+    for _ in 0..LOOKS_MAX {
+        if campaign.merge_to.is_some() || campaign.merged_through == 0 {
+            return Ok(Vec::new());
+        }
+        let facts = Facts::read(app, tenant, campaign.clone())?;
+        let derived = Derivation::run(app, tenant, &facts)?;
+        let again = app.store.read(|tx| {
+            let counts = tx.counts(tenant, campaign.no)?;
+            Ok::<_, StoreError>((tx.campaign_by_no(tenant, campaign.no)?, counts))
+        })?;
+        match again {
+            (Some(now), counts) if now == campaign && counts == facts.counts => {
+                return Ok(derived.violations(&facts));
+            }
+            (Some(now), _) => campaign = now,
+            (None, _) => return Ok(Vec::new()),
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// What is known of a campaign beside its rows.
+struct Facts {
+    campaign: Campaign,
+    /// Each offer with the reason for which it holds its pairs, if it does.
+    offers: HashMap<u32, Option<HoldReason>>,
+    windows: HashMap<u32, WindowSpec>,
+    /// Pages of confirming passes.
+    confirming: HashSet<u32>,
+    /// Confirming passes may have dropped rows that had widened a window.
+    was_confirmed: bool,
+    counts: Vec<(String, i64)>,
+    /// Rows that name nobody, counted when they landed.
+    nobody: Tally,
+}
+
+impl Facts {
+    fn read(app: &App, tenant: i64, campaign: Campaign) -> Result<Self> {
+        let no = campaign.no;
+        app.store.read(|tx| {
+            let offers = tx.offers(tenant, no)?;
+            let mut nobody = Tally::default();
+            for (_, held) in tx.held_rows(tenant, no)? {
+                nobody.add("rows", 1);
+                nobody.add("rows_without_code", u64::from(held.pairs == 0));
+                nobody.add("pairs", held.pairs.into());
+                nobody.add(&format!("held:{}", held.reason), held.pairs.into());
+            }
+            let pages = tx.landed_pages(tenant, no)?;
+            Ok(Self {
+                offers: offers
+                    .into_iter()
+                    .map(|offer| (offer.no, offer.hold_reason.as_deref().map(reason)))
+                    .collect(),
+                windows: tx.windows(tenant, no)?.into_iter().collect(),
+                confirming: pages
+                    .iter()
+                    .filter(|page| page.pass > 1)
+                    .map(|page| page.page)
+                    .collect(),
+                was_confirmed: pages.iter().any(|page| page.pass > 1),
+                counts: tx.counts(tenant, no)?,
+                nobody,
+                campaign,
+            })
+        })
+    }
+
+    fn stored(&self, counter: &str) -> i64 {
+        self.counts
+            .iter()
+            .find(|(known, _)| known == counter)
+            .map_or(0, |(_, n)| *n)
+    }
+}
+
+/// A reason that a newer program wrote counts as an unknown code, as in the merge.
+fn reason(text: &str) -> HoldReason {
+    HoldReason::parse(text).unwrap_or(HoldReason::UnknownCode)
+}
+
+/// What the landed rows say.
+#[derive(Default)]
+struct Derivation {
+    tally: Tally,
+    /// Grants of the ledger that some row asks for.
+    found: u64,
+    violations: Vec<Violation>,
+    /// Violations beyond those kept.
+    untold: u64,
+}
+
+/// All rows that bring one code to one customer with one mark.
+struct Bundle<'g> {
+    customer: &'g str,
+    entries: &'g [GroupEntry],
+    /// Pairs that were surely counted.
+    counted: u64,
+    /// Pairs that may have been counted beside: it depends on which pages were merged together.
+    uncertain: u64,
+}
+
+impl Derivation {
+    fn run(app: &App, tenant: i64, facts: &Facts) -> Result<Self> {
+        let Campaign {
+            no, merged_through, ..
+        } = facts.campaign;
+        let mut derived = Self {
+            tally: facts.nobody.clone(),
+            ..Self::default()
+        };
+        let mut runs = Runs::open(&app.store, tenant, no, merged_through, None)?;
+        let mut group = Group::default();
+        while runs.next_group(&mut group)? {
+            derived.take(app, tenant, facts, &group)?;
+        }
+        Ok(derived)
+    }
+
+    fn take(&mut self, app: &App, tenant: i64, facts: &Facts, group: &Group) -> Result<()> {
+        let bundles = bundles(facts, group);
+        self.count_rows(facts, &bundles);
+        let mut ledger: BTreeMap<&str, Vec<LedgerRow>> = BTreeMap::new();
+        for bundle in &bundles {
+            if let std::collections::btree_map::Entry::Vacant(place) = ledger.entry(bundle.customer)
+            {
+                place.insert(
+                    app.store
+                        .peek(|tx| tx.ledger_rows(tenant, bundle.customer))?,
+                );
+            }
+        }
+        for bundle in &bundles {
+            match mark::disposition(bundle.entries[0].mark) {
+                Disposition::NoCode => self.count("rows_without_code", bundle),
+                Disposition::Refused(reason) => {
+                    self.count("pairs", bundle);
+                    self.count(&format!("refused:{reason}"), bundle);
+                }
+                Disposition::Held(reason) => {
+                    self.count("pairs", bundle);
+                    self.count(&format!("held:{reason}"), bundle);
+                }
+                Disposition::Grant | Disposition::Repeat => {
+                    self.count("pairs", bundle);
+                    self.expect_grant(facts, bundle, &ledger);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A pair that is to be granted: it is in the ledger with the right window, or held for a reason.
+    fn expect_grant(
+        &mut self,
+        facts: &Facts,
+        bundle: &Bundle<'_>,
+        ledger: &BTreeMap<&str, Vec<LedgerRow>>,
+    ) {
+        let offer = bundle.entries[0].offer;
+        let rows = ledger.get(bundle.customer).map_or(&[][..], Vec::as_slice);
+        if let Some(row) = rows
+            .iter()
+            .find(|row| row.offer == offer && row.occurrence.is_empty())
+        {
+            self.found += 1;
+            self.tally.add("granted", 1);
+            self.check_window(facts, bundle, row);
+            return;
+        }
+        if let Some(Some(reason)) = facts.offers.get(&offer) {
+            return self.count(&format!("held:{reason}"), bundle);
+        }
+        let pairs = bundle.counted + bundle.uncertain;
+        let has_other =
+            |rows: &Vec<LedgerRow>| rows.iter().any(|row| facts.offers.contains_key(&row.offer));
+        if ledger
+            .iter()
+            .any(|(customer, rows)| *customer != bundle.customer && has_other(rows))
+        {
+            // Held under the name of a customer whose id is nearly the same, since it came or since its code was
+            // released.
+            for reason in [
+                "near_equal_customer_id",
+                "unknown_code",
+                "inactive_promotion",
+            ] {
+                self.tally.allow(&format!("held:{reason}"), pairs);
+            }
+        } else if has_other(&rows.to_vec()) && facts.stored("held:too_many_codes") > 0 {
+            self.tally.allow("held:too_many_codes", pairs);
+        } else {
+            let detail = format!("offer {offer} was to be granted and is not in the ledger");
+            self.violate(
+                "grant_missing",
+                format!("customer {}", bundle.customer),
+                detail,
+            );
+        }
+    }
+
+    fn check_window(&mut self, facts: &Facts, bundle: &Bundle<'_>, row: &LedgerRow) {
+        let specs = bundle
+            .entries
+            .iter()
+            .filter_map(|entry| facts.windows.get(&entry.window));
+        let Some(rows) = specs
+            .map(|spec| (spec.starts_at, spec.ends_at))
+            .reduce(union)
+        else {
+            let detail = format!("offer {}: none of its rows has a window", row.offer);
+            return self.violate("window_is_known", customer(bundle), detail);
+        };
+        let Some(kept) = facts.windows.get(&row.window) else {
+            let detail = format!(
+                "offer {}: window {} is not the campaign's",
+                row.offer, row.window
+            );
+            return self.violate("window_is_known", customer(bundle), detail);
+        };
+        let kept = (kept.starts_at, kept.ends_at);
+        let is_right = if facts.was_confirmed {
+            union(kept, rows) == kept
+        } else {
+            kept == rows
+        };
+        if !is_right {
+            let detail = format!(
+                "offer {}: {kept:?} in the ledger, {rows:?} by its rows",
+                row.offer
+            );
+            self.violate("window_spans_rows", customer(bundle), detail);
+        }
+    }
+
+    fn count_rows(&mut self, facts: &Facts, bundles: &[Bundle<'_>]) {
+        let (mut sure, mut perhaps) = (HashSet::new(), HashSet::new());
+        for bundle in bundles {
+            let is_first_pass = |entry: &&GroupEntry| !facts.confirming.contains(&entry.page);
+            let mut place = |entry: &GroupEntry| sure.insert((entry.page, entry.row));
+            let first = bundle
+                .entries
+                .iter()
+                .min_by_key(|entry| (entry.page, entry.row));
+            if bundle.entries.iter().any(|entry| is_first_pass(&entry)) {
+                bundle
+                    .entries
+                    .iter()
+                    .filter(is_first_pass)
+                    .for_each(|entry| {
+                        place(entry);
+                    });
+                if bundle.uncertain > 0 {
+                    perhaps.extend(first.map(|entry| (entry.page, entry.row)));
+                }
+            } else if let Some(first) = first {
+                place(first);
+            }
+        }
+        self.tally.add("rows", sure.len() as u64);
+        self.tally
+            .allow("rows", perhaps.difference(&sure).count() as u64);
+    }
+
+    fn count(&mut self, counter: &str, bundle: &Bundle<'_>) {
+        self.tally.add(counter, bundle.counted);
+        self.tally.allow(counter, bundle.uncertain);
+    }
+
+    fn violate(&mut self, rule: &'static str, object: String, detail: String) {
+        if self.violations.len() < TOLD_MAX {
+            self.violations.push(Violation {
+                rule,
+                object,
+                detail,
+            });
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// What is broken, the recounts last.
+    fn violations(mut self, facts: &Facts) -> Vec<Violation> {
+        let campaign = format!("campaign {}", facts.campaign.id);
+        let granted = facts.stored("granted");
+        if granted > self.found as i64 {
+            let without = granted - self.found as i64;
+            let detail = format!("{without} grants that none of its rows asks for");
+            self.violate("grant_has_row", campaign.clone(), detail);
+        }
+        for (counter, stored) in &facts.counts {
+            // What repeats is what is left over: that everything adds up is checked elsewhere.
+            if counter == "repeated" {
+                continue;
+            }
+            if !self.tally.fits(counter, *stored) {
+                let derived = self.tally.range(counter);
+                let detail = format!("{counter}: {stored} counted, {derived} by its rows");
+                self.violate("recount_agrees", campaign.clone(), detail);
+            }
+        }
+        for counter in self.tally.counters() {
+            let is_stored = facts.counts.iter().any(|(known, _)| *known == counter);
+            if !is_stored && !self.tally.fits(&counter, 0) {
+                let derived = self.tally.range(&counter);
+                let detail = format!("{counter}: never counted, {derived} by its rows");
+                self.violate("recount_agrees", campaign.clone(), detail);
+            }
+        }
+        if self.untold > 0 {
+            let detail = format!("{} more violations are not listed", self.untold);
+            self.violations.push(Violation {
+                rule: "more",
+                object: campaign,
+                detail,
+            });
+        }
+        self.violations
+    }
+}
+
+fn customer(bundle: &Bundle<'_>) -> String {
+    format!("customer {}", bundle.customer)
+}
+
+/// The earliest start and the latest end; no end is the latest of all.
+fn union(a: (i64, Option<i64>), b: (i64, Option<i64>)) -> (i64, Option<i64>) {
+    (a.0.min(b.0), a.1.zip(b.1).map(|(a, b)| a.max(b)))
+}
+
+/// The bundles of a group, and how many pairs of each were counted: every row of a first pass is one; of confirming
+/// passes only the first that brings what no first pass had.
+fn bundles<'g>(facts: &Facts, group: &'g Group) -> Vec<Bundle<'g>> {
+    let same = |a: &GroupEntry, b: &GroupEntry| {
+        group.customer(a) == group.customer(b) && (a.offer, a.mark) == (b.offer, b.mark)
+    };
+    let bundle = |entries: &'g [GroupEntry]| {
+        let (late, first): (Vec<u32>, Vec<u32>) = entries
+            .iter()
+            .map(|entry| entry.page)
+            .partition(|page| facts.confirming.contains(page));
+        let came_before = match (late.iter().min(), first.iter().min()) {
+            (Some(late), Some(first)) => late < first,
+            _ => false,
+        };
+        Bundle {
+            customer: group.customer(&entries[0]),
+            entries,
+            counted: first.len().max(1) as u64,
+            uncertain: u64::from(came_before),
+        }
+    };
+    group.entries.chunk_by(same).map(bundle).collect()
+}
