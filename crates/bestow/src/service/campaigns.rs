@@ -1,0 +1,325 @@
+//! Campaigns as the outside sees them, and the two things a person may do to one: let it go on, and take it back.
+
+use std::collections::BTreeMap;
+
+use bestow_core::campaign::{CampaignProgress, ImportState, LatestEnd, campaign_status};
+use bestow_core::{CampaignId, HoldReason};
+use bestow_store::audit::AuditEntry;
+use bestow_store::campaigns::Campaign;
+use bestow_store::imports::Import;
+use bestow_store::{Error as StoreError, Tx};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::clock::instant;
+use crate::error::{Error, Result};
+use crate::service::grants::{campaign_facts, campaign_id};
+use crate::service::import;
+use crate::service::view::Instant;
+use crate::tenant::Tenant;
+
+/// Characters of a reason that a person gives.
+const REASON_CHARS_MAX: usize = 500;
+
+/// A campaign with its counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct CampaignView {
+    /// Optimove's campaign id.
+    pub id: String,
+    /// `scheduled`, `conditional` or `triggered`.
+    pub kind: String,
+    /// `announced`, `importing`, `awaiting_clearance`, `running`, `ended`, `suspended`, `revoked` or `failed`.
+    pub status: &'static str,
+    /// As applied to its windows; null until Optimove was asked.
+    pub duration_days: Option<i64>,
+    /// As applied to its windows; null until Optimove was asked.
+    pub lead_time_days: Option<i64>,
+    /// `campaign`, or which default stands in and why.
+    pub duration_source: Option<String>,
+    /// Optimove's channels: as the campaign names them, else those that are read.
+    pub channels: Vec<i64>,
+    /// When approval ends, for conditional campaigns.
+    pub clearance_required_by: Option<Instant>,
+    /// Always `pairs = granted + repeated + held + refused`.
+    pub counts: Counts,
+    /// How far each list of it is read.
+    pub imports: Vec<ImportView>,
+    /// When it was first heard of.
+    pub first_seen_at: Instant,
+    /// Why it is suspended or revoked.
+    pub stop_reason: Option<String>,
+    /// What the last try to import it died of.
+    pub last_error: Option<String>,
+}
+
+/// Counts of a campaign.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Counts {
+    /// Rows of Optimove's lists.
+    pub rows: i64,
+    /// Rows without a promo code: no pair, no error.
+    pub rows_without_code: i64,
+    /// Pairs of customer and code.
+    pub pairs: i64,
+    /// Pairs that became grants.
+    pub granted: i64,
+    /// Pairs whose grant was there already.
+    pub repeated: i64,
+    /// Pairs that wait for a person, by reason.
+    pub held: BTreeMap<String, i64>,
+    /// Pairs that get nothing, by reason.
+    pub refused: BTreeMap<String, i64>,
+}
+
+/// How far one list of a campaign is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct ImportView {
+    /// Optimove's channel; null: every channel in one list.
+    pub channel_id: Option<i64>,
+    /// `wanted`, `reading`, `read`, `done` or `held`.
+    pub state: String,
+    /// Why held.
+    pub hold_reason: Option<String>,
+    /// 1 reads the rows; later passes confirm that none is missing.
+    pub pass: u32,
+    /// Rows received in this pass so far.
+    pub rows_of_pass: u64,
+    /// Rows received in the first pass.
+    pub rows: u64,
+}
+
+/// Why a campaign is taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// For people; at most 500 characters.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Campaigns behind a number, in the order they were first heard of, each with its number.
+///
+/// # Errors
+/// The store's.
+pub fn list(
+    app: &App,
+    tenant: &Tenant,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<(i64, CampaignView)>> {
+    let now = app.clock.now();
+    let views = app.store.read(|tx| {
+        let campaigns = tx.campaigns(tenant.no(), after, limit)?;
+        let views = campaigns.into_iter().map(|campaign| {
+            let no = campaign.no;
+            Ok((no, view(tx, tenant, campaign, now)?))
+        });
+        views.collect::<std::result::Result<Vec<_>, StoreError>>()
+    })?;
+    Ok(views)
+}
+
+/// One campaign.
+///
+/// # Errors
+/// [`Error::Invalid`] for an id that cannot be one; [`Error::NotFound`]; the store's.
+pub fn get(app: &App, tenant: &Tenant, id: &str) -> Result<CampaignView> {
+    let (id, now) = (campaign_id(id)?, app.clock.now());
+    app.store.read(|tx| {
+        let campaign = known(tx, tenant.no(), &id)?;
+        Ok(view(tx, tenant, campaign, now)?)
+    })
+}
+
+/// Lets a campaign go on: held imports continue from where they stand (an odd size is approved by this), and a
+/// suspension is lifted. Where there is nothing to resume, nothing changes.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Conflict`] with `revoked` where it was taken back for good; the store's.
+pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Result<CampaignView> {
+    let (no, actor, named) = (tenant.no(), actor.id.clone(), campaign_id(id)?);
+    app.store
+        .tx("resume_campaign", move |tx| {
+            let campaign = known(tx, no, &named)?;
+            if campaign.revoked_at.is_some() {
+                let message = "The campaign was revoked, which is final.";
+                return Err(Error::conflict("revoked", message));
+            }
+            let lifted = tx.lift_suspension(no, campaign.no)?;
+            let resumed = import::resume(tx, no, campaign.no)?;
+            if lifted || resumed {
+                let detail = serde_json::json!({
+                    "suspension_lifted": lifted, "imports_resumed": resumed,
+                    "was": campaign.stop_reason,
+                });
+                audit(tx, no, &actor, "campaign.resumed", &campaign.id, &detail)?;
+            }
+            Ok(())
+        })
+        .await?;
+    app.facts_changed();
+    app.work.notify_one();
+    get(app, tenant, id)
+}
+
+/// Takes a campaign back for good: none of its grants can be redeemed from then on. A repeat changes nothing.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] with `reason_too_long`; the store's.
+pub async fn revoke(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    id: &str,
+    revocation: Revocation,
+) -> Result<CampaignView> {
+    let reason = revocation
+        .reason
+        .unwrap_or_else(|| "revoked by an operator".to_owned());
+    if reason.chars().count() > REASON_CHARS_MAX {
+        let message = format!("The reason may have at most {REASON_CHARS_MAX} characters.");
+        return Err(Error::invalid("reason_too_long", message));
+    }
+    let (no, actor, named) = (tenant.no(), actor.id.clone(), campaign_id(id)?);
+    app.store
+        .tx("revoke_campaign", move |tx| {
+            let campaign = known(tx, no, &named)?;
+            if tx.revoke_campaign(no, campaign.no, &reason)? {
+                let detail = serde_json::json!({ "reason": reason });
+                audit(tx, no, &actor, "campaign.revoked", &campaign.id, &detail)?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await?;
+    app.facts_changed();
+    get(app, tenant, id)
+}
+
+/// The campaign with this id.
+///
+/// # Errors
+/// [`Error::NotFound`]; the store's.
+pub(crate) fn known(tx: &mut Tx<'_>, tenant: i64, id: &CampaignId) -> Result<Campaign> {
+    tx.campaign(tenant, id.as_str())?
+        .ok_or(Error::NotFound("campaign"))
+}
+
+fn audit(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    actor: &str,
+    action: &str,
+    campaign: &str,
+    detail: &serde_json::Value,
+) -> std::result::Result<(), StoreError> {
+    tx.audit(&AuditEntry {
+        tenant,
+        actor,
+        action,
+        object: &format!("campaign/{campaign}"),
+        detail: &detail.to_string(),
+        correlation: None,
+    })
+}
+
+fn view(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    campaign: Campaign,
+    now: Timestamp,
+) -> std::result::Result<CampaignView, StoreError> {
+    let imports = tx.imports(tenant.no(), campaign.no)?;
+    let counts = counts(tx.counts(tenant.no(), campaign.no)?);
+    let progress = progress(&campaign, &imports);
+    let status = campaign_status(&campaign_facts(tenant, &campaign), &progress, now);
+    Ok(CampaignView {
+        status: status.as_str(),
+        channels: channels(&campaign, &imports),
+        clearance_required_by: None,
+        counts,
+        imports: imports.into_iter().map(import_view).collect(),
+        first_seen_at: Instant(campaign.first_seen_at),
+        id: campaign.id,
+        kind: campaign.kind,
+        duration_days: campaign.duration_days,
+        lead_time_days: campaign.lead_time_days,
+        duration_source: campaign.duration_source,
+        stop_reason: campaign.stop_reason,
+        last_error: campaign.last_error,
+    })
+}
+
+fn progress(campaign: &Campaign, imports: &[Import]) -> CampaignProgress {
+    let lists: Vec<ImportState> = imports
+        .iter()
+        .map(|import| match import.state.as_str() {
+            "wanted" => ImportState::Waiting,
+            "done" => ImportState::Complete,
+            "held" => ImportState::Stopped,
+            _ => ImportState::Running,
+        })
+        .collect();
+    CampaignProgress {
+        import: ImportState::of_all(&lists),
+        clearance_deadline: None,
+        latest_end: match campaign.windows_end_at {
+            None => LatestEnd::NoGrants,
+            Some(i64::MAX) => LatestEnd::Open,
+            Some(ms) => LatestEnd::At(instant(ms)),
+        },
+    }
+}
+
+fn channels(campaign: &Campaign, imports: &[Import]) -> Vec<i64> {
+    let told = import::told_channels(campaign);
+    if told.is_empty() {
+        imports
+            .iter()
+            .map(|import| import.channel)
+            .filter(|channel| *channel != 0)
+            .collect()
+    } else {
+        told
+    }
+}
+
+fn import_view(import: Import) -> ImportView {
+    ImportView {
+        channel_id: (import.channel != 0).then_some(import.channel),
+        state: import.state,
+        hold_reason: import.hold_reason,
+        pass: import.pass,
+        rows_of_pass: import.skip,
+        rows: import.rows,
+    }
+}
+
+fn counts(kept: Vec<(String, i64)>) -> Counts {
+    let mut counts = Counts::default();
+    for (counter, n) in kept {
+        match (counter.as_str(), counter.split_once(':')) {
+            ("rows", _) => counts.rows = n,
+            ("rows_without_code", _) => counts.rows_without_code = n,
+            ("pairs", _) => counts.pairs = n,
+            ("granted", _) => counts.granted = n,
+            ("repeated", _) => counts.repeated = n,
+            // A reason that is used up by a release stays in the table with 0.
+            (_, Some((_, _))) if n == 0 => {}
+            (_, Some(("held", reason))) => drop(counts.held.insert(reason.to_owned(), n)),
+            (_, Some(("refused", reason))) => drop(counts.refused.insert(reason.to_owned(), n)),
+            _ => {}
+        }
+    }
+    counts
+}
+
+/// A reason to hold, as a filter names it.
+///
+/// # Errors
+/// [`Error::Invalid`] with `bad_reason`.
+pub(crate) fn hold_reason(text: &str) -> Result<HoldReason> {
+    HoldReason::parse(text)
+        .map_err(|e| Error::invalid("bad_reason", crate::service::grants::sentence(&e)))
+}

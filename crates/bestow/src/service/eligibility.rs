@@ -1,0 +1,122 @@
+//! May this customer redeem this code now? Asked at every checkout, so everything it needs is at hand: one look-up in
+//! the ledger, on the calling thread. Writes nothing.
+
+use bestow_core::promotion::{Limits, Usage};
+use bestow_core::{
+    CampaignFacts, GrantFacts, Minor, PromoCode, PromotionFacts, PromotionStatus, outcome,
+};
+use bestow_store::Error as StoreError;
+use bestow_store::promotions::Promotion;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::facts::FoundGrant;
+use crate::service::grants::{GrantView, Told, campaign_facts, customer_id, sentence, window_of};
+use crate::tenant::Tenant;
+
+/// The question.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Optimove's customer id.
+    pub customer_id: String,
+    /// In any letter case.
+    pub promo_code: String,
+}
+
+/// The answer. A no is an answer, not an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Answer {
+    /// Whether it may.
+    pub eligible: bool,
+    /// Why not: the first that applies of `unknown_promotion`, `promotion_paused`, `no_grant`, `revoked`, `suspended`,
+    /// `not_cleared`, `not_started`, `expired`, `already_redeemed`, `limit_reached`, `budget_exhausted`.
+    pub reason: Option<&'static str>,
+    /// The grant that would be used; null where the answer is no.
+    pub grant: Option<GrantView>,
+}
+
+/// Answers the question.
+///
+/// # Errors
+/// [`Error::Invalid`] with `bad_customer_id` or `bad_promo_code`; the store's.
+pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
+    let customer = customer_id(&question.customer_id)?;
+    let code = PromoCode::parse(&question.promo_code)
+        .map_err(|e| Error::invalid("bad_promo_code", sentence(&e)))?;
+    let Some(promotion) = app.facts.promotion(&app.store, tenant.no(), code.fold())? else {
+        return Ok(refused(outcome::Refusal::UnknownPromotion));
+    };
+    let found = app
+        .facts
+        .grants_for_code(&app.store, tenant.no(), customer, code.fold())?;
+    let grants: Vec<_> = found.iter().map(|grant| facts_of(tenant, grant)).collect();
+    // Read once the facts are: what started meanwhile has started.
+    let now = app.clock.now();
+    match outcome::eligibility(Some(&promotion_facts(&promotion)?), &grants, now) {
+        Err(refusal) => Ok(refused(refusal)),
+        Ok(index) => {
+            let FoundGrant {
+                row,
+                offer,
+                window,
+                campaign,
+            } = &found[index];
+            let told = Told {
+                customer,
+                code: &promotion.code,
+                code_fold: &offer.code_fold,
+                occurrence: &row.occurrence,
+                window: *window,
+                campaign,
+            };
+            let grant = Some(GrantView::new(tenant, told, now));
+            Ok(Answer {
+                eligible: true,
+                reason: None,
+                grant,
+            })
+        }
+    }
+}
+
+fn refused(refusal: outcome::Refusal) -> Answer {
+    Answer {
+        eligible: false,
+        reason: Some(refusal.code()),
+        grant: None,
+    }
+}
+
+fn facts_of(tenant: &Tenant, found: &FoundGrant) -> (GrantFacts, CampaignFacts) {
+    (
+        GrantFacts::single_use(window_of(found.window)),
+        campaign_facts(tenant, &found.campaign),
+    )
+}
+
+/// What is kept of a promotion's limits, as far as they decide here.
+#[derive(Deserialize)]
+struct KeptLimits {
+    per_customer: Option<u64>,
+    total: Option<u64>,
+    budget_minor: Option<i64>,
+}
+
+/// Nothing is redeemed through this release, so nothing is used up.
+fn promotion_facts(promotion: &Promotion) -> Result<PromotionFacts> {
+    let corrupt = |what: &dyn std::fmt::Display| {
+        StoreError::Corrupt(format!("promotion {}: {what}", promotion.code_fold))
+    };
+    let kept: KeptLimits = serde_json::from_str(&promotion.limits).map_err(|e| corrupt(&e))?;
+    Ok(PromotionFacts {
+        status: PromotionStatus::parse(&promotion.status).map_err(|e| corrupt(&e))?,
+        limits: Limits {
+            per_customer: kept.per_customer,
+            total: kept.total,
+            budget: kept.budget_minor.map(Minor),
+        },
+        usage: Usage::default(),
+    })
+}
