@@ -1,0 +1,15 @@
+//! What each route does: extract, call one use case, map. One file for each family of routes.
+
+pub(crate) mod audit;
+pub(crate) mod campaigns;
+pub(crate) mod clock;
+pub(crate) mod eligibility;
+pub(crate) mod events;
+pub(crate) mod findings;
+pub(crate) mod grants;
+pub(crate) mod health;
+pub(crate) mod held;
+pub(crate) mod listeners;
+pub(crate) mod notifications;
+pub(crate) mod promotions;
+pub(crate) mod tenants;

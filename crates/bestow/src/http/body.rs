@@ -1,0 +1,172 @@
+//! Bodies of requests: never more than the limit, never longer than the time limit, never encoded.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use serde::de::DeserializeOwned;
+
+use crate::http::problem::Problem;
+use crate::http::routes::Shared;
+
+/// Objects and lists within each other.
+const JSON_DEPTH_MAX: usize = 32;
+
+/// How much of a body is taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    pub(crate) bytes_max: usize,
+    pub(crate) seconds_max: u64,
+}
+
+/// Reads a body to its end, or says why not. One that announces more than the limit is not read at all.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: BodyLimits,
+) -> Result<Bytes, Problem> {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
+        let detail = "The body may not be compressed or otherwise encoded.";
+        return Err(unsupported("encoded_body", detail));
+    }
+    if body.size_hint().lower() > limits.bytes_max as u64 {
+        return Err(too_large(limits.bytes_max));
+    }
+    let whole = Limited::new(body, limits.bytes_max).collect();
+    match tokio::time::timeout(Duration::from_secs(limits.seconds_max), whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limits.bytes_max)),
+        Ok(Err(_)) => Err(Problem::bad_request(
+            "broken_body",
+            "The body ended before it was complete.",
+        )),
+        Err(_) => {
+            let detail = format!("The body was not complete within {} s.", limits.seconds_max);
+            Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "slow_body",
+                detail,
+            ))
+        }
+    }
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("The body may have at most {bytes_max} bytes.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn unsupported(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+}
+
+/// A JSON body.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        if !is_json(&head.headers) {
+            let detail = "The body must be JSON: Content-Type: application/json.";
+            return Err(unsupported("not_json", detail));
+        }
+        parse(&read(&head.headers, body, shared.api_body_limits()).await?).map(Self)
+    }
+}
+
+/// A JSON body, or none: then everything is as by default.
+pub(crate) struct JsonOrNothing<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Shared> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        Json::from_request(request, shared)
+            .await
+            .map(|Json(value)| Self(value))
+    }
+}
+
+/// No body that anybody would look at: what comes is read, within the limits, and forgotten.
+pub(crate) struct Ignored;
+
+impl FromRequest<Shared> for Ignored {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        read(&head.headers, body, shared.api_body_limits())
+            .await
+            .map(|_| Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if is_deeper_than(bytes, JSON_DEPTH_MAX) {
+        let detail = format!("The body is nested deeper than {JSON_DEPTH_MAX} levels.");
+        return Err(Problem::bad_request("json_too_deep", detail));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            Problem::unprocessable(
+                "invalid_body",
+                format!("The body is not acceptable: {error}."),
+            )
+        } else {
+            Problem::bad_request("bad_json", format!("The body is not JSON: {error}."))
+        }
+    })
+}
+
+/// Whether brackets outside of texts open more than `depth_max` levels.
+fn is_deeper_than(json: &[u8], depth_max: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                if depth > depth_max {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_of_texts() {
+        assert!(!is_deeper_than(br#"{"a":["]]]]{{{{[[[[\"[[["]}"#, 2));
+        assert!(is_deeper_than(br#"{"a":[[1]]}"#, 2));
+        assert!(!is_deeper_than("[]".repeat(100).as_bytes(), 1));
+    }
+}

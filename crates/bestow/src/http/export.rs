@@ -1,0 +1,206 @@
+//! Exports: one line for each grant of a campaign, streamed. Memory is the same for ten lines and ten million.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use crate::error::Result;
+use crate::http::problem::Problem;
+use crate::http::routes::Inner;
+use crate::service::grants::{CampaignGrants, GrantView};
+
+/// Bytes of one piece of an export.
+const PIECE_BYTES: usize = 64 * 1_024;
+/// Pieces written ahead of a client that reads slowly.
+const PIECES_AHEAD_MAX: usize = 4;
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// A line with the names of the columns, then one line for each grant.
+    Csv,
+}
+
+impl Format {
+    /// The export that the request asks for, if it asks for one.
+    pub(crate) fn asked_for(headers: &HeaderMap) -> Option<Self> {
+        let accept = headers.get(ACCEPT)?.to_str().ok()?;
+        accept.split(',').find_map(|one| {
+            match one
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+                .as_str()
+            {
+                "application/x-ndjson" => Some(Self::Ndjson),
+                "text/csv" => Some(Self::Csv),
+                _ => None,
+            }
+        })
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+        })
+    }
+
+    fn begin(self, out: &mut Vec<u8>) {
+        if self == Self::Csv {
+            out.extend_from_slice(COLUMNS.join(",").as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn write(self, grant: &GrantView, out: &mut Vec<u8>) {
+        match self {
+            Self::Ndjson => {
+                serde_json::to_writer(&mut *out, grant).expect("texts and numbers are always JSON");
+                out.push(b'\n');
+            }
+            Self::Csv => write_csv(grant, out),
+        }
+    }
+}
+
+/// The answer that writes all grants of the walk. A failure on the way breaks the answer off, so that half an export
+/// cannot pass for a whole one.
+pub(crate) fn answer(
+    shared: &Inner,
+    format: Format,
+    walk: impl FnOnce() -> Result<CampaignGrants> + Send + 'static,
+) -> std::result::Result<Response, Problem> {
+    let Ok(place) = Arc::clone(&shared.exports).try_acquire_owned() else {
+        let detail = "Too many exports are being written at the moment.";
+        return Err(Problem::unavailable("too_many_exports", detail));
+    };
+    let (sender, mut receiver) = mpsc::channel(PIECES_AHEAD_MAX);
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        if let Err(error) = walk().and_then(|walk| write_all(walk, format, &sender)) {
+            tracing::error!(%error, "an export was broken off");
+            // Nobody is left to be told where this fails.
+            let _ = sender.blocking_send(Err(std::io::Error::other("broken off")));
+        }
+    });
+    let body = Body::from_stream(stream::poll_fn(move |cx| receiver.poll_recv(cx)));
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, format.content_type());
+    Ok(response)
+}
+
+type Piece = std::result::Result<Bytes, std::io::Error>;
+
+fn write_all(mut walk: CampaignGrants, format: Format, sender: &mpsc::Sender<Piece>) -> Result<()> {
+    let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
+    format.begin(&mut out);
+    while let Some((_, grant)) = walk.next_grant()? {
+        format.write(&grant, &mut out);
+        if out.len() >= PIECE_BYTES {
+            let piece = Bytes::copy_from_slice(&out);
+            out.clear();
+            if sender.blocking_send(Ok(piece)).is_err() {
+                // The client went away.
+                return Ok(());
+            }
+        }
+    }
+    let _ = sender.blocking_send(Ok(out.into()));
+    Ok(())
+}
+
+const COLUMNS: [&str; 13] = [
+    "id",
+    "customer_id",
+    "promo_code",
+    "unique_code",
+    "campaign_id",
+    "action_id",
+    "channel_id",
+    "source",
+    "status",
+    "starts_at",
+    "ends_at",
+    "redeemed_count",
+    "created_at",
+];
+
+fn write_csv(grant: &GrantView, out: &mut Vec<u8>) {
+    let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
+    let cells = [
+        &grant.id,
+        &grant.customer_id,
+        &grant.promo_code,
+        grant.unique_code.as_deref().unwrap_or_default(),
+        &grant.campaign_id,
+        &number(grant.action_id),
+        &number(grant.channel_id),
+        &grant.source,
+        grant.status,
+        &grant.starts_at.to_string(),
+        &grant.ends_at.map(|at| at.to_string()).unwrap_or_default(),
+        &grant.redeemed_count.to_string(),
+        &grant.created_at.to_string(),
+    ];
+    for (place, cell) in cells.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_cell(cell, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A cell, quoted where need be. What a spreadsheet would take for a formula gets an apostrophe before it; exact
+/// values are in the other format.
+fn write_cell(cell: &str, out: &mut Vec<u8>) {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_quoted = cell.contains([',', '"', '\r', '\n']) || cell.trim() != cell;
+    if is_quoted {
+        out.push(b'"');
+    }
+    if is_formula {
+        out.push(b'\'');
+    }
+    for byte in cell.bytes() {
+        if byte == b'"' {
+            out.push(b'"');
+        }
+        out.push(byte);
+    }
+    if is_quoted {
+        out.push(b'"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(text: &str) -> String {
+        let mut out = Vec::new();
+        write_cell(text, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn cells_are_quoted_where_need_be_and_are_no_formulas() {
+        assert_eq!(cell("C-1"), "C-1");
+        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(cell("=1+1"), "'=1+1");
+        assert_eq!(cell("@x,y"), "\"'@x,y\"");
+        assert_eq!(cell("-7"), "'-7");
+    }
+}

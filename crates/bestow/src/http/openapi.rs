@@ -1,0 +1,80 @@
+//! The description of the API, generated from the handlers.
+
+use axum::http::Method;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi as Description, PathItem};
+use utoipa::{Modify, OpenApi};
+
+use crate::actor::Role;
+use crate::http::routes::{Access, table};
+use crate::http::{api, listener};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Bestow",
+        description = "A promotion system for Optimove campaigns. What all routes share is in docs/api-design.md.",
+    ),
+    paths(
+        api::tenants::create, api::tenants::list, api::tenants::get, api::tenants::update,
+        api::tenants::delete, api::listeners::sync,
+        api::promotions::list, api::promotions::sync, api::promotions::get, api::promotions::put,
+        api::grants::of_customer, api::grants::of_campaign, api::eligibility::ask,
+        api::campaigns::list, api::campaigns::get, api::campaigns::resume, api::campaigns::revoke,
+        api::notifications::list, api::notifications::get, api::notifications::replay,
+        api::held::list, api::held::release, api::findings::list, api::audit::list,
+        api::events::stream, api::clock::get, api::clock::set, api::clock::advance,
+        api::health::alive, api::health::ready, api::health::metrics, listener::take,
+    ),
+    modifiers(&Rights),
+)]
+struct Described;
+
+/// Says of each route what the table of routes says: who may use it.
+struct Rights;
+
+impl Modify for Rights {
+    fn modify(&self, described: &mut Description) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = described.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        for route in table() {
+            let (Access::Any(roles) | Access::Deployment(roles) | Access::Tenant(roles)) =
+                route.access
+            else {
+                continue;
+            };
+            let item = described.paths.paths.get_mut(route.path);
+            if let Some(operation) = item.and_then(|item| operation(item, &route.method)) {
+                let names: Vec<_> = roles.iter().copied().map(Role::as_str).collect();
+                let text = operation.description.get_or_insert_default();
+                text.push_str("\n\nRoles: ");
+                text.push_str(&names.join(", "));
+                text.push('.');
+                let needed = SecurityRequirement::new("bearer", Vec::<String>::new());
+                operation.security = Some(vec![needed]);
+            }
+        }
+    }
+}
+
+fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
+    match *method {
+        Method::GET => item.get.as_mut(),
+        Method::POST => item.post.as_mut(),
+        Method::PUT => item.put.as_mut(),
+        Method::PATCH => item.patch.as_mut(),
+        Method::DELETE => item.delete.as_mut(),
+        _ => None,
+    }
+}
+
+/// The description as JSON, with a line's end at its end: what `docs/openapi.json` holds.
+pub fn document() -> String {
+    let mut text = Described::openapi()
+        .to_pretty_json()
+        .expect("a description made of texts is always JSON");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,226 @@
+//! Which paths there are, who may use them, and who answers.
+//!
+//! The router is built from one table, so a route without declared rights cannot exist.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, any, on};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::Role;
+use crate::app::App;
+use crate::http::body::BodyLimits;
+use crate::http::door::{At, RequestIds, door};
+use crate::http::metrics::Metrics;
+use crate::http::problem::Problem;
+use crate::http::{api, listener};
+
+/// Whoever may read.
+const READERS: &[Role] = &Role::ALL;
+/// Whoever runs the daily business.
+const OPERATORS: &[Role] = &[Role::Operator, Role::Admin];
+/// Those, and whoever releases what waits for a second person.
+const RELEASERS: &[Role] = &[Role::Operator, Role::Approver, Role::Admin];
+/// Whoever may look at who did what.
+const AUDITORS: &[Role] = &[Role::Auditor, Role::Admin];
+/// Whoever may do everything.
+const ADMINS: &[Role] = &[Role::Admin];
+
+/// Exports written at the same time; each has a thread while it lasts.
+const EXPORTS_MAX: usize = 16;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever comes.
+    Public,
+    /// Tokens of these roles; the answer is narrowed to what the token may see.
+    Any(&'static [Role]),
+    /// Tokens of these roles that are not bound to a tenant.
+    Deployment(&'static [Role]),
+    /// Tokens of these roles that may see the tenant in the path.
+    Tenant(&'static [Role]),
+}
+
+/// A row of the table.
+pub struct Route {
+    /// HTTP method.
+    pub method: Method,
+    /// Pattern of the path.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    answer: MethodRouter<Shared>,
+}
+
+impl Route {
+    fn new<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Shared>,
+        T: 'static,
+    {
+        let filter =
+            MethodFilter::try_from(method.clone()).expect("the table holds the usual methods only");
+        Self {
+            method,
+            path,
+            access,
+            answer: on(filter, handler),
+        }
+    }
+
+    fn get<H: Handler<T, Shared>, T: 'static>(path: &'static str, access: Access, h: H) -> Self {
+        Self::new(Method::GET, path, access, h)
+    }
+
+    fn post<H: Handler<T, Shared>, T: 'static>(path: &'static str, access: Access, h: H) -> Self {
+        Self::new(Method::POST, path, access, h)
+    }
+}
+
+/// What all requests share.
+pub(crate) type Shared = Arc<Inner>;
+
+/// What all requests share.
+pub(crate) struct Inner {
+    pub(crate) app: Arc<App>,
+    /// Cancelled once the service stops: streams end.
+    pub(crate) stop: CancellationToken,
+    pub(crate) metrics: Metrics,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) exports: Arc<Semaphore>,
+}
+
+impl Inner {
+    pub(crate) fn api_body_limits(&self) -> BodyLimits {
+        let limits = &self.app.config.http;
+        BodyLimits {
+            bytes_max: limits.api_body_bytes_max,
+            seconds_max: limits.body_seconds_max,
+        }
+    }
+}
+
+/// Every route of the service with its rights. Those that move the clock are there only where it can be moved.
+#[rustfmt::skip]
+pub fn table() -> Vec<Route> {
+    use Access::{Any, Deployment, Public, Tenant};
+    use api::{audit, campaigns, clock, eligibility, events, findings, grants, health, held};
+    use api::{listeners, notifications, promotions, tenants};
+    vec![
+        Route::get("/healthz", Public, health::alive),
+        Route::get("/readyz", Public, health::ready),
+        Route::get("/metrics", Public, health::metrics),
+
+        Route::post("/v1/tenants", Deployment(ADMINS), tenants::create),
+        Route::get("/v1/tenants", Any(READERS), tenants::list),
+        Route::get("/v1/tenants/{tenant}", Tenant(READERS), tenants::get),
+        Route::new(Method::PATCH, "/v1/tenants/{tenant}", Tenant(ADMINS), tenants::update),
+        Route::new(Method::DELETE, "/v1/tenants/{tenant}", Tenant(ADMINS), tenants::delete),
+        Route::post("/v1/tenants/{tenant}/listeners/sync", Tenant(OPERATORS), listeners::sync),
+
+        Route::get("/v1/tenants/{tenant}/promotions", Tenant(READERS), promotions::list),
+        Route::post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),
+        Route::get("/v1/tenants/{tenant}/promotions/{code}", Tenant(READERS), promotions::get),
+        Route::new(Method::PUT, "/v1/tenants/{tenant}/promotions/{code}", Tenant(OPERATORS), promotions::put),
+
+        Route::get("/v1/tenants/{tenant}/customers/{customer}/grants", Tenant(READERS), grants::of_customer),
+        Route::post("/v1/tenants/{tenant}/eligibility", Tenant(READERS), eligibility::ask),
+
+        Route::get("/v1/tenants/{tenant}/campaigns", Tenant(READERS), campaigns::list),
+        Route::get("/v1/tenants/{tenant}/campaigns/{id}", Tenant(READERS), campaigns::get),
+        Route::post("/v1/tenants/{tenant}/campaigns/{id}/resume", Tenant(RELEASERS), campaigns::resume),
+        Route::post("/v1/tenants/{tenant}/campaigns/{id}/revoke", Tenant(OPERATORS), campaigns::revoke),
+        Route::get("/v1/tenants/{tenant}/campaigns/{id}/grants", Tenant(READERS), grants::of_campaign),
+
+        Route::get("/v1/tenants/{tenant}/notifications", Tenant(READERS), notifications::list),
+        Route::get("/v1/tenants/{tenant}/notifications/{id}", Tenant(READERS), notifications::get),
+        Route::post("/v1/tenants/{tenant}/notifications/{id}/replay", Tenant(OPERATORS), notifications::replay),
+        Route::get("/v1/tenants/{tenant}/held", Tenant(READERS), held::list),
+        Route::post("/v1/tenants/{tenant}/held/release", Tenant(RELEASERS), held::release),
+        Route::get("/v1/tenants/{tenant}/findings", Tenant(READERS), findings::list),
+        Route::get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
+
+        Route::get("/v1/events", Any(READERS), events::stream),
+        Route::get("/v1/clock", Deployment(ADMINS), clock::get),
+        Route::new(Method::PUT, "/v1/clock", Deployment(ADMINS), clock::set),
+        Route::post("/v1/clock/advance", Deployment(ADMINS), clock::advance),
+    ]
+}
+
+/// Handlers that do nothing behind the same doors: what a bench compares with.
+fn bench_table() -> Vec<Route> {
+    vec![
+        Route::post(
+            "/v1/tenants/{tenant}/noop",
+            Access::Tenant(READERS),
+            api::health::noop,
+        ),
+        Route::post("/noop", Access::Public, api::health::noop),
+    ]
+}
+
+/// Which handlers are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Service,
+    /// The service, and the empty handlers of a bench.
+    Bench,
+}
+
+/// The router with everything that is offered.
+pub(crate) fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> Router {
+    let mut routes = table();
+    routes.retain(|route| app.clock.is_adjustable() || !route.path.starts_with("/v1/clock"));
+    if offer == Offer::Bench {
+        routes.extend(bench_table());
+    }
+    let shared = Arc::new(Inner {
+        app: Arc::clone(app),
+        stop,
+        metrics: Metrics::new(
+            routes
+                .iter()
+                .map(|route| (route.method.clone(), route.path)),
+        ),
+        request_ids: RequestIds::new(app),
+        exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+    });
+    let mut built = Router::new();
+    for (place, route) in routes.into_iter().enumerate() {
+        let at = At {
+            shared: Arc::clone(&shared),
+            place,
+            path: route.path,
+            access: route.access,
+        };
+        let guarded = route.answer.route_layer(from_fn_with_state(at, door));
+        built = built.route(route.path, guarded);
+    }
+    built
+        .route("/optimove/listener/{secret}", any(listener::take))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nowhere)
+        .with_state(shared)
+}
+
+/// The router adds which methods there are.
+async fn wrong_method(State(shared): State<Shared>) -> Response {
+    shared.see_off_unrouted(Problem::method_not_allowed().into_response())
+}
+
+/// Under `/v1` with a problem document; elsewhere plain, since that is what a wrong listener's secret gets, too.
+async fn nowhere(State(shared): State<Shared>, request: axum::extract::Request) -> Response {
+    if request.uri().path().starts_with("/v1/") {
+        shared.see_off_unrouted(Problem::not_found().into_response())
+    } else {
+        shared.plain_not_found()
+    }
+}
