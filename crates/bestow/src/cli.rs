@@ -1,1 +1,152 @@
-//! The command line: one file per command, all of them thin.
+//! The command line: one file per command, each of them thin.
+//!
+//! Commands work on the database itself, also beside a running `bestow serve`, which notices within a second. Exit
+//! codes: 0 done, 1 failed, 2 bad usage. An error is one sentence on standard error that says what to do next.
+
+pub mod bench;
+pub mod call;
+mod campaign;
+pub mod demo;
+mod doctor;
+mod listeners;
+mod migrate;
+mod open;
+mod output;
+mod promotions;
+mod sandbox;
+mod secret;
+mod serve;
+mod tenant;
+mod token;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::open::Settings;
+use crate::cli::output::{line, tell_error};
+
+/// A promotion system for Optimove campaigns.
+#[derive(Debug, Parser)]
+#[command(name = "bestow", version, about, disable_help_subcommand = true)]
+struct Cli {
+    /// The settings file; `bestow.toml` in the working folder unless given.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Listener, API and workers in one process.
+    Serve(serve::Serve),
+    /// A stand-in for Optimove, alone.
+    Sandbox(sandbox::Sandbox),
+    /// The whole story on this machine, checked grant by grant.
+    Demo(demo::Demo),
+    /// Optimove clients and their credentials.
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// API tokens with roles.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Wanted against registered listeners.
+    #[command(subcommand)]
+    Listeners(listeners::Listeners),
+    /// The catalogue, and its sync with Optimove.
+    #[command(subcommand)]
+    Promotions(promotions::Promotions),
+    /// What happened to a campaign, with counts that add up.
+    #[command(subcommand)]
+    Campaign(campaign::Campaign),
+    /// Checks what a deployment needs; one line per finding with its fix.
+    Doctor,
+    /// Derives every invariant again from the database; one line per violation.
+    Verify,
+    /// Brings the database to this program's schema.
+    Migrate,
+    /// Measures one path beside the raw limit under it.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Prints the API's description.
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// How a command ended, where it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Everything is as it should be.
+    Done,
+    /// It ran, and what it found or did is not as it should be.
+    NotRight,
+}
+
+impl From<bool> for Outcome {
+    fn from(is_right: bool) -> Self {
+        if is_right { Self::Done } else { Self::NotRight }
+    }
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Bench(bench) = &cli.command {
+        // Benches make runtimes of their own, one for each side.
+        return exit(bench::run(bench).map(|()| Outcome::Done));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tell_error(&anyhow::Error::new(error).context("the runtime cannot be started"));
+            return ExitCode::FAILURE;
+        }
+    };
+    exit(runtime.block_on(dispatch(cli)))
+}
+
+fn exit(ended: anyhow::Result<Outcome>) -> ExitCode {
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotRight) => ExitCode::FAILURE,
+        Err(error) => {
+            tell_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
+    let settings = Settings { file: cli.config };
+    match cli.command {
+        Command::Serve(command) => serve::run(&settings, &command).await,
+        Command::Sandbox(command) => sandbox::run(&command).await,
+        Command::Demo(command) => demo::run(&command).await.map(Outcome::from),
+        Command::Tenant(command) => tenant::run(&settings, command).await,
+        Command::Token(command) => token::run(&settings, command).await,
+        Command::Listeners(command) => listeners::run(&settings, &command).await,
+        Command::Promotions(command) => promotions::run(&settings, &command).await,
+        Command::Campaign(command) => campaign::run(&settings, &command).await,
+        Command::Doctor => doctor::run(&settings).await,
+        Command::Verify => verify::run(&settings),
+        Command::Migrate => migrate::run(&settings),
+        Command::Bench(command) => bench::run(&command).map(|()| Outcome::Done),
+        Command::Openapi => {
+            line(crate::http::openapi::document().trim_end());
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

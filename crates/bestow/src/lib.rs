@@ -18,6 +18,7 @@ pub mod keys;
 pub mod random;
 pub mod service;
 pub mod tenant;
+pub mod watch;
 pub mod work;
 
 pub mod cli;

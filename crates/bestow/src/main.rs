@@ -1,2 +1,7 @@
 //! The `bestow` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bestow::cli::run()
+}

@@ -212,11 +212,16 @@ pub(crate) fn is_loopback(url: &str) -> bool {
         return false;
     };
     match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv4(ip)) => is_local(ip.into()),
+        Some(Host::Ipv6(ip)) => is_local(ip.into()),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
+}
+
+/// Loopback, or "every address of this machine", which is no address that others can call.
+fn is_local(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 fn client(app: &App, tenant: &Tenant) -> Result<Client> {

@@ -1,0 +1,105 @@
+//! `bestow serve`: listener, API and workers in one process.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bestow_store::Migrate;
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Outcome;
+use super::open::{Settings, check_key, log_to_stderr};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::http::Server;
+use crate::random::Random;
+use crate::work::Workers;
+
+/// What `bestow serve` takes beside the settings.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Serve {
+    /// Let `PUT /v1/clock` move the clock. For tests only.
+    #[arg(long)]
+    test_clock: bool,
+}
+
+/// Serves until told to stop. The first signal lets running requests and pages end, the second ends at once.
+pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Outcome> {
+    let config = settings.load()?;
+    log_to_stderr(&config.log)?;
+    let mut signals = Signals::listen()?;
+    let clock = if serve.test_clock {
+        Clock::adjustable()
+    } else {
+        Clock::system()
+    };
+    let listen = config.listen;
+    check_key(&config)?;
+    // Opening sets what durability needs and reads it back; a setting that did not take refuses to start.
+    let app = App::open(config, clock, Random::system()?, Migrate::Apply)?;
+    let _lock = app.store.lock()?;
+    // Whoever held a job before is gone: nobody else serves from this database.
+    let released = app
+        .tx("release_all_leases", |tx| tx.release_all_leases())
+        .await?;
+    let server = Server::bind(Arc::clone(&app), listen).await?;
+    announce(&format!("listening on http://{}", server.address()))?;
+    tracing::info!(
+        http.address = %server.address(),
+        public.url = app.public_url.get(),
+        database.path = %app.store.path().display(),
+        jobs.released = released,
+        clock.test = serve.test_clock,
+        "started"
+    );
+    let stop = CancellationToken::new();
+    let workers = Workers::start(&app);
+    let watching = tokio::spawn(Arc::clone(&app).watch_changes(stop.clone()));
+    let serving = tokio::spawn(server.run(stop.clone()));
+    signals.next().await;
+    tracing::info!("stopping: running requests and pages may end");
+    stop.cancel();
+    let drained = async {
+        workers.stop().await;
+        serving.await.context("the server")?;
+        watching.await.context("watching for changes")
+    };
+    tokio::select! {
+        ended = drained => ended?,
+        () = signals.next() => tracing::warn!("stopped at once"),
+    }
+    Ok(Outcome::Done)
+}
+
+/// The one line on standard output that says where it listens; scripts wait for it.
+fn announce(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .context("standard output")
+}
+
+/// SIGTERM and SIGINT alike.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let of = |kind| signal(kind).context("signals cannot be received");
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
