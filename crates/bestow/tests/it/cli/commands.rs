@@ -1,0 +1,297 @@
+use serde_json::Value;
+use tempfile::tempdir;
+
+use super::{run, run_with_input};
+
+/// Adds tenant `acme`, whose Optimove nobody listens for.
+fn add_acme(dir: &std::path::Path) {
+    let args = [
+        "tenant",
+        "add",
+        "acme",
+        "--time-zone",
+        "Europe/Lisbon",
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--api-key-file",
+        "-",
+        "--scheduled-channels",
+        "504,505",
+    ];
+    run_with_input(dir, &args, "the-key\n").done();
+}
+
+#[test]
+fn bad_usage_is_two() {
+    let dir = tempdir().unwrap();
+    for args in [
+        &["nonsense"][..],
+        &[],
+        &["tenant"],
+        &["tenant", "add"],
+        &["tenant", "show"],
+        &["token", "create", "--name", "x", "--role", "king"],
+        &["sandbox", "--listen", "nowhere"],
+        &["demo", "--customers", "many"],
+        &["verify", "--fast"],
+        &["codes", "import"],
+    ] {
+        let ended = run(dir.path(), args);
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert_eq!(ended.out, "", "{args:?}");
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was made"
+    );
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let dir = tempdir().unwrap();
+    let help = run(dir.path(), &["--help"]).done().out;
+    for command in [
+        "serve",
+        "sandbox",
+        "demo",
+        "tenant",
+        "token",
+        "listeners",
+        "promotions",
+        "campaign",
+        "migrate",
+        "verify",
+        "doctor",
+        "bench",
+    ] {
+        assert!(help.contains(command), "{command}");
+    }
+    assert!(!help.contains("openapi"));
+    assert!(
+        run(dir.path(), &["--version"])
+            .done()
+            .out
+            .starts_with("bestow ")
+    );
+}
+
+#[test]
+fn what_needs_a_database_says_where_it_looked_and_makes_none() {
+    let dir = tempdir().unwrap();
+    for args in [
+        &["verify"][..],
+        &["tenant", "list"],
+        &["token", "list"],
+        &["listeners", "show", "acme"],
+        &["promotions", "sync", "acme"],
+        &["campaign", "list", "acme"],
+    ] {
+        run(dir.path(), args).failed(&["there is no database at", "bestow.db", "BESTOW_DATA_DIR"]);
+    }
+    let doctor = run(dir.path(), &["doctor"]);
+    assert_eq!(doctor.code, Some(1), "{doctor:?}");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was made"
+    );
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_named() {
+    let dir = tempdir().unwrap();
+    run(dir.path(), &["--config", "missing.toml", "verify"])
+        .failed(&["missing.toml", "cannot be read"]);
+    std::fs::write(dir.path().join("bestow.toml"), "lisen = \"127.0.0.1:0\"").unwrap();
+    run(dir.path(), &["verify"]).failed(&["settings are not valid", "lisen"]);
+    std::fs::write(dir.path().join("bestow.toml"), "database_url = \"mysql:x\"").unwrap();
+    run(dir.path(), &["migrate"]).failed(&["is not a database address"]);
+}
+
+#[test]
+fn a_tenant_is_added_shown_suspended_and_resumed() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    let list = run(dir.path(), &["tenant", "list"]).done().out;
+    assert!(list.contains("acme") && list.contains("504,505"), "{list}");
+    let show = run(dir.path(), &["tenant", "show", "acme"]).done().out;
+    let view: Value = serde_json::from_str(&show).unwrap();
+    assert_eq!(
+        (&view["id"], &view["status"]),
+        (&"acme".into(), &"active".into())
+    );
+    assert!(!show.contains("the-key"));
+    assert!(
+        run(dir.path(), &["tenant", "suspend", "acme"])
+            .done()
+            .out
+            .contains("suspended")
+    );
+    assert!(
+        run(dir.path(), &["tenant", "resume", "acme"])
+            .done()
+            .out
+            .contains("active")
+    );
+    run(dir.path(), &["tenant", "show", "other"]).failed(&["no such tenant", "bestow tenant list"]);
+}
+
+#[test]
+fn secrets_come_from_files_standard_input_or_the_environment() {
+    let dir = tempdir().unwrap();
+    let add = [
+        "tenant",
+        "add",
+        "acme",
+        "--time-zone",
+        "UTC",
+        "--base-url",
+        "http://127.0.0.1:9",
+    ];
+    run(dir.path(), &add).failed(&["a credential is needed", "--api-key-file"]);
+    let with = |more: &[&str]| run(dir.path(), &[&add[..], more].concat());
+    with(&["--api-key-file", "missing"]).failed(&["missing cannot be read"]);
+    std::fs::write(dir.path().join("key"), "\n").unwrap();
+    with(&["--api-key-file", "key"]).failed(&["no secret in key"]);
+    assert_eq!(with(&["--username", "u"]).code, Some(2));
+    std::fs::write(dir.path().join("password"), "s3cret\r\n").unwrap();
+    with(&["--username", "u", "--password-file", "password"]).done();
+    // The same again from the environment differs in the credential only.
+    let again = super::command(dir.path())
+        .args(add)
+        .env("BESTOW_OPTIMOVE_API_KEY", "k")
+        .output()
+        .unwrap();
+    super::Ended::of(again).failed(&["with another auth"]);
+    run(dir.path(), &["tenant", "rotate", "acme"]).failed(&["nothing to replace"]);
+    run_with_input(
+        dir.path(),
+        &["tenant", "rotate", "acme", "--api-key-file", "-"],
+        "new-key\n",
+    )
+    .done();
+    let view = run(dir.path(), &["tenant", "show", "acme"]).done().out;
+    assert!(view.contains("api_key"), "{view}");
+}
+
+#[test]
+fn a_token_is_printed_once_and_can_be_revoked() {
+    let dir = tempdir().unwrap();
+    let made = run(
+        dir.path(),
+        &["token", "create", "--name", "shop", "--role", "viewer"],
+    )
+    .done();
+    let token = made.out.trim();
+    assert!(token.starts_with("bst_"), "{made:?}");
+    assert_eq!(made.out.lines().count(), 1, "scripts read it");
+    let id = token.split('_').nth(1).unwrap();
+    let list = run(dir.path(), &["token", "list"]).done().out;
+    assert!(
+        list.contains(id) && list.contains("valid") && !list.contains(token),
+        "{list}"
+    );
+    run(dir.path(), &["token", "revoke", id]).done();
+    assert!(
+        run(dir.path(), &["token", "list"])
+            .done()
+            .out
+            .contains("revoked")
+    );
+    run(dir.path(), &["token", "revoke", id]).failed(&["no such token"]);
+    let bound = [
+        "token", "create", "--name", "x", "--role", "viewer", "--tenant", "nobody",
+    ];
+    run(dir.path(), &bound).failed(&["no such tenant"]);
+}
+
+#[test]
+fn promotions_are_imported_from_a_file_and_listed() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    let import = ["promotions", "import", "acme", "-"];
+    let ended = run_with_input(
+        dir.path(),
+        &import,
+        "code,name\nFS20,20 spins\nCB10,Cashback\n",
+    )
+    .done();
+    assert!(ended.err.contains("2 created"), "{ended:?}");
+    let ended = run_with_input(dir.path(), &import, "code,name\nFS20,20 spins\n\"A,B\",x\n");
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.err.contains("line 3") && ended.err.contains("1 unchanged"),
+        "{ended:?}"
+    );
+    let list = run(dir.path(), &["promotions", "list", "acme"]).done().out;
+    assert_eq!(list.lines().count(), 3, "{list}");
+    run(dir.path(), &["promotions", "sync", "acme"]).failed(&["Optimove"]);
+}
+
+#[test]
+fn a_campaign_that_is_not_there_is_not_found() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    assert_eq!(
+        run(dir.path(), &["campaign", "list", "acme"])
+            .done()
+            .out
+            .lines()
+            .count(),
+        1
+    );
+    run(dir.path(), &["campaign", "show", "acme", "5101"]).failed(&["no such campaign"]);
+    run(dir.path(), &["campaign", "resume", "acme", "5101"]).failed(&["no such campaign"]);
+    run(dir.path(), &["campaign", "revoke", "acme", "5101"]).failed(&["no such campaign"]);
+}
+
+#[test]
+fn migrate_and_verify_hold_for_a_fresh_database() {
+    let dir = tempdir().unwrap();
+    run(dir.path(), &["migrate"]).done();
+    run(dir.path(), &["migrate"]).done();
+    let verify = run(dir.path(), &["verify"]).done();
+    assert_eq!(
+        (verify.out.as_str(), verify.err.trim()),
+        ("", "every invariant holds")
+    );
+}
+
+#[test]
+fn a_database_without_its_key_is_refused() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    std::fs::remove_file(dir.path().join("bestow.key")).unwrap();
+    for args in [&["tenant", "list"][..], &["serve"], &["migrate"]] {
+        run(dir.path(), args).failed(&["bestow.key is missing", "restore it"]);
+    }
+    let doctor = run(dir.path(), &["doctor"]);
+    assert_eq!(doctor.code, Some(1));
+    assert!(
+        doctor.out.contains("restore it from your backup"),
+        "{doctor:?}"
+    );
+    assert!(
+        !dir.path().join("bestow.key").exists(),
+        "no other key was made"
+    );
+}
+
+#[test]
+fn doctor_names_what_is_wrong_with_its_fix() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    let doctor = run(dir.path(), &["doctor"]);
+    assert_eq!(doctor.code, Some(1));
+    assert!(doctor.out.contains("error: tenant acme"), "{doctor:?}");
+    assert!(doctor.out.contains("base URL"), "{doctor:?}");
+}
+
+#[test]
+fn the_description_of_the_api_is_printed() {
+    let dir = tempdir().unwrap();
+    let out = run(dir.path(), &["openapi"]).done().out;
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert!(document["paths"]["/v1/tenants"].is_object());
+}

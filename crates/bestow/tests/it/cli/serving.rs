@@ -1,0 +1,188 @@
+use bestow::cli::call::Caller;
+use http::Method;
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+use super::{Running, command, run, run_with_input};
+
+const TOKEN: &str = "cli-test-token-with-enough-characters";
+/// Looks at a condition that has to come true within a second or so.
+const LOOKS_MAX: u32 = 200_000;
+
+fn serve(dir: &TempDir) -> Running {
+    Running::start(
+        command(dir.path())
+            .arg("serve")
+            .env("BESTOW_ADMIN_TOKEN", TOKEN),
+    )
+}
+
+fn caller(running: &Running, token: &str) -> Caller {
+    Caller::new(running.address.parse().expect("an address"), Some(token))
+}
+
+#[tokio::test]
+async fn a_second_service_on_the_same_database_is_refused() {
+    let dir = tempdir().unwrap();
+    let first = serve(&dir);
+    run(dir.path(), &["serve"]).failed(&["another Bestow is already running", "stop it first"]);
+    let (status, _) = caller(&first, TOKEN)
+        .json(Method::GET, "/healthz", &Value::Null)
+        .await
+        .unwrap();
+    assert_eq!(status, 200);
+}
+
+#[test]
+fn a_signal_ends_it_well_and_the_database_can_be_served_again() {
+    let dir = tempdir().unwrap();
+    for signal in ["TERM", "INT"] {
+        let running = serve(&dir);
+        running.signal(signal);
+        assert_eq!(running.end(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let dir = tempdir().unwrap();
+    let first = serve(&dir);
+    let other = tempdir().unwrap();
+    let second = command(other.path())
+        .arg("serve")
+        .env("BESTOW_LISTEN", &first.address)
+        .output();
+    super::Ended::of(second.unwrap()).failed(&[&first.address]);
+}
+
+#[tokio::test]
+async fn what_a_command_changes_is_noticed_by_a_running_service() {
+    let dir = tempdir().unwrap();
+    let running = serve(&dir);
+    let made = run(
+        dir.path(),
+        &["token", "create", "--name", "x", "--role", "admin"],
+    )
+    .done();
+    let caller = caller(&running, made.out.trim());
+    let add = [
+        "tenant",
+        "add",
+        "acme",
+        "--time-zone",
+        "UTC",
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--api-key-file",
+        "-",
+    ];
+    run_with_input(dir.path(), &add, "key\n").done();
+    for _ in 0..LOOKS_MAX {
+        let (status, view) = caller
+            .json(Method::GET, "/v1/tenants/acme", &Value::Null)
+            .await
+            .unwrap();
+        if status == 200 {
+            assert_eq!(view["id"], "acme");
+            return;
+        }
+    }
+    panic!("the service does not notice");
+}
+
+#[tokio::test]
+async fn the_clock_is_movable_only_when_asked_for() {
+    let dir = tempdir().unwrap();
+    let body = json!({"now": "2027-03-25T06:00:00Z"});
+    let plain = serve(&dir);
+    let answer = caller(&plain, TOKEN)
+        .json(Method::PUT, "/v1/clock", &body)
+        .await
+        .unwrap();
+    assert_eq!(answer.0, 404);
+    plain.signal("TERM");
+    plain.end();
+    let mut command = command(dir.path());
+    let movable = Running::start(
+        command
+            .args(["serve", "--test-clock"])
+            .env("BESTOW_ADMIN_TOKEN", TOKEN),
+    );
+    let answer = caller(&movable, TOKEN)
+        .json(Method::PUT, "/v1/clock", &body)
+        .await
+        .unwrap();
+    assert_eq!(answer.0, 200);
+}
+
+#[tokio::test]
+async fn the_sandbox_plays_alone() {
+    let dir = tempdir().unwrap();
+    let args = [
+        "sandbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--seed",
+        "7",
+        "--test-clock",
+    ];
+    let running = Running::start(command(dir.path()).args(args));
+    let control = Caller::new(running.address.parse().unwrap(), None);
+    let clock = json!({"now": "2027-03-25T06:00:00Z"});
+    control
+        .ok(Method::PUT, "/_sandbox/clock", &clock)
+        .await
+        .unwrap();
+    running.signal("INT");
+    assert_eq!(running.end(), Some(0));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_whole_deployment_by_commands() {
+    let dir = tempdir().unwrap();
+    let world = tempdir().unwrap();
+    let sandbox =
+        Running::start(command(world.path()).args(["sandbox", "--listen", "127.0.0.1:0"]));
+    let running = serve(&dir);
+    let base_url = format!("http://{}", sandbox.address);
+    let add = [
+        "tenant",
+        "add",
+        "acme",
+        "--time-zone",
+        "Europe/Lisbon",
+        "--base-url",
+        &base_url,
+        "--api-key-file",
+        "-",
+        "--scheduled-channels",
+        "504",
+    ];
+    run_with_input(dir.path(), &add, "acme-admin-key\n").done();
+    run_with_input(
+        dir.path(),
+        &["promotions", "import", "acme", "-"],
+        "code,name\nFS20,Spins\n",
+    )
+    .done();
+    run(dir.path(), &["promotions", "sync", "acme"]).done();
+    let public_url = format!("http://{}", running.address);
+    let with_url = |args: &[&str]| {
+        let output = command(dir.path())
+            .args(args)
+            .env("BESTOW_PUBLIC_URL", &public_url)
+            .output();
+        super::Ended::of(output.expect("it runs"))
+    };
+    assert_eq!(with_url(&["listeners", "show", "acme"]).code, Some(1));
+    with_url(&["listeners", "sync", "acme"]).done();
+    with_url(&["listeners", "show", "acme"]).done();
+    let doctor = with_url(&["doctor"]);
+    assert_eq!(
+        (doctor.code, doctor.out.as_str()),
+        (Some(0), ""),
+        "{doctor:?}"
+    );
+    run(dir.path(), &["listeners", "sync", "acme"]).failed(&["BESTOW_PUBLIC_URL"]);
+}

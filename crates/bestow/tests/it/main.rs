@@ -1,0 +1,8 @@
+//! Tests of the whole service, in one binary. `support` holds the world that they play in.
+
+mod support;
+
+mod cli;
+mod harness;
+mod http;
+mod services;

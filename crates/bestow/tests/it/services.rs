@@ -1,0 +1,19 @@
+//! Use cases that people ask for: tenants, tokens, listeners, the catalogue, verify and doctor.
+
+mod doctor;
+mod listeners;
+mod promotions;
+mod tenants;
+mod tokens;
+mod verify;
+
+use bestow::Error;
+
+/// The stable code of a refusal.
+fn code(error: &Error) -> &'static str {
+    match error {
+        Error::Invalid { code, .. } | Error::Conflict { code, .. } => code,
+        Error::NotFound(what) => what,
+        other => panic!("no refusal: {other}"),
+    }
+}

@@ -1,0 +1,99 @@
+use std::os::unix::fs::PermissionsExt;
+
+use bestow::actor::Actor;
+use bestow::service::doctor::{self, Finding};
+use bestow::service::{promotions, tenants};
+use http::Method;
+use serde_json::json;
+
+use crate::support::World;
+
+async fn healthy() -> World {
+    let world = World::start().await;
+    world.connect(&json!({"time_zone": "Europe/Lisbon"})).await;
+    promotions::sync(&world.app, &Actor::cli(), &world.acme())
+        .await
+        .unwrap();
+    world
+}
+
+async fn findings(world: &World) -> Vec<Finding> {
+    let mut findings = doctor::files(&world.app.config);
+    findings.extend(doctor::app(&world.app).await);
+    findings
+}
+
+fn texts(findings: &[Finding]) -> String {
+    findings
+        .iter()
+        .map(|finding| format!("{finding}\n"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_well_has_no_finding() {
+    let world = healthy().await;
+    assert_eq!(findings(&world).await, []);
+}
+
+#[tokio::test]
+async fn each_ailment_is_found_with_its_fix() {
+    let world = healthy().await;
+    let key = world.app.config.key_file();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    world.put_promotion("NEW", "active").await;
+    let rotated = tenants::rotate_listeners(&world.app, &Actor::cli(), "acme").await;
+    assert_eq!(rotated.unwrap().listener_generation, 2);
+    let text = texts(&findings(&world).await);
+    assert!(text.contains("chmod 600"), "{text}");
+    assert!(text.contains("bestow listeners sync acme"), "{text}");
+    assert!(
+        text.contains("Optimove's list lacks 1 of our promotions (NEW)"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_says_so() {
+    let world = healthy().await;
+    let keys = json!({"api_keys": [{"key": "another-key", "role": "admin"}]});
+    world
+        .control(Method::PUT, "/_sandbox/tenants/acme", &keys)
+        .await;
+    let text = texts(&findings(&world).await);
+    assert!(text.contains("bestow tenant rotate"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn settings_that_surprise_are_told_of() {
+    let world = World::start().await;
+    world
+        .connect(&json!({"expiry": "ended_by_date", "scheduled_channels": []}))
+        .await;
+    promotions::sync(&world.app, &Actor::cli(), &world.acme())
+        .await
+        .unwrap();
+    let found = findings(&world).await;
+    let text = texts(&found);
+    assert!(text.contains("zone is UTC"), "{text}");
+    assert!(text.contains("they never end"), "{text}");
+    assert!(text.contains("no scheduled channel"), "{text}");
+    assert_eq!(found.iter().filter(|finding| finding.is_error()).count(), 1);
+}
+
+#[tokio::test]
+async fn work_that_nobody_does_is_found() {
+    let world = healthy().await;
+    let campaign = world.plan(5, &json!({}));
+    world.sandbox.process(campaign).unwrap();
+    world.delivered().await;
+    while bestow::service::notifications::settle_waiting(&world.app)
+        .await
+        .unwrap()
+    {}
+    world.travel("2027-03-25T07:00:00Z").await;
+    let text = texts(&findings(&world).await);
+    assert!(text.contains("see that `bestow serve` runs"), "{text}");
+}

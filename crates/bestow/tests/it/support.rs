@@ -1,0 +1,384 @@
+//! A small world for each test: a stand-in for Optimove, the service on a database of its own, a clock that stands
+//! still, randomness from one number, and work that is done when the test says so.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bestow::actor::Actor;
+use bestow::app::App;
+use bestow::cli::call::Caller;
+use bestow::clock::{Clock, instant};
+use bestow::config::{AdminToken, Config};
+use bestow::http::Server;
+use bestow::random::Random;
+use bestow::service::promotions::PutPromotion;
+use bestow::service::{listeners, promotions, tenants, verify};
+use bestow::tenant::Tenant;
+use bestow::work;
+use bestow_store::{Error as StoreError, Migrate};
+use http::Method;
+use jiff::Timestamp;
+use optimove_sandbox::{ClockMode, Config as SandboxConfig, Sandbox};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The token of role admin.
+pub(crate) const TOKEN: &str = "it-admin-token-with-enough-characters";
+/// Where both clocks stand when a world begins.
+pub(crate) const START: &str = "2027-03-25T06:00:00Z";
+/// Steps of work after which a world is not going to come to rest.
+const STEPS_MAX: u32 = 100_000;
+/// Looks at the stand-in's log after which its notifications are not going to be delivered.
+const LOOKS_MAX: u32 = 100_000;
+/// How far a job may lie ahead for [`World::settle`] to move the clock to it.
+const AHEAD_MS_MAX: i64 = 3_600_000;
+
+/// Who holds what: customer and code, each with start and end in milliseconds.
+pub(crate) type Holdings = BTreeMap<(String, String), (i64, Option<i64>)>;
+
+/// The service and its Optimove.
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    /// The stand-in's control API.
+    pub(crate) control: Caller,
+    pub(crate) app: Arc<App>,
+    /// The service's API, as admin.
+    pub(crate) api: Caller,
+    dir: TempDir,
+    /// Ends the server with the world.
+    stop: DropGuard,
+    serving: JoinHandle<()>,
+}
+
+impl World {
+    /// A world with settings for tests.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world whose settings were changed before it began.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let sandbox = Sandbox::start(SandboxConfig {
+            clock: ClockMode::Test,
+            ..SandboxConfig::default()
+        })
+        .await
+        .expect("the sandbox starts");
+        let control = Caller::new(sandbox.address(), None);
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut config = config(dir.path());
+        change(&mut config);
+        let clock = Clock::standing(START.parse().expect("an instant"));
+        let (app, address, stop, serving) = serve(config, clock).await;
+        let world = Self {
+            sandbox,
+            control,
+            app,
+            api: Caller::new(address, Some(TOKEN)),
+            dir,
+            stop,
+            serving,
+        };
+        world
+            .control(
+                Method::PUT,
+                "/_sandbox/switches",
+                &json!({"rate-limit-requests": 0}),
+            )
+            .await;
+        world.travel(START).await;
+        world
+    }
+
+    /// A world with tenant `acme` (zone UTC, channels 504 and 505), its listeners and its promotions FS20, CB10 and
+    /// RELOAD.
+    pub(crate) async fn connected() -> Self {
+        let world = Self::start().await;
+        world.connect(&json!({})).await;
+        world
+    }
+
+    /// Adds tenant `acme`, its fields changed by `over`; registers its listeners and puts its promotions.
+    pub(crate) async fn connect(&self, over: &Value) {
+        self.add_tenant(over).await;
+        self.sync_listeners().await;
+        for code in ["FS20", "CB10", "RELOAD"] {
+            self.put_promotion(code, "active").await;
+        }
+    }
+
+    /// The body that makes tenant `acme`, its fields changed by `over`.
+    pub(crate) fn tenant_body(&self, over: &Value) -> Value {
+        let mut body = json!({
+            "id": "acme", "name": "Acme", "time_zone": "UTC",
+            "optimove": {"base_url": self.sandbox.url(), "auth": {"api_key": "acme-admin-key"}},
+            "scheduled_channels": [504, 505], "triggered_channels": [], "conditional": false,
+            "expiry": "duration",
+        });
+        let fields = body.as_object_mut().expect("an object");
+        for (name, value) in over.as_object().expect("an object") {
+            fields.insert(name.clone(), value.clone());
+        }
+        body
+    }
+
+    /// Adds tenant `acme` here, and gives it the same zone in the stand-in.
+    pub(crate) async fn add_tenant(&self, over: &Value) {
+        let body = self.tenant_body(over);
+        let zone = json!({ "time_zone": body["time_zone"] });
+        self.control(Method::PUT, "/_sandbox/tenants/acme", &zone)
+            .await;
+        let new = serde_json::from_value(body).expect("a tenant");
+        tenants::create(&self.app, &Actor::cli(), new)
+            .await
+            .expect("the tenant is made");
+    }
+
+    /// Tenant `acme`.
+    pub(crate) fn acme(&self) -> Arc<Tenant> {
+        self.app.tenant("acme").expect("the tenant is there")
+    }
+
+    /// Registers what is wanted.
+    pub(crate) async fn sync_listeners(&self) {
+        listeners::sync(&self.app, &Actor::cli(), &self.acme())
+            .await
+            .expect("the listeners are registered");
+    }
+
+    /// Writes a promotion.
+    pub(crate) async fn put_promotion(&self, code: &str, status: &str) {
+        let put: PutPromotion =
+            serde_json::from_value(json!({"name": code, "status": status})).expect("a promotion");
+        promotions::put(&self.app, &Actor::cli(), &self.acme(), code, put)
+            .await
+            .expect("the promotion is written");
+    }
+
+    /// Plans a campaign of tenant `acme`: `count` customers, FS20 on channels 504 and 505, unless `over` says
+    /// otherwise.
+    pub(crate) fn plan(&self, count: u64, over: &Value) -> u64 {
+        let mut spec = json!({
+            "tenant": "acme", "audience": {"count": count, "prefix": "P-"},
+            "actions": [{"id": 24, "promo_codes": ["FS20"], "channels": [{"id": 504}, {"id": 505}]}],
+            "duration": 7, "lead_time": 2,
+        });
+        let fields = spec.as_object_mut().expect("an object");
+        for (name, value) in over.as_object().expect("an object") {
+            fields.insert(name.clone(), value.clone());
+        }
+        self.sandbox
+            .add_campaign(spec)
+            .expect("the campaign is planned")
+    }
+
+    /// Plans and executes a campaign, and does all the work that follows.
+    pub(crate) async fn run(&self, count: u64, over: &Value) -> u64 {
+        let campaign = self.plan(count, over);
+        self.sandbox
+            .process(campaign)
+            .expect("the campaign is executed");
+        self.settle().await;
+        campaign
+    }
+
+    /// One request to the stand-in's control API that has to succeed.
+    pub(crate) async fn control(&self, method: Method, path: &str, body: &Value) -> Value {
+        self.control
+            .ok(method, path, body)
+            .await
+            .expect("the sandbox does it")
+    }
+
+    /// Waits until the stand-in has tried every notification that it is going to send.
+    pub(crate) async fn delivered(&self) {
+        for _ in 0..LOOKS_MAX {
+            let log = self
+                .control(Method::GET, "/_sandbox/notifications", &Value::Null)
+                .await;
+            let entries = log["data"].as_array().expect("a list");
+            let is_over = |entry: &Value| {
+                entry["dropped"] == true
+                    || !entry["last_status"].is_null()
+                    || !entry["last_error"].is_null()
+            };
+            if entries.iter().all(is_over) {
+                return;
+            }
+        }
+        panic!("the sandbox does not deliver its notifications");
+    }
+
+    /// Waits for what is on its way, then works until nothing is left to do within the hour; the clock moves to
+    /// whatever is put off. Sweeps are left alone, or it would never rest.
+    pub(crate) async fn settle(&self) {
+        self.delivered().await;
+        for _ in 0..STEPS_MAX {
+            if work::step(&self.app).await.expect("a step") {
+                continue;
+            }
+            let now = self.app.clock.now_ms();
+            let jobs = self
+                .app
+                .store
+                .peek(|tx| tx.jobs())
+                .expect("the jobs can be read");
+            let next = jobs
+                .iter()
+                .filter(|job| job.kind != work::kind::SWEEP)
+                .map(|job| job.run_at)
+                .min();
+            match next {
+                Some(at) if at > now && at <= now + AHEAD_MS_MAX => {
+                    self.travel(&instant(at).to_string()).await;
+                }
+                _ => return,
+            }
+        }
+        panic!("the work does not come to an end");
+    }
+
+    /// Sets both clocks.
+    pub(crate) async fn travel(&self, to: &str) {
+        let at: Timestamp = to.parse().expect("an instant");
+        assert!(self.app.clock.set(at));
+        self.control(Method::PUT, "/_sandbox/clock", &json!({ "now": to }))
+            .await;
+    }
+
+    /// What the ledger says of a campaign, read through the API.
+    pub(crate) async fn ledger(&self, campaign: u64) -> Holdings {
+        let mut held = Holdings::new();
+        let path = format!("/v1/tenants/acme/campaigns/{campaign}/grants");
+        self.api
+            .lines(&path, |line| {
+                let grant: Value = serde_json::from_slice(line)?;
+                let text = |name: &str| grant[name].as_str().map(str::to_owned);
+                let ms = |name: &str| {
+                    text(name).map(|at| {
+                        at.parse::<Timestamp>()
+                            .expect("an instant")
+                            .as_millisecond()
+                    })
+                };
+                let key = (
+                    text("customer_id").expect("a customer"),
+                    text("promo_code").expect("a code"),
+                );
+                let window = (ms("starts_at").expect("a start"), ms("ends_at"));
+                assert!(held.insert(key, window).is_none(), "granted twice: {grant}");
+                Ok(())
+            })
+            .await
+            .expect("the export is read");
+        held
+    }
+
+    /// What the stand-in says should be.
+    pub(crate) fn oracle(&self, campaign: u64) -> Holdings {
+        let expected = self
+            .sandbox
+            .expected(campaign)
+            .expect("the campaign is known");
+        expected
+            .map(|one| {
+                let window = (
+                    one.starts_at.as_millisecond(),
+                    Some(one.ends_at.as_millisecond()),
+                );
+                ((one.customer_id, one.promo_code), window)
+            })
+            .collect()
+    }
+
+    /// The ledger is what the oracle says, and no invariant is broken.
+    pub(crate) async fn assert_right(&self, campaign: u64) {
+        assert_eq!(self.ledger(campaign).await, self.oracle(campaign));
+        self.assert_verified();
+    }
+
+    /// No invariant is broken.
+    pub(crate) fn assert_verified(&self) {
+        let findings = verify::run(&self.app).expect("it can be verified");
+        assert_eq!(findings, []);
+    }
+
+    /// Counters of a campaign.
+    pub(crate) fn counts(&self, campaign: u64) -> BTreeMap<String, i64> {
+        let (tenant, id) = (self.acme().no(), campaign.to_string());
+        let counts = self.app.store.read(|tx| {
+            let found = tx.campaign(tenant, &id)?;
+            let found = found.ok_or_else(|| StoreError::Corrupt(format!("no campaign {id}")))?;
+            tx.counts(tenant, found.no)
+        });
+        counts
+            .expect("the campaign is known")
+            .into_iter()
+            .filter(|(_, n)| *n != 0)
+            .collect()
+    }
+
+    /// The folder with the database and the key.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Stops the service and starts it again on the same database, as after a crash between two transactions. The
+    /// stand-in goes on; its listeners' addresses lead nowhere until they are synced again.
+    pub(crate) async fn reopen(self) -> Self {
+        let Self {
+            sandbox,
+            control,
+            app,
+            dir,
+            stop,
+            serving,
+            ..
+        } = self;
+        let (config, clock) = (app.config.clone(), app.clock.clone());
+        drop(stop);
+        serving.await.expect("the server ends");
+        drop(app);
+        let (app, address, stop, serving) = serve(config, clock).await;
+        let api = Caller::new(address, Some(TOKEN));
+        Self {
+            sandbox,
+            control,
+            app,
+            api,
+            dir,
+            stop,
+            serving,
+        }
+    }
+}
+
+/// Settings for tests: small waits, no limit of calls, everything in one folder.
+pub(crate) fn config(dir: &Path) -> Config {
+    let mut config = Config {
+        data_dir: dir.to_path_buf(),
+        admin_token: AdminToken(TOKEN.to_owned()),
+        ..Config::default()
+    };
+    config.work.empty_answer_wait_ms = 1;
+    config.work.retry_ms = 1;
+    config.optimove.calls_max = 1_000_000;
+    config.optimove.retry_ms = 1;
+    config
+}
+
+async fn serve(config: Config, clock: Clock) -> (Arc<App>, SocketAddr, DropGuard, JoinHandle<()>) {
+    let app =
+        App::open(config, clock, Random::seeded(1), Migrate::Apply).expect("the service opens");
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let server = Server::bind(Arc::clone(&app), listen)
+        .await
+        .expect("it listens");
+    let (address, stop) = (server.address(), CancellationToken::new());
+    let serving = tokio::spawn(server.run(stop.clone()));
+    (app, address, stop.drop_guard(), serving)
+}
