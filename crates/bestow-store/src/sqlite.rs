@@ -20,7 +20,7 @@ const STATEMENTS_CACHED_MAX: usize = 256;
 /// Page cache of the writing connection, in KiB (negative is SQLite's way to say KiB).
 const WRITER_CACHE_KIB: i64 = -32_768;
 /// Page cache of a reading connection, in KiB.
-const READER_CACHE_KIB: i64 = -4_096;
+const READER_CACHE_KIB: i64 = -16_384;
 /// WAL pages after which the writer copies them into the database file.
 const CHECKPOINT_PAGES: i64 = 4_000;
 

@@ -1,0 +1,117 @@
+//! `bestow bench`: measures one path and, in the same run, the raw limit under it.
+//!
+//! The raw limit is the lower of what the bare database takes for the same durable work and what an empty handler in
+//! the same server answers. Figures are rates and ratios of one run on one machine; only the ratio travels.
+
+mod eligibility;
+mod import;
+mod listener;
+mod load;
+mod rig;
+
+pub(crate) use load::now;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+/// What is measured.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Bench {
+    /// Customers of one campaign, in shuffled order, from Optimove's list to durable grants.
+    Import(Shape),
+    /// Notifications acknowledged once they are durable.
+    Listener(Shape),
+    /// Questions whether a customer may redeem a code now.
+    Eligibility(Shape),
+}
+
+/// How large and how long.
+#[derive(Debug, Clone, Args)]
+pub struct Shape {
+    /// Customers of the campaign (import, eligibility).
+    #[arg(long, default_value_t = 1_000_000)]
+    pub customers: u64,
+    /// Connections of the load (listener, eligibility).
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Seconds of each measurement (listener, eligibility).
+    #[arg(long, default_value_t = 5)]
+    pub seconds: u64,
+    /// Print one JSON object as the last line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One measurement beside its limit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What was measured.
+    pub bench: &'static str,
+    /// What is counted per second.
+    pub unit: &'static str,
+    /// Ours, per second.
+    pub ours: f64,
+    /// The raw limit of the same run, per second.
+    pub raw: f64,
+    /// Ours by raw.
+    pub ratio: f64,
+    /// Most memory that the service's process ever had, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Median latency.
+    pub p50_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// 99.9th percentile.
+    pub p999_ms: f64,
+    /// Longest.
+    pub max_ms: f64,
+    /// Answers that were not what they should be.
+    pub invalid: u64,
+    /// Further figures of this bench, by name.
+    #[serde(flatten)]
+    pub more: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Runs a bench and prints its report.
+///
+/// # Errors
+/// Where something cannot be started, or an answer is not what it should be.
+pub fn run(bench: &Bench) -> anyhow::Result<()> {
+    let (report, json) = match bench {
+        Bench::Import(shape) => (import::run(shape)?, shape.json),
+        Bench::Listener(shape) => (listener::run(shape)?, shape.json),
+        Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
+    };
+    print(&report, json)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a command's answer goes to standard output"
+)]
+fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    let Report {
+        bench,
+        unit,
+        ours,
+        raw,
+        ratio,
+        ..
+    } = report;
+    println!(
+        "{bench}: {ours:.0} {unit}/s, raw limit {raw:.0}, ratio {:.0} %",
+        ratio * 100.0
+    );
+    println!(
+        "latency: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms; invalid answers {}",
+        report.p50_ms, report.p99_ms, report.p999_ms, report.max_ms, report.invalid
+    );
+    println!("peak memory: {} MiB", report.peak_memory_bytes / (1 << 20));
+    for (name, value) in &report.more {
+        println!("{name}: {value}");
+    }
+    if json {
+        println!("{}", serde_json::to_string(report)?);
+    }
+    Ok(())
+}

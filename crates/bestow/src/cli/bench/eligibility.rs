@@ -1,0 +1,100 @@
+//! `bestow bench eligibility`: questions about customers of a full ledger, against a handler that does nothing in the
+//! same server, behind the same layers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::load::{Load, post};
+use super::rig::{Rig, SandboxProcess, TOKEN, peak_memory_bytes, runtime};
+use super::{Report, Shape, import};
+use crate::events::Event;
+use crate::work::Workers;
+
+pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let (server, client) = (runtime("server", threads.div_ceil(2))?, runtime("load", threads.div_ceil(2))?);
+    let rig = Rig::new()?;
+    let customers = shape.customers.max(1);
+    server.block_on(fill(&rig, customers))?;
+    let (address, stop) = server.block_on(rig.serve())?;
+    let load = Load {
+        address,
+        connections: shape.connections,
+        span: Duration::from_secs(shape.seconds),
+        status: 200,
+    };
+    // Taken in turns, twice, so that a noisy neighbour meets both.
+    let (mut ours, mut empty, mut invalid) = (Vec::new(), Vec::new(), 0);
+    let mut latency = None;
+    for _ in 0..2 {
+        let noop = client.block_on(load.run(move |number, out| {
+            post(
+                out,
+                "/v1/tenants/acme/noop",
+                Some(TOKEN),
+                &question(number, customers),
+            );
+        }))?;
+        let real = client.block_on(load.run(move |number, out| {
+            post(
+                out,
+                "/v1/tenants/acme/eligibility",
+                Some(TOKEN),
+                &question(number, customers),
+            );
+        }))?;
+        empty.push(noop.rate());
+        ours.push(real.rate());
+        invalid += real.invalid + noop.invalid;
+        latency = Some(real);
+    }
+    stop.cancel();
+    let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
+    let (ours, raw) = (mean(&ours), mean(&empty));
+    let ms = |quantile| {
+        latency
+            .as_ref()
+            .map_or(0.0, |measured| measured.ms(quantile))
+    };
+    let mut more = serde_json::Map::new();
+    more.insert("grants".into(), json!(customers));
+    Ok(Report {
+        bench: "eligibility",
+        unit: "answers",
+        ours,
+        raw,
+        ratio: ours / raw,
+        peak_memory_bytes: peak_memory_bytes(),
+        p50_ms: ms(0.5),
+        p99_ms: ms(0.99),
+        p999_ms: ms(0.999),
+        max_ms: ms(1.0),
+        invalid,
+        more,
+    })
+}
+
+/// A customer drawn without order, so that neighbours are not asked about one after the other.
+fn question(number: u64, customers: u64) -> String {
+    let customer = number.wrapping_mul(7_368_787) % customers;
+    format!(r#"{{"customer_id":"C{customer}","promo_code":"FS20"}}"#)
+}
+
+/// Imports a campaign, so that the ledger is as the service itself makes it.
+async fn fill(rig: &Rig, customers: u64) -> anyhow::Result<()> {
+    let sandbox = SandboxProcess::start().await?;
+    rig.tenant(sandbox.url()).await?;
+    let id = sandbox.campaign(customers).await?;
+    let mut events = rig.app.events.subscribe();
+    import::want(&rig.app, &id).await?;
+    let workers = Workers::start(&Arc::clone(&rig.app));
+    loop {
+        if let Ok(Event::ImportEnded { .. }) = events.recv().await {
+            break;
+        }
+    }
+    workers.stop().await;
+    Ok(())
+}

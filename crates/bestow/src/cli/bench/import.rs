@@ -1,0 +1,140 @@
+//! `bestow bench import`: shuffled customers from Optimove's list to durable grants, with redemption-sized commits
+//! beside it, against the bare database taking the same rows sorted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bestow_store::Error as StoreError;
+use bestow_store::audit::AuditEntry;
+use bestow_store::raw::RawDatabase;
+use hdrhistogram::Histogram;
+use serde_json::json;
+
+use super::load::now;
+use super::rig::{Rig, SandboxProcess, peak_memory_bytes, raw_path, runtime};
+use super::{Report, Shape};
+use crate::app::App;
+use crate::events::Event;
+use crate::work::{Workers, kind};
+
+/// Rows of one transaction of the raw limit: what the bare database is fastest with.
+const RAW_ROWS_PER_COMMIT: usize = 10_000;
+/// A redemption-sized commit starts so often.
+const COMMIT_EVERY: Duration = Duration::from_millis(2);
+
+pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
+    let customers = shape.customers;
+    let runtime = runtime("service", std::thread::available_parallelism().map_or(2, usize::from))?;
+    let rig = Rig::new()?;
+    let raw = raw_rate(&rig, customers)?;
+    let (ours, commits) = runtime.block_on(import(&rig, customers))?;
+    let ms = |quantile| commits.value_at_quantile(quantile) as f64 / 1_000.0;
+    let mut more = serde_json::Map::new();
+    more.insert("customers".into(), json!(customers));
+    more.insert("commits_beside".into(), json!(commits.len()));
+    Ok(Report {
+        bench: "import",
+        unit: "grants",
+        ours,
+        raw,
+        ratio: ours / raw,
+        peak_memory_bytes: peak_memory_bytes(),
+        p50_ms: ms(0.5),
+        p99_ms: ms(0.99),
+        p999_ms: ms(0.999),
+        max_ms: commits.max() as f64 / 1_000.0,
+        invalid: 0,
+        more,
+    })
+}
+
+/// The bare database taking the same rows sorted by key.
+fn raw_rate(rig: &Rig, customers: u64) -> anyhow::Result<f64> {
+    let mut database = RawDatabase::create(&raw_path(rig.dir.path(), "import"))?;
+    let rows = (0..customers).map(|number| format!("C{number:09}"));
+    let start = now();
+    let inserted = database.insert_grants(rows, RAW_ROWS_PER_COMMIT)?;
+    ensure!(
+        inserted == customers,
+        "the raw run inserted {inserted} of {customers} rows"
+    );
+    Ok(customers as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn import(rig: &Rig, customers: u64) -> anyhow::Result<(f64, Histogram<u64>)> {
+    let sandbox = SandboxProcess::start().await?;
+    rig.tenant(sandbox.url()).await?;
+    let id = sandbox.campaign(customers).await?;
+    let app = Arc::clone(&rig.app);
+    let mut events = app.events.subscribe();
+    let stop = Arc::new(AtomicBool::new(false));
+    let commits = tokio::spawn(commit_beside(Arc::clone(&app), Arc::clone(&stop)));
+    let start = now();
+    want(&app, &id).await?;
+    let workers = Workers::start(&app);
+    loop {
+        match events.recv().await {
+            Ok(Event::ImportEnded { state, .. }) => {
+                ensure!(state == "done", "the import ended as {state}");
+                break;
+            }
+            Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let took = start.elapsed();
+    stop.store(true, Ordering::Relaxed);
+    let commits = commits.await??;
+    workers.stop().await;
+    let granted = app.store.peek(|tx| tx.grants_total())?;
+    ensure!(
+        granted == customers,
+        "{granted} grants for {customers} customers"
+    );
+    Ok((customers as f64 / took.as_secs_f64(), commits))
+}
+
+/// Asks for the campaign to be imported, as a notification would.
+pub(super) async fn want(app: &App, campaign: &str) -> anyhow::Result<()> {
+    let tenant = app.tenant("acme").context("the bench's tenant")?.no();
+    let id = campaign.to_owned();
+    app.store
+        .tx("bench_want", move |tx| {
+            let (no, _) = tx.see_campaign(tenant, &id, "scheduled", "bench")?;
+            tx.want_import(tenant, no, 504)?;
+            let at = tx.now_ms();
+            tx.want_job(tenant, kind::IMPORT, &no.to_string(), at)
+        })
+        .await
+        .map_err(|error: StoreError| error.into())
+}
+
+/// Small durable commits at a steady pace while the import runs; gives their waits in microseconds.
+async fn commit_beside(app: Arc<App>, stop: Arc<AtomicBool>) -> Result<Histogram<u64>, StoreError> {
+    let mut waits =
+        Histogram::new_with_max(60_000_000, 3).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let mut pace = tokio::time::interval(COMMIT_EVERY);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !stop.load(Ordering::Relaxed) {
+        pace.tick().await;
+        let start = now();
+        app.store
+            .tx("bench_commit", |tx| {
+                tx.audit(&AuditEntry {
+                    tenant: 0,
+                    actor: "bench",
+                    action: "commit",
+                    object: "beside an import",
+                    detail: "{}",
+                    correlation: None,
+                })?;
+                tx.find(0, "bench", "commit", "beside an import")
+            })
+            .await
+            .map_err(|error: StoreError| error)?;
+        waits.saturating_record(start.elapsed().as_micros() as u64);
+    }
+    Ok(waits)
+}

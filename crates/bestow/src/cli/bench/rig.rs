@@ -1,0 +1,175 @@
+//! What the benches stand on: a service of its own, a stand-in for Optimove in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::Context;
+use bestow_store::Migrate;
+use http::Method;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::cli::call::Caller;
+use crate::clock::Clock;
+use crate::config::{AdminToken, Config};
+use crate::http::Server;
+use crate::random::Random;
+
+/// The token that the load shows.
+pub(super) const TOKEN: &str = "bench-token-with-enough-characters-to-be-one";
+/// Calls that the budget allows: the bench measures Bestow, not Optimove's limit.
+const CALLS_MAX: u32 = 1_000_000;
+
+/// A service of its own, with its data in a folder that goes when it is dropped.
+pub(super) struct Rig {
+    pub(super) app: Arc<App>,
+    pub(super) dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// A fresh service.
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("bestow-bench-").tempdir()?;
+        let mut config = Config {
+            data_dir: dir.path().to_path_buf(),
+            ..Config::default()
+        };
+        config.admin_token = AdminToken(TOKEN.to_owned());
+        config.optimove.calls_max = CALLS_MAX;
+        let app = App::open(
+            config,
+            Clock::adjustable(),
+            Random::system()?,
+            Migrate::Apply,
+        )?;
+        Ok(Self { app, dir })
+    }
+
+    /// Serves on loopback, with the bench's empty handlers beside the real ones.
+    pub(super) async fn serve(&self) -> anyhow::Result<(SocketAddr, CancellationToken)> {
+        let address = "127.0.0.1:0".parse()?;
+        let server = Server::bind(Arc::clone(&self.app), address)
+            .await?
+            .with_bench_routes();
+        let (address, stop) = (server.address(), CancellationToken::new());
+        tokio::spawn(server.run(stop.clone()));
+        Ok((address, stop))
+    }
+
+    /// Makes tenant `acme` whose Optimove is at `base_url`, and two promotions.
+    pub(super) async fn tenant(&self, base_url: &str) -> anyhow::Result<()> {
+        use crate::actor::Actor;
+        use crate::service::{promotions, tenants};
+        let new = json!({
+            "id": "acme", "name": "Acme", "time_zone": "Europe/Lisbon",
+            "optimove": {"base_url": base_url, "auth": {"api_key": "acme-admin-key"}},
+            "scheduled_channels": [504], "conditional": false, "expiry": "duration",
+        });
+        tenants::create(&self.app, &Actor::cli(), serde_json::from_value(new)?).await?;
+        let tenant = self.app.tenant("acme")?;
+        for code in ["FS20", "CB10"] {
+            let put = json!({"name": code, "status": "active", "kind": "shared", "reward": {}});
+            let put = serde_json::from_value(put)?;
+            promotions::put(&self.app, &Actor::cli(), &tenant, code, put).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A stand-in for Optimove in a process of its own, so that its memory and its threads are not ours.
+pub(super) struct SandboxProcess {
+    child: Child,
+    url: String,
+    control: Caller,
+}
+
+impl SandboxProcess {
+    /// Starts this program's own `sandbox` command on a free port.
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("finding this program")?;
+        let mut child = Command::new(program)
+            .args(["sandbox", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the sandbox")?;
+        let stdout = child.stdout.take().context("the sandbox's output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .context("the sandbox's address")?;
+        let address = url
+            .trim_start_matches("http://")
+            .parse()
+            .context("the sandbox's address")?;
+        let this = Self { url: url.to_owned(), child, control: Caller::new(address, None) };
+        let switches = json!({"rate-limit-requests": 0, "notify-drop": 100});
+        this.control.ok(Method::PUT, "/_sandbox/switches", &switches).await?;
+        Ok(this)
+    }
+
+    /// Its address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Executes a campaign of `customers` on channel 504 and gives its id.
+    pub(super) async fn campaign(&self, customers: u64) -> anyhow::Result<String> {
+        let spec = json!({
+            "tenant": "acme", "kind": "scheduled", "control_share": 0.0, "duration": 7, "lead_time": 0,
+            "audience": {"count": customers, "prefix": "C"},
+            "actions": [{"id": 24, "name": "Reload", "share": 1.0, "promo_codes": ["FS20"],
+                         "channels": [{"id": 504, "template_id": 520}]}],
+        });
+        let made = self.control.ok(Method::POST, "/_sandbox/campaigns", &spec).await?;
+        let id = made["id"]
+            .as_u64()
+            .context("the campaign's id")?
+            .to_string();
+        self.control.ok(Method::POST, &format!("/_sandbox/campaigns/{id}/process"), &json!({}))
+            .await?;
+        Ok(id)
+    }
+}
+
+impl Drop for SandboxProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Most memory this process ever had, in bytes.
+pub(super) fn peak_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|text| {
+        text.trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
+    kib.unwrap_or_default() * 1_024
+}
+
+/// A fresh database for a raw measurement, beside the service's.
+pub(super) fn raw_path(dir: &Path, name: &str) -> std::path::PathBuf {
+    dir.join(format!("raw-{name}.db"))
+}
+
+/// A runtime for the server and one for the load, so that neither runs on the other's threads.
+pub(super) fn runtime(name: &str, threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder
+        .thread_name(name)
+        .worker_threads(threads.max(1))
+        .enable_all()
+        .build()?)
+}
