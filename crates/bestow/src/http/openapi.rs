@@ -27,9 +27,30 @@ use crate::http::{api, listener};
         api::events::stream, api::clock::get, api::clock::set, api::clock::advance,
         api::health::alive, api::health::ready, api::health::metrics, listener::take,
     ),
-    modifiers(&Rights),
+    modifiers(&Names, &Rights),
 )]
 struct Described;
+
+/// Names each operation after its method and path, since handlers of several files share names.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, described: &mut Description) {
+        for (path, item) in &mut described.paths.paths {
+            let words: Vec<_> = path
+                .split('/')
+                .map(|piece| piece.trim_matches(['{', '}']))
+                .filter(|piece| !piece.is_empty() && *piece != "v1")
+                .collect();
+            for method in METHODS {
+                if let Some(operation) = operation(item, &method) {
+                    let method = method.as_str().to_lowercase();
+                    operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+                }
+            }
+        }
+    }
+}
 
 /// Says of each route what the table of routes says: who may use it.
 struct Rights;
@@ -58,6 +79,15 @@ impl Modify for Rights {
         }
     }
 }
+
+/// The methods that routes have.
+const METHODS: [Method; 5] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
 
 fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
     match *method {

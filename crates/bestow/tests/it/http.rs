@@ -1,0 +1,17 @@
+//! The service over real HTTP on loopback: what comes in, what goes out, and who may.
+
+mod bad_input;
+mod campaigns;
+mod clock;
+mod connections;
+mod eligibility;
+mod export;
+mod held;
+mod inbox;
+mod listener;
+mod lists;
+mod openapi;
+mod rights;
+mod streams;
+mod support;
+mod tenants;
