@@ -22,7 +22,10 @@ pub struct Caller {
 impl Caller {
     /// A caller of the server at `address`.
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
-        Self { address, token: token.map(str::to_owned) }
+        Self {
+            address,
+            token: token.map(str::to_owned),
+        }
     }
 
     /// Where it calls.
@@ -40,11 +43,18 @@ impl Caller {
         path: &str,
         body: &Value,
     ) -> anyhow::Result<(StatusCode, Value)> {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let answer = self.send(method, path, "application/json", body).await?;
         let status = answer.status();
         let bytes = answer.into_body().collect().await?.to_bytes();
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Ok((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
     }
 
     /// Like [`Caller::json`], where anything but success is an error.
@@ -53,7 +63,10 @@ impl Caller {
     /// Where there is no answer, or one that says no.
     pub async fn ok(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let (status, answer) = self.json(method.clone(), path, body).await?;
-        ensure!(status.is_success(), "{method} {path} was answered {status}: {answer}");
+        ensure!(
+            status.is_success(),
+            "{method} {path} was answered {status}: {answer}"
+        );
         Ok(answer)
     }
 
@@ -66,13 +79,17 @@ impl Caller {
         path: &str,
         mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let answer = self.send(Method::GET, path, "application/x-ndjson", String::new()).await?;
+        let answer = self
+            .send(Method::GET, path, "application/x-ndjson", String::new())
+            .await?;
         let status = answer.status();
         ensure!(status.is_success(), "GET {path} was answered {status}");
         let mut body = answer.into_body();
         let mut rest: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
             rest.extend_from_slice(&data);
             let mut start = 0;
             while let Some(end) = rest[start..].iter().position(|byte| *byte == b'\n') {

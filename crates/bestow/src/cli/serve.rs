@@ -26,6 +26,10 @@ pub(super) struct Serve {
 }
 
 /// Serves until told to stop. The first signal lets running requests and pages end, the second ends at once.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method alone is not general over the transaction's lifetime"
+)]
 pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Outcome> {
     let config = settings.load()?;
     log_to_stderr(&config.log)?;

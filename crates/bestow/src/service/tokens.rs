@@ -134,6 +134,10 @@ pub async fn create(app: &App, actor: &Actor, new: NewToken) -> Result<TokenMade
 ///
 /// # Errors
 /// The store's.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method alone is not general over the transaction's lifetime"
+)]
 pub fn list(app: &App) -> Result<Vec<TokenView>> {
     let now = app.clock.now_ms();
     let snapshot = app.directory.snapshot();

@@ -222,16 +222,12 @@ impl World {
                 continue;
             }
             let now = self.app.clock.now_ms();
-            let jobs = self
-                .app
-                .store
-                .peek(|tx| tx.jobs())
-                .expect("the jobs can be read");
-            let next = jobs
-                .iter()
-                .filter(|job| job.kind != work::kind::SWEEP)
-                .map(|job| job.run_at)
-                .min();
+            let next = self.app.store.peek(|tx| {
+                let jobs = tx.jobs()?;
+                let jobs = jobs.iter().filter(|job| job.kind != work::kind::SWEEP);
+                Ok::<_, StoreError>(jobs.map(|job| job.run_at).min())
+            });
+            let next = next.expect("the jobs can be read");
             match next {
                 Some(at) if at > now && at <= now + AHEAD_MS_MAX => {
                     self.travel(&instant(at).to_string()).await;

@@ -7,131 +7,176 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::stage::{SERIES, Stage};
+use super::stage::{CODES, Stage, TENANT};
 
-/// Customers whose eligibility is asked for at each moment.
-const SAMPLED: usize = 25;
+/// What the customers' ids begin with; numbers from 1 follow.
+pub(super) const PREFIX: &str = "P-";
+/// Customers of each sort whose eligibility is asked for at each moment.
+const SAMPLED_MAX: usize = 25;
+/// One in so many grants is looked at closer, so that the sample is not the beginning of the list.
+const SAMPLED_ONE_IN: u64 = 97;
 
 /// What the comparison gave.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(super) struct Compared {
     pub(super) expected: u64,
     pub(super) granted: u64,
     pub(super) missing: u64,
     pub(super) unexpected: u64,
     pub(super) different_window: u64,
     sample: Vec<Sample>,
+    /// Customers who get nothing: the control group, and those whose action carries no code.
+    without: Vec<String>,
+}
+
+impl Compared {
+    /// Whether both sides are the same.
+    pub(super) fn is_equal(&self) -> bool {
+        self.missing + self.unexpected + self.different_window == 0
+    }
 }
 
 /// What the questions gave.
 #[derive(Debug, Default)]
-pub(super) struct Sampled {
+pub(super) struct Asked {
     pub(super) questions: u64,
     pub(super) wrong: u64,
 }
 
-#[derive(Debug)]
+/// A grant that is asked for.
+#[derive(Debug, Clone)]
 struct Sample {
     customer: String,
     code: String,
-    starts_at: String,
-    ends_at: String,
+    window: Window,
 }
+
+/// Start and end as they are written; both sides write instants in one form.
+type Window = (String, Option<String>);
 
 /// A line of the oracle or of the export, as far as it is compared.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct Line {
     customer_id: String,
     promo_code: String,
-    starts_at: &'a str,
-    ends_at: Option<&'a str>,
+    starts_at: String,
+    ends_at: Option<String>,
 }
 
 /// Compares the campaign's grants with the oracle, each pair and its window.
-pub(super) async fn grants(stage: &Stage, campaign: &str) -> anyhow::Result<Checked> {
-    let mut checked = Checked::default();
-    let mut windows: Vec<(String, String)> = Vec::new();
-    let mut expected: HashMap<(String, String), u32> = HashMap::new();
-    let oracle = format!("/_sandbox/campaigns/{campaign}/expected?tenant=acme");
-    stage
-        .sandbox
-        .lines(&oracle, |line| {
-            let line: Line<'_> = serde_json::from_slice(line).context("a line of the oracle")?;
-            let window = (line.starts_at.to_owned(), line.ends_at.unwrap_or("-").to_owned());
-            let place = windows.iter().position(|known| *known == window).unwrap_or_else(|| {
+pub(super) async fn grants(
+    stage: &Stage,
+    campaign: &str,
+    customers: u64,
+) -> anyhow::Result<Compared> {
+    let mut compared = Compared::default();
+    let mut windows: Vec<Window> = Vec::new();
+    let mut expected: HashMap<(String, String), usize> = HashMap::new();
+    let oracle = format!("/_sandbox/campaigns/{campaign}/expected?tenant={TENANT}");
+    let expect = |line: &[u8]| {
+        let line: Line = serde_json::from_slice(line).context("a line of the oracle")?;
+        let window = (line.starts_at, line.ends_at);
+        let place = windows
+            .iter()
+            .position(|known| *known == window)
+            .unwrap_or_else(|| {
                 windows.push(window.clone());
                 windows.len() - 1
             });
-            checked.expected += 1;
-            if checked.sample.len() < SAMPLED && checked.expected % 97 == 1 {
-                let (starts_at, ends_at) = window;
-                let (customer, code) = (line.customer_id.clone(), line.promo_code.clone());
-                checked.sample.push(Sample { customer, code, starts_at, ends_at });
+        compared.expected += 1;
+        if compared.sample.len() < SAMPLED_MAX && compared.expected % SAMPLED_ONE_IN == 1 {
+            let (customer, code) = (line.customer_id.clone(), line.promo_code.clone());
+            compared.sample.push(Sample {
+                customer,
+                code,
+                window,
+            });
+        }
+        expected.insert((line.customer_id, line.promo_code), place);
+        Ok(())
+    };
+    stage.sandbox.lines(&oracle, expect).await?;
+    compared.without = without(&expected, customers);
+    let export = format!("/v1/tenants/{TENANT}/campaigns/{campaign}/grants");
+    let meet = |line: &[u8]| {
+        let line: Line = serde_json::from_slice(line).context("a line of the export")?;
+        compared.granted += 1;
+        // A second grant of the same pair finds its place empty: it is unexpected.
+        match expected.remove(&(line.customer_id, line.promo_code)) {
+            None => compared.unexpected += 1,
+            Some(place) if windows[place] != (line.starts_at, line.ends_at) => {
+                compared.different_window += 1;
             }
-            expected.insert((line.customer_id, line.promo_code), place as u32);
-            Ok(())
-        })
-        .await?;
-    let export = format!("/v1/tenants/{SERIES}/campaigns/{campaign}/grants");
-    stage
-        .service
-        .lines(&export, |line| {
-            let line: Line<'_> = serde_json::from_slice(line).context("a line of the export")?;
-            checked.granted += 1;
-            // A second grant of the same pair finds its place empty: it is unexpected.
-            match expected.remove(&(line.customer_id, line.promo_code)) {
-                None => checked.unexpected += 1,
-                Some(place) => {
-                    let (starts_at, ends_at) = &windows[place as usize];
-                    if (line.starts_at, line.ends_at.unwrap_or("-")) != (starts_at, ends_at) {
-                        checked.different_window += 1;
-                    }
-                }
-            }
-            Ok(())
-        })
-        .await?;
-    checked.missing = expected.len() as u64;
-    Ok(checked)
+            Some(_) => {}
+        }
+        Ok(())
+    };
+    stage.service.lines(&export, meet).await?;
+    compared.missing = expected.len() as u64;
+    Ok(compared)
 }
 
-/// Asks, through the API, at the edges of the window and as time passes.
-pub(super) async fn eligibility(stage: &Stage, checked: &Checked) -> anyhow::Result<Sampled> {
-    let mut sampled = Sampled::default();
-    let Some(first) = checked.sample.first() else { return Ok(sampled) };
-    let same: Vec<&Sample> = checked
+/// Some customers of the audience who are to get nothing.
+fn without(expected: &HashMap<(String, String), usize>, customers: u64) -> Vec<String> {
+    let gets_any = |customer: &String| {
+        CODES
+            .iter()
+            .any(|code| expected.contains_key(&(customer.clone(), (*code).to_owned())))
+    };
+    (1..=customers)
+        .map(|number| format!("{PREFIX}{number}"))
+        .filter(|customer| !gets_any(customer))
+        .take(SAMPLED_MAX)
+        .collect()
+}
+
+/// Asks through the API: before the window, at its first instant, at its end. Both clocks move along.
+pub(super) async fn eligibility(stage: &Stage, compared: &Compared) -> anyhow::Result<Asked> {
+    let mut asked = Asked::default();
+    for customer in &compared.without {
+        for code in CODES {
+            ask(stage, &mut asked, customer, code, Some("no_grant")).await?;
+        }
+    }
+    let Some(first) = compared.sample.first() else {
+        return Ok(asked);
+    };
+    let same: Vec<&Sample> = compared
         .sample
         .iter()
-        .filter(|one| (&one.starts_at, &one.ends_at) == (&first.starts_at, &first.ends_at))
+        .filter(|one| one.window == first.window)
         .collect();
-    ask(stage, &mut sampled, &same, Some("not_started")).await?;
-    stage.travel(&first.starts_at).await?;
-    ask(stage, &mut sampled, &same, None).await?;
-    let stranger = Sample {
-        customer: "nobody-by-this-name".to_owned(),
-        code: first.code.clone(),
-        starts_at: String::new(),
-        ends_at: String::new(),
-    };
-    ask(stage, &mut sampled, &[&stranger], Some("no_grant")).await?;
-    stage.travel(&first.ends_at).await?;
-    ask(stage, &mut sampled, &same, Some("expired")).await?;
-    Ok(sampled)
+    let (starts_at, ends_at) = &first.window;
+    let moments = [
+        (None, Some("not_started")),
+        (Some(starts_at), None),
+        (ends_at.as_ref(), Some("expired")),
+    ];
+    for (moment, reason) in moments {
+        if let Some(moment) = moment {
+            stage.travel(moment).await?;
+        }
+        for sample in &same {
+            ask(stage, &mut asked, &sample.customer, &sample.code, reason).await?;
+        }
+    }
+    // Whoever stays to look around finds the grants active.
+    stage.travel(starts_at).await?;
+    Ok(asked)
 }
 
 async fn ask(
     stage: &Stage,
-    sampled: &mut Sampled,
-    samples: &[&Sample],
+    asked: &mut Asked,
+    customer: &str,
+    code: &str,
     reason: Option<&str>,
 ) -> anyhow::Result<()> {
-    for sample in samples {
-        let question = json!({"customer_id": sample.customer, "promo_code": sample.code});
-        let path = format!("/v1/tenants/{SERIES}/eligibility");
-        let answer = stage.service.ok(Method::POST, &path, &question).await?;
-        sampled.questions += 1;
-        let right = answer["eligible"] == reason.is_none() && answer["reason"].as_str() == reason;
-        sampled.wrong += u64::from(!right);
-    }
+    let question = json!({"customer_id": customer, "promo_code": code});
+    let path = format!("/v1/tenants/{TENANT}/eligibility");
+    let answer = stage.service.ok(Method::POST, &path, &question).await?;
+    asked.questions += 1;
+    let is_right = answer["eligible"] == reason.is_none() && answer["reason"].as_str() == reason;
+    asked.wrong += u64::from(!is_right);
     Ok(())
 }

@@ -23,7 +23,11 @@ use crate::service::verify;
 use crate::work::Workers;
 
 /// The tenant of the demo.
-pub(super) const SERIES: &str = "acme";
+pub(super) const TENANT: &str = "acme";
+/// Its scheduled channels.
+pub(super) const CHANNELS: [i64; 2] = [504, 505];
+/// Its promo codes.
+pub(super) const CODES: [&str; 3] = ["FS20", "CB10", "RELOAD50"];
 /// Seed of the stand-in's world, so that two runs tell the same story.
 const SEED: u64 = 42;
 
@@ -44,10 +48,10 @@ pub(super) struct Stage {
 /// What the service told while it worked.
 #[derive(Default)]
 struct Progress {
-    rows_504: AtomicU64,
-    rows_505: AtomicU64,
+    /// Rows read of each channel.
+    rows: [AtomicU64; CHANNELS.len()],
+    /// Customers of the newest merge.
     customers: AtomicU64,
-    ended: AtomicU64,
 }
 
 impl Stage {
@@ -65,7 +69,10 @@ impl Stage {
         let dir = tempfile::Builder::new().prefix("bestow-demo-").tempdir()?;
         let random = Random::system()?;
         let token = format!("demo_{}", random.id(0));
-        let mut config = Config { data_dir: dir.path().to_path_buf(), ..Config::default() };
+        let mut config = Config {
+            data_dir: dir.path().to_path_buf(),
+            ..Config::default()
+        };
         config.admin_token = AdminToken(token.clone());
         config.optimove.page_rows = page_rows;
         let app = App::open(config, Clock::adjustable(), random, Migrate::Apply)?;
@@ -98,8 +105,11 @@ impl Stage {
 
     /// Rows read so far, over both channels.
     pub(super) fn rows_read(&self) -> u64 {
-        let Progress { rows_504, rows_505, .. } = &*self.progress;
-        rows_504.load(Ordering::Relaxed) + rows_505.load(Ordering::Relaxed)
+        self.progress
+            .rows
+            .iter()
+            .map(|rows| rows.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Customers merged so far.
@@ -107,43 +117,46 @@ impl Stage {
         self.progress.customers.load(Ordering::Relaxed)
     }
 
-    /// Channels whose import came to an end.
-    pub(super) fn imports_ended(&self) -> u64 {
-        self.progress.ended.load(Ordering::Relaxed)
-    }
-
     /// Makes the tenant, registers its listeners, and brings the catalogue over.
     pub(super) async fn connect(&self) -> anyhow::Result<()> {
         let zone = json!({"time_zone": "Europe/Lisbon", "username": "acme", "password": "acme-password",
             "api_keys": [{"key": "acme-admin-key", "role": "admin"}],
             "channels": [{"id": 15, "name": "Realtime"}, {"id": 504, "name": "Email"}, {"id": 505, "name": "SMS"}]});
-        self.sandbox.ok(Method::PUT, "/_sandbox/tenants/acme", &zone).await?;
+        self.sandbox
+            .ok(Method::PUT, "/_sandbox/tenants/acme", &zone)
+            .await?;
         let tenant = json!({
-            "id": SERIES, "name": "Acme", "time_zone": "Europe/Lisbon",
+            "id": TENANT, "name": "Acme", "time_zone": "Europe/Lisbon",
             "optimove": {"base_url": self.world.url(), "auth": {"api_key": "acme-admin-key"}},
-            "scheduled_channels": [504, 505], "triggered_channels": [], "conditional": false,
+            "scheduled_channels": CHANNELS, "triggered_channels": [], "conditional": false,
             "expiry": "duration",
         });
-        self.service.ok(Method::POST, "/v1/tenants", &tenant).await?;
-        let sync = format!("/v1/tenants/{SERIES}/listeners/sync");
+        self.service
+            .ok(Method::POST, "/v1/tenants", &tenant)
+            .await?;
+        let sync = format!("/v1/tenants/{TENANT}/listeners/sync");
         self.service.ok(Method::POST, &sync, &Value::Null).await?;
-        let promotions =
-            [("FS20", "20 free spins"), ("CB10", "10% cashback"), ("RELOAD50", "50% reload")];
-        for (code, name) in promotions {
+        let names = ["20 free spins", "10% cashback", "50% reload"];
+        for (code, name) in CODES.into_iter().zip(names) {
             let put = json!({"name": name, "status": "active", "kind": "shared", "reward": {"text": name}});
-            let path = format!("/v1/tenants/{SERIES}/promotions/{code}");
+            let path = format!("/v1/tenants/{TENANT}/promotions/{code}");
             self.service.ok(Method::PUT, &path, &put).await?;
         }
-        let sync = format!("/v1/tenants/{SERIES}/promotions/sync");
+        let sync = format!("/v1/tenants/{TENANT}/promotions/sync");
         self.service.ok(Method::POST, &sync, &Value::Null).await?;
         Ok(())
     }
 
     /// Plans the campaign and gives its id.
-    pub(super) async fn plan(&self, customers: u64) -> anyhow::Result<String> {
-        let made =
-            self.sandbox.ok(Method::POST, "/_sandbox/campaigns", &super::campaign(customers)).await?;
-        Ok(made["id"].as_u64().context("the campaign's id")?.to_string())
+    pub(super) async fn plan(&self, campaign: &Value) -> anyhow::Result<String> {
+        let made = self
+            .sandbox
+            .ok(Method::POST, "/_sandbox/campaigns", campaign)
+            .await?;
+        Ok(made["id"]
+            .as_u64()
+            .context("the campaign's id")?
+            .to_string())
     }
 
     /// Executes the campaign: Optimove notifies, Bestow imports.
@@ -156,14 +169,19 @@ impl Stage {
     /// Moves both clocks to an instant.
     pub(super) async fn travel(&self, to: &str) -> anyhow::Result<()> {
         let now = json!({"now": to});
-        self.sandbox.ok(Method::PUT, "/_sandbox/clock", &now).await?;
+        self.sandbox
+            .ok(Method::PUT, "/_sandbox/clock", &now)
+            .await?;
         self.service.ok(Method::PUT, "/v1/clock", &now).await?;
         Ok(())
     }
 
     /// Invariants that do not hold.
-    pub(super) fn verify(&self) -> anyhow::Result<usize> {
-        Ok(verify::run(&self.app)?.len())
+    pub(super) async fn verify(&self) -> anyhow::Result<usize> {
+        let app = Arc::clone(&self.app);
+        Ok(tokio::task::spawn_blocking(move || verify::run(&app))
+            .await??
+            .len())
     }
 
     /// Stops both sides.
@@ -175,23 +193,19 @@ impl Stage {
     }
 }
 
-async fn follow(
-    mut events: tokio::sync::broadcast::Receiver<Event>,
-    progress: Arc<Progress>,
-) {
+async fn follow(mut events: tokio::sync::broadcast::Receiver<Event>, progress: Arc<Progress>) {
     loop {
         match events.recv().await {
             Ok(Event::PageLanded { channel, rows, .. }) => {
-                let seen = if channel == 504 { &progress.rows_504 } else { &progress.rows_505 };
-                seen.store(rows, Ordering::Relaxed);
+                if let Some(place) = CHANNELS.iter().position(|known| *known == channel) {
+                    progress.rows[place].store(rows, Ordering::Relaxed);
+                }
             }
             Ok(Event::Merged { customers, .. }) => {
                 progress.customers.store(customers, Ordering::Relaxed);
             }
-            Ok(Event::ImportEnded { .. }) => {
-                progress.ended.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(RecvError::Lagged(_)) => {}
+            // What was missed only makes the bar stand still for a moment.
+            Ok(Event::ImportEnded { .. }) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
     }

@@ -91,17 +91,12 @@ impl Columns {
             head.iter()
                 .position(|h| h.trim().eq_ignore_ascii_case(name))
         };
-        match (place("code"), place("name")) {
-            (Some(code), Some(name)) => Ok(Self {
-                code,
-                name,
-                status: place("status"),
-            }),
-            _ => {
-                let message = "the first line must name the columns `code` and `name`";
-                Err(Error::invalid("bad_csv", message))
-            }
-        }
+        let (Some(code), Some(name)) = (place("code"), place("name")) else {
+            let message = "the first line must name the columns `code` and `name`";
+            return Err(Error::invalid("bad_csv", message));
+        };
+        let status = place("status");
+        Ok(Self { code, name, status })
     }
 
     fn read<'a>(&self, fields: &'a [String]) -> Result<Line<'a>> {

@@ -76,7 +76,7 @@ pub(crate) fn plan(
                 }
             }
             ("archived", None) if our.synced_name.is_some() => {
-                plan.gone.push(our.code_fold.clone())
+                plan.gone.push(our.code_fold.clone());
             }
             _ => {}
         }

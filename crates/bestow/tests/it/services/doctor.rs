@@ -13,7 +13,7 @@ async fn healthy() -> World {
     world.connect(&json!({"time_zone": "Europe/Lisbon"})).await;
     promotions::sync(&world.app, &Actor::cli(), &world.acme())
         .await
-        .unwrap();
+        .expect("the catalogue is synced");
     world
 }
 

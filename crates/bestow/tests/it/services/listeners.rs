@@ -19,13 +19,15 @@ fn slot(event_type: i64, channel_id: Option<i64>) -> Slot {
 
 fn optimove(world: &World) -> Client {
     let auth = Auth::ApiKey(Secret::new("acme-admin-key"));
-    Client::builder(&world.sandbox.url(), auth).build().unwrap()
+    Client::builder(&world.sandbox.url(), auth)
+        .build()
+        .expect("it works")
 }
 
 async fn sync(world: &World) -> SyncReport {
     listeners::sync(&world.app, &Actor::cli(), &world.acme())
         .await
-        .unwrap()
+        .expect("it works")
 }
 
 /// The status of an empty post, which a listener takes as a probe.
@@ -39,7 +41,7 @@ async fn probe(world: &World, event_type: i64, generation: i64) -> u16 {
         .api
         .json(Method::POST, &path, &Value::Null)
         .await
-        .unwrap()
+        .expect("it works")
         .0
         .as_u16()
 }

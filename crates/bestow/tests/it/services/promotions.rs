@@ -17,17 +17,19 @@ async fn put(world: &World, code: &str, body: Value) -> bestow::Result<(Promotio
 async fn sync(world: &World) -> CatalogueReport {
     promotions::sync(&world.app, &Actor::cli(), &world.acme())
         .await
-        .unwrap()
+        .expect("it works")
 }
 
 fn optimove(world: &World) -> Client {
     let auth = Auth::ApiKey(Secret::new("acme-admin-key"));
-    Client::builder(&world.sandbox.url(), auth).build().unwrap()
+    Client::builder(&world.sandbox.url(), auth)
+        .build()
+        .expect("it works")
 }
 
 /// Optimove's list, in the order of codes.
 async fn theirs(world: &World) -> Vec<(String, String)> {
-    let there = optimove(world).get_promotions().await.unwrap();
+    let there = optimove(world).get_promotions().await.expect("it works");
     let mut there: Vec<_> = there.into_iter().map(|one| (one.code, one.name)).collect();
     there.sort_unstable();
     there
@@ -38,7 +40,10 @@ async fn add_theirs(world: &World, code: &str, name: &str) {
         code: code.to_owned(),
         name: name.to_owned(),
     };
-    optimove(world).add_promotions(&[entry]).await.unwrap();
+    optimove(world)
+        .add_promotions(&[entry])
+        .await
+        .expect("it works");
 }
 
 async fn calls(world: &World, function: &str) -> u64 {
