@@ -24,10 +24,8 @@ async fn findings(world: &World) -> Vec<Finding> {
 }
 
 fn texts(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(|finding| format!("{finding}\n"))
-        .collect()
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 #[tokio::test]
