@@ -7,6 +7,7 @@
 mod clock;
 mod error;
 mod migrate;
+mod readers;
 mod sqlite;
 mod store;
 mod testing_hooks;

@@ -9,12 +9,11 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::error::classify;
+use crate::readers::Readers;
 use crate::testing_hooks::Hooks;
 use crate::writer::{Lane, Undo, Work, Writer};
 use crate::{Error, Tx, migrate, sqlite};
 
-/// Idle reading connections kept open.
-const READERS_IDLE_MAX: usize = 16;
 /// Times a transaction whose outcome is unknown is run again before the caller is told.
 const UNKNOWN_TRIES_MAX: u32 = 3;
 
@@ -62,13 +61,19 @@ pub struct Lock {
     _file: File,
 }
 
+/// A connection that only looks whether anybody committed.
+struct Watcher {
+    connection: Connection,
+    mark: Option<i64>,
+}
+
 struct Sqlite {
     path: PathBuf,
     clock: Clock,
     writer: Writer,
-    readers: Mutex<Vec<Connection>>,
+    readers: Arc<Readers>,
     /// Never closed, so that its view of what changed has no gaps.
-    watcher: Mutex<Connection>,
+    watcher: Mutex<Watcher>,
     #[cfg_attr(
         not(feature = "testing"),
         expect(dead_code, reason = "only tests set switches")
@@ -90,13 +95,22 @@ impl Store {
             Migrate::Refuse => migrate::check(&connection)?,
         }
         let hooks = Arc::new(Hooks::default());
-        let writer = Writer::start(connection, options.clock.clone(), Arc::clone(&hooks))?;
-        let watcher = Mutex::new(sqlite::open_reader(&path)?);
+        let readers = Arc::new(Readers::new(path.clone()));
+        let writer = Writer::start(
+            connection,
+            options.clock.clone(),
+            Arc::clone(&hooks),
+            Arc::clone(&readers),
+        )?;
+        let watcher = Mutex::new(Watcher {
+            connection: sqlite::open_reader(&path)?,
+            mark: None,
+        });
         let inner = Sqlite {
             path,
             clock: options.clock.clone(),
             writer,
-            readers: Mutex::default(),
+            readers,
             watcher,
             hooks,
         };
@@ -105,7 +119,8 @@ impl Store {
         })
     }
 
-    /// Claims the right to serve from this database, for as long as the lock is held.
+    /// Claims the right to serve from this database, for as long as the lock is held. Whoever serves asks for
+    /// [`Store::change_mark`] regularly: until then its reads may not see what another process committed.
     ///
     /// # Errors
     /// [`Error::InUse`] where another process holds it.
@@ -120,7 +135,10 @@ impl Store {
             .open(&path)
             .map_err(|e| unavailable(&e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => {
+                self.inner.readers.keep_snapshots();
+                Ok(Lock { _file: file })
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(Error::InUse(self.inner.path.display().to_string()))
             }
@@ -164,21 +182,12 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.with_reader(|connection| {
-            let run = |sql: &'static str| {
-                connection
-                    .prepare_cached(sql)
-                    .and_then(|mut statement| statement.execute([]))
-                    .map_err(|e| classify(sql, &e))
-            };
-            run("BEGIN DEFERRED")?;
-            let answer = work(&mut Tx::new(connection, self.inner.clock.now_ms()));
-            run("COMMIT")?;
-            answer
-        })
+        self.inner
+            .readers
+            .with(|connection| work(&mut Tx::new(connection, self.inner.clock.now_ms())))
     }
 
-    /// Reads with single statements, each its own snapshot: the cheapest look-up there is.
+    /// The same as [`Store::read`], for a single look-up.
     ///
     /// # Errors
     /// The closure's own error, or the store's.
@@ -186,20 +195,25 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.with_reader(|connection| work(&mut Tx::new(connection, self.inner.clock.now_ms())))
+        self.read(work)
     }
 
-    /// A number that is another one once anything was committed, by this process or any other.
+    /// A number that is another one once anything was committed, by this process or any other. Asking also lets reads
+    /// see what another process committed, where this one holds the lock.
     ///
     /// # Errors
     /// The store's.
     pub fn change_mark(&self) -> Result<i64, Error> {
-        let watcher = self
+        let mut watcher = self
             .inner
             .watcher
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        sqlite::pragma(&watcher, "data_version")
+        let mark = sqlite::pragma(&watcher.connection, "data_version")?;
+        if watcher.mark.replace(mark) != Some(mark) {
+            self.inner.readers.changed();
+        }
+        Ok(mark)
     }
 
     /// Milliseconds since 1970 UTC by this store's time authority.
@@ -212,7 +226,8 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn durability(&self) -> Result<Durability, Error> {
-        self.with_reader(|connection| {
+        {
+            let connection = &sqlite::open_reader(&self.inner.path)?;
             let text = |name: &str| {
                 connection
                     .pragma_query_value(None, name, |row| row.get::<_, String>(0))
@@ -228,7 +243,7 @@ impl Store {
                     Err(integrity)
                 },
             })
-        })
+        }
     }
 
     async fn submit<T, E, F>(&self, lane: Lane, name: &'static str, work: F) -> Result<T, E>
@@ -261,35 +276,6 @@ impl Store {
                 Ok(answer) => return answer,
             }
         }
-    }
-
-    fn with_reader<T, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let idle = self
-            .inner
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => sqlite::open_reader(&self.inner.path)?,
-        };
-        let answer = work(&connection);
-        // A connection left inside a transaction by an error is not fit to be used again.
-        if connection.is_autocommit() {
-            let mut idle = self
-                .inner
-                .readers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < READERS_IDLE_MAX {
-                idle.push(connection);
-            }
-        }
-        answer
     }
 
     #[cfg(feature = "testing")]

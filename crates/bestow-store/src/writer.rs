@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::clock::Clock;
 use crate::error::classify;
+use crate::readers::Readers;
 use crate::testing_hooks::{Fault, Hooks};
 use crate::{Error, Tx};
 
@@ -68,6 +69,7 @@ impl Writer {
         connection: Connection,
         clock: Clock,
         hooks: Arc<Hooks>,
+        readers: Arc<Readers>,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             queues: Mutex::new(Queues::default()),
@@ -82,6 +84,7 @@ impl Writer {
                     connection,
                     clock,
                     hooks,
+                    readers,
                 }
                 .run();
             })
@@ -136,6 +139,7 @@ struct Loop {
     connection: Connection,
     clock: Clock,
     hooks: Arc<Hooks>,
+    readers: Arc<Readers>,
 }
 
 impl Loop {
@@ -190,6 +194,7 @@ impl Loop {
 
     fn attempt(&self, group: &mut [Box<dyn Work>]) -> Attempt {
         let name = group.first().map_or("empty", |work| work.name());
+        self.readers.let_go();
         if let Err(error) = self.sql("BEGIN IMMEDIATE") {
             return Attempt::Failed(error);
         }
@@ -220,7 +225,11 @@ impl Loop {
             self.roll_back();
             return Attempt::Failed(Error::OutcomeUnknown);
         }
-        match self.sql("COMMIT") {
+        let committed = self.sql("COMMIT");
+        if committed.is_ok() {
+            self.readers.changed();
+        }
+        match committed {
             Ok(()) if fault == Some(Fault::AfterCommit) => Attempt::Failed(Error::OutcomeUnknown),
             Ok(()) => Attempt::Committed,
             Err(error) => {

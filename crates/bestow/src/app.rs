@@ -14,6 +14,7 @@ use crate::events::Event;
 use crate::facts::Facts;
 use crate::keys::Keys;
 use crate::random::Random;
+use crate::service::notifications::Arrivals;
 use crate::tenant::Tenant;
 
 /// Events kept for a slow listener of the event stream before it misses some.
@@ -42,6 +43,8 @@ pub struct App {
     pub events: broadcast::Sender<Event>,
     /// Rung when there is work; a courtesy, since workers also look by themselves.
     pub work: Notify,
+    /// Notifications on their way into the inbox.
+    pub arrivals: Arc<Arrivals>,
     /// How Optimove reaches this service; known at the latest when listening starts.
     pub public_url: OnceLock<String>,
 }
@@ -87,6 +90,7 @@ impl App {
             facts: Facts::default(),
             events: broadcast::Sender::new(EVENTS_KEPT_MAX),
             work: Notify::new(),
+            arrivals: Arc::default(),
             public_url,
         };
         app.directory.refresh(&app.store)?;

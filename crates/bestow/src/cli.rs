@@ -98,7 +98,10 @@ pub fn run() -> ExitCode {
         // Benches make runtimes of their own, one for each side.
         return exit(bench::run(bench).map(|()| Outcome::Done));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tell_error(&anyhow::Error::new(error).context("the runtime cannot be started"));

@@ -32,8 +32,8 @@ pub struct Shape {
     #[arg(long, default_value_t = 1_000_000)]
     pub customers: u64,
     /// Connections of the load (listener, eligibility).
-    #[arg(long, default_value_t = 64)]
-    pub connections: usize,
+    #[arg(long)]
+    pub connections: Option<usize>,
     /// Seconds of each measurement (listener, eligibility).
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,

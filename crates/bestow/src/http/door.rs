@@ -272,3 +272,26 @@ impl RequestIds {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_says_nothing_of_it() {
+        let mut answer = guarded(async { panic!("a secret {}", "detail") }).await;
+        let problem = answer.extensions_mut().remove::<Problem>().unwrap();
+        assert_eq!(problem.cause.as_deref(), Some("panicked: a secret detail"));
+        let written = problem.write("req_1");
+        assert_eq!(written.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(written.into_body(), 10_000)
+            .await
+            .unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            (&document["code"], &document["reference"]),
+            (&"internal".into(), &"req_1".into())
+        );
+        assert!(!document.to_string().contains("secret"), "{document}");
+    }
+}

@@ -2,15 +2,15 @@
 //!
 //! Nothing here is stored: the status follows from the facts and the instant of asking, and the id from the key.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod walk;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bestow_core::id::fold_code;
 use bestow_core::{CampaignFacts, CampaignId, CustomerId, GrantFacts, GrantStatus, Window, grant};
-use bestow_store::Error as StoreError;
 use bestow_store::campaigns::{Campaign, WindowSpec};
-use bestow_store::grants::{Grant as GrantRow, LedgerRow};
-use bestow_store::runs::{Group, Runs};
+use bestow_store::grants::Grant as GrantRow;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
-use crate::ingest::mark;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
+
+pub use walk::{CampaignGrants, CampaignPlace};
 
 /// Rows read at once when the grants of one customer are listed by status.
 const CUSTOMER_GRANTS_AT_ONCE: u32 = 500;
@@ -257,207 +258,6 @@ fn of_row(
 fn spelling(app: &App, tenant: &Tenant, code_fold: &str, own: &str) -> Result<String> {
     let promotion = app.facts.promotion(&app.store, tenant.no(), code_fold)?;
     Ok(promotion.map_or_else(|| own.to_owned(), |promotion| promotion.code.clone()))
-}
-
-/// Where a list of a campaign's grants goes on: the last row seen, and the group before it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CampaignPlace {
-    /// The ids seen whole, folded; empty: none.
-    pub before: String,
-    /// The customer of the last row seen.
-    pub customer: String,
-    /// Its offer.
-    pub offer: u32,
-}
-
-/// Walks through the grants of a campaign in the order of customers: as they landed, looked up in the ledger.
-///
-/// Memory is one block for each landed page, whatever the size of the campaign. What is held is not in the ledger
-/// and is not given.
-pub struct CampaignGrants {
-    app: Arc<App>,
-    tenant: Arc<Tenant>,
-    campaign: Campaign,
-    now: Timestamp,
-    runs: Runs,
-    group: Group,
-    /// The ids before the group, folded.
-    before: String,
-    /// Rows of the group that were not given yet.
-    found: VecDeque<FoundRow>,
-    /// The last row that the caller knows; rows up to it are passed over.
-    after: Option<CampaignPlace>,
-    codes: HashMap<u32, Code>,
-    windows: HashMap<u32, WindowSpec>,
-}
-
-#[derive(Debug)]
-struct FoundRow {
-    customer: String,
-    offer: u32,
-    window: u32,
-}
-
-#[derive(Debug)]
-struct Code {
-    fold: String,
-    shown: String,
-}
-
-impl CampaignGrants {
-    /// Starts behind a place, or at the beginning. Reads from the disk: not for threads that serve others.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; the store's.
-    pub fn open(
-        app: &Arc<App>,
-        tenant: &Arc<Tenant>,
-        campaign: &CampaignId,
-        after: Option<CampaignPlace>,
-    ) -> Result<Self> {
-        let no = tenant.no();
-        let found = app.store.peek(|tx| tx.campaign(no, campaign.as_str()))?;
-        let campaign = found.ok_or(Error::NotFound("campaign"))?;
-        // What a merge under way has granted so far is given, too.
-        let through = campaign
-            .merge_to
-            .unwrap_or_default()
-            .max(campaign.merged_through);
-        let before = after.as_ref().map(|place| place.before.as_str());
-        let before = before.filter(|before| !before.is_empty());
-        let runs = Runs::open(&app.store, no, campaign.no, through, before)?;
-        let mut codes = HashMap::new();
-        for offer in app.store.peek(|tx| tx.offers(no, campaign.no))? {
-            let shown = spelling(app, tenant, &offer.code_fold, &offer.code)?;
-            codes.insert(
-                offer.no,
-                Code {
-                    fold: offer.code_fold,
-                    shown,
-                },
-            );
-        }
-        Ok(Self {
-            now: app.clock.now(),
-            app: Arc::clone(app),
-            tenant: Arc::clone(tenant),
-            campaign,
-            runs,
-            group: Group::default(),
-            before: before.unwrap_or_default().to_owned(),
-            found: VecDeque::new(),
-            after,
-            codes,
-            windows: HashMap::new(),
-        })
-    }
-
-    /// The next grant, with its place; `None` at the end.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn next_grant(&mut self) -> Result<Option<(CampaignPlace, GrantView)>> {
-        loop {
-            while let Some(row) = self.found.pop_front() {
-                if self.is_known(&row) {
-                    continue;
-                }
-                self.after = None;
-                return self.view(row).map(Some);
-            }
-            if !self.group.fold().is_empty() {
-                self.group.fold().clone_into(&mut self.before);
-            }
-            if !self.runs.next_group(&mut self.group)? {
-                return Ok(None);
-            }
-            self.look_up()?;
-        }
-    }
-
-    fn is_known(&self, row: &FoundRow) -> bool {
-        self.after.as_ref().is_some_and(|after| {
-            after.before == self.before
-                && (row.customer.as_str(), row.offer) <= (&after.customer, after.offer)
-        })
-    }
-
-    /// Looks up in the ledger what the group's rows may have become.
-    fn look_up(&mut self) -> Result<()> {
-        let Self {
-            group,
-            found,
-            app,
-            tenant,
-            ..
-        } = self;
-        let no = tenant.no();
-        for entries in group
-            .entries
-            .chunk_by(|a, b| group.customer(a) == group.customer(b))
-        {
-            let may_be_granted = entries.iter().filter(|entry| entry.mark == mark::GRANT);
-            let offers: BTreeSet<u32> = may_be_granted.map(|entry| entry.offer).collect();
-            if offers.is_empty() {
-                continue;
-            }
-            let customer = group.customer(&entries[0]);
-            let rows = app.store.peek(|tx| tx.ledger_rows(no, customer))?;
-            for offer in offers {
-                let scheduled = |row: &&LedgerRow| row.offer == offer && row.occurrence.is_empty();
-                if let Some(row) = rows.iter().find(scheduled) {
-                    let customer = customer.to_owned();
-                    found.push_back(FoundRow {
-                        customer,
-                        offer,
-                        window: row.window,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn view(&mut self, row: FoundRow) -> Result<(CampaignPlace, GrantView)> {
-        let window = self.window(row.window)?;
-        let unknown = || StoreError::Corrupt(format!("offer {} is of no campaign", row.offer));
-        let code = self.codes.get(&row.offer).ok_or_else(unknown)?;
-        let told = Told {
-            customer: &row.customer,
-            code: &code.shown,
-            code_fold: &code.fold,
-            occurrence: "",
-            window,
-            campaign: &self.campaign,
-        };
-        let view = GrantView::new(&self.tenant, told, self.now);
-        let FoundRow {
-            customer, offer, ..
-        } = row;
-        Ok((
-            CampaignPlace {
-                before: self.before.clone(),
-                customer,
-                offer,
-            },
-            view,
-        ))
-    }
-
-    fn window(&mut self, no: u32) -> Result<WindowSpec> {
-        if let Some(window) = self.windows.get(&no) {
-            return Ok(*window);
-        }
-        // A merge under way makes new ones, so they are looked up as they are met.
-        let found = self
-            .app
-            .store
-            .peek(|tx| tx.window_facts(self.tenant.no(), no))?;
-        let missing = || StoreError::Corrupt(format!("window {no} is not there"));
-        let window = found.ok_or_else(missing)?;
-        self.windows.insert(no, window);
-        Ok(window)
-    }
 }
 
 /// The id of a grant: 128 bits of a digest of its key, in 26 characters. The parts hold no control characters, so

@@ -3,10 +3,14 @@
 //! A notification is a hint. Taking it in stores it and nothing else; settling it wants reads of Optimove's lists,
 //! which say what is true.
 
+mod group;
+
 use bestow_core::{HoldReason, Zone};
 use bestow_store::inbox::{NewNotification, Notification};
 use bestow_store::{Error as StoreError, Tx};
 use bytes::Bytes;
+
+pub use group::Arrivals;
 
 use crate::app::App;
 use crate::directory::{ListenerTarget, Snapshot};
@@ -40,10 +44,7 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
         channel: read.channel.map(|channel| channel.0),
         body: body.into(),
     };
-    app.tx("accept_notification", move |tx| {
-        tx.accept_notification(&new)
-    })
-    .await?;
+    app.arrivals.accept(&app.store, new).await?;
     app.work.notify_one();
     Ok(())
 }

@@ -12,18 +12,29 @@ use super::{Report, Shape, import};
 use crate::events::Event;
 use crate::work::Workers;
 
+/// Connections unless told otherwise.
+const CONNECTIONS: usize = 64;
+
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (runtime("server", threads.div_ceil(2))?, runtime("load", threads.div_ceil(2))?);
+    let (server, client) = (
+        runtime("server", threads.div_ceil(2))?,
+        runtime("load", threads.div_ceil(2))?,
+    );
     let rig = Rig::new()?;
     let customers = shape.customers.max(1);
     server.block_on(fill(&rig, customers))?;
     let (address, stop) = server.block_on(rig.serve())?;
     let load = Load {
         address,
-        connections: shape.connections,
+        connections: shape.connections.unwrap_or(CONNECTIONS),
         span: Duration::from_secs(shape.seconds),
         status: 200,
+        holds: b"",
+    };
+    let asked = Load {
+        holds: br#""eligible":true"#,
+        ..load
     };
     // Taken in turns, twice, so that a noisy neighbour meets both.
     let (mut ours, mut empty, mut invalid) = (Vec::new(), Vec::new(), 0);
@@ -37,7 +48,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
                 &question(number, customers),
             );
         }))?;
-        let real = client.block_on(load.run(move |number, out| {
+        let real = client.block_on(asked.run(move |number, out| {
             post(
                 out,
                 "/v1/tenants/acme/eligibility",
@@ -78,7 +89,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
 
 /// A customer drawn without order, so that neighbours are not asked about one after the other.
 fn question(number: u64, customers: u64) -> String {
-    let customer = number.wrapping_mul(7_368_787) % customers;
+    let customer = number.wrapping_mul(7_368_787) % customers + 1;
     format!(r#"{{"customer_id":"C{customer}","promo_code":"FS20"}}"#)
 }
 

@@ -26,7 +26,10 @@ const COMMIT_EVERY: Duration = Duration::from_millis(2);
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let customers = shape.customers;
-    let runtime = runtime("service", std::thread::available_parallelism().map_or(2, usize::from))?;
+    let runtime = runtime(
+        "service",
+        std::thread::available_parallelism().map_or(2, usize::from),
+    )?;
     let rig = Rig::new()?;
     let raw = raw_rate(&rig, customers)?;
     let (ours, commits) = runtime.block_on(import(&rig, customers))?;
@@ -88,6 +91,10 @@ async fn import(rig: &Rig, customers: u64) -> anyhow::Result<(f64, Histogram<u64
     stop.store(true, Ordering::Relaxed);
     let commits = commits.await??;
     workers.stop().await;
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method has one lifetime, the closure any"
+    )]
     let granted = app.store.peek(|tx| tx.grants_total())?;
     ensure!(
         granted == customers,

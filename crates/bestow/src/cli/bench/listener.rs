@@ -13,13 +13,18 @@ use super::{Report, Shape};
 
 /// Rows of one commit of the raw limit.
 const RAW_ROWS_PER_COMMIT: usize = 256;
+/// Connections unless told otherwise: while some wait for the disk, others are read and answered.
+const CONNECTIONS: usize = 512;
 /// Rows of the raw limit in groups, and with one sync each.
 const RAW_ROWS: u64 = 400_000;
 const RAW_ROWS_ALONE: u64 = 5_000;
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (runtime("server", threads)?, runtime("load", threads.div_ceil(2))?);
+    let (server, client) = (
+        runtime("server", threads)?,
+        runtime("load", threads.div_ceil(2))?,
+    );
     let rig = Rig::new()?;
     let grouped = raw_rate(&rig, "groups", RAW_ROWS, RAW_ROWS_PER_COMMIT)?;
     let alone = raw_rate(&rig, "alone", RAW_ROWS_ALONE, 1)?;
@@ -29,14 +34,19 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let (address, stop) = server.block_on(rig.serve())?;
     let load = Load {
         address,
-        connections: shape.connections,
+        connections: shape.connections.unwrap_or(CONNECTIONS),
         span: Duration::from_secs(shape.seconds),
         status: 200,
+        holds: b"",
     };
     let empty = client.block_on(load.run(|number, out| post(out, "/noop", None, &body(number))))?;
     let ours =
         client.block_on(load.run(move |number, out| post(out, &path, None, &body(number))))?;
     stop.cancel();
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method has one lifetime, the closure any"
+    )]
     let (rows, arrivals) = rig.app.store.peek(|tx| tx.inbox_size())?;
     ensure!(
         arrivals >= ours.answers,

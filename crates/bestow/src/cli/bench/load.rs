@@ -26,6 +26,8 @@ pub(super) struct Load {
     pub(super) span: Duration,
     /// The status that counts as an answer.
     pub(super) status: u16,
+    /// What a right answer holds somewhere.
+    pub(super) holds: &'static [u8],
 }
 
 /// What came of a load.
@@ -74,6 +76,7 @@ impl Load {
             let client = Client {
                 stream,
                 status: self.status,
+                holds: self.holds,
                 buffer: Vec::new(),
             };
             let (request, numbers, stop) = (
@@ -105,6 +108,7 @@ impl Load {
 struct Client {
     stream: TcpStream,
     status: u16,
+    holds: &'static [u8],
     buffer: Vec<u8>,
 }
 
@@ -125,13 +129,21 @@ impl Client {
             self.stream.write_all(&out).await?;
             let status = self.answer().await?;
             latency.saturating_record(sent.elapsed().as_micros() as u64);
-            if status == self.status {
+            if status == self.status && self.is_right() {
                 answers += 1;
             } else {
                 invalid += 1;
             }
         }
         Ok((answers, invalid, latency))
+    }
+
+    fn is_right(&self) -> bool {
+        self.holds.is_empty()
+            || self
+                .buffer
+                .windows(self.holds.len())
+                .any(|part| part == self.holds)
     }
 
     /// Reads one whole answer and gives its status.

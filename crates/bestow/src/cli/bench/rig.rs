@@ -28,6 +28,7 @@ const CALLS_MAX: u32 = 1_000_000;
 pub(super) struct Rig {
     pub(super) app: Arc<App>,
     pub(super) dir: tempfile::TempDir,
+    _lock: bestow_store::Lock,
 }
 
 impl Rig {
@@ -46,7 +47,12 @@ impl Rig {
             Random::system()?,
             Migrate::Apply,
         )?;
-        Ok(Self { app, dir })
+        let lock = app.store.lock()?;
+        Ok(Self {
+            app,
+            dir,
+            _lock: lock,
+        })
     }
 
     /// Serves on loopback, with the bench's empty handlers beside the real ones.
@@ -107,9 +113,15 @@ impl SandboxProcess {
             .trim_start_matches("http://")
             .parse()
             .context("the sandbox's address")?;
-        let this = Self { url: url.to_owned(), child, control: Caller::new(address, None) };
+        let this = Self {
+            url: url.to_owned(),
+            child,
+            control: Caller::new(address, None),
+        };
         let switches = json!({"rate-limit-requests": 0, "notify-drop": 100});
-        this.control.ok(Method::PUT, "/_sandbox/switches", &switches).await?;
+        this.control
+            .ok(Method::PUT, "/_sandbox/switches", &switches)
+            .await?;
         Ok(this)
     }
 
@@ -126,12 +138,20 @@ impl SandboxProcess {
             "actions": [{"id": 24, "name": "Reload", "share": 1.0, "promo_codes": ["FS20"],
                          "channels": [{"id": 504, "template_id": 520}]}],
         });
-        let made = self.control.ok(Method::POST, "/_sandbox/campaigns", &spec).await?;
+        let made = self
+            .control
+            .ok(Method::POST, "/_sandbox/campaigns", &spec)
+            .await?;
         let id = made["id"]
             .as_u64()
             .context("the campaign's id")?
             .to_string();
-        self.control.ok(Method::POST, &format!("/_sandbox/campaigns/{id}/process"), &json!({}))
+        self.control
+            .ok(
+                Method::POST,
+                &format!("/_sandbox/campaigns/{id}/process"),
+                &json!({}),
+            )
             .await?;
         Ok(id)
     }

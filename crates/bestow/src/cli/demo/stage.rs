@@ -42,6 +42,7 @@ pub(super) struct Stage {
     stop: CancellationToken,
     token: String,
     progress: Arc<Progress>,
+    _lock: bestow_store::Lock,
     _dir: tempfile::TempDir,
 }
 
@@ -76,6 +77,7 @@ impl Stage {
         config.admin_token = AdminToken(token.clone());
         config.optimove.page_rows = page_rows;
         let app = App::open(config, Clock::adjustable(), random, Migrate::Apply)?;
+        let lock = app.store.lock()?;
         let server = Server::bind(Arc::clone(&app), listen).await?;
         let (address, stop) = (server.address(), CancellationToken::new());
         let progress = Arc::new(Progress::default());
@@ -91,6 +93,7 @@ impl Stage {
             stop,
             token,
             progress,
+            _lock: lock,
             _dir: dir,
         })
     }
