@@ -1,4 +1,5 @@
-//! A plain HTTP caller for this machine: what demo and benches talk to the service and to the stand-in with.
+//! A plain HTTP caller for this machine: what demo and benches talk to the service and to the
+//! stand-in with.
 
 use std::net::SocketAddr;
 
@@ -33,7 +34,8 @@ impl Caller {
         self.address
     }
 
-    /// One request with a JSON body (none where it is null); gives the status and the JSON answered.
+    /// One request with a JSON body (none where it is null); gives the status and the JSON
+    /// answered.
     ///
     /// # Errors
     /// Where there is no answer. An answer that is not JSON reads as null.

@@ -1,6 +1,8 @@
-//! `bestow demo`: the whole story on loopback, checked grant by grant against what the stand-in says should be.
+//! `bestow demo`: the whole story on loopback, checked grant by grant against what the stand-in
+//! says should be.
 //!
-//! Everything is asked for over HTTP, as a user would; only `verify` looks at the database, as the command does.
+//! Everything is asked for over HTTP, as a user would; only `verify` looks at the database, as the
+//! command does.
 
 mod check;
 mod stage;
@@ -19,7 +21,8 @@ use self::summary::Summary;
 use super::bench::now;
 use super::output::{line, note};
 
-/// Customers from which on larger pages keep the reading within Optimove's calls for about a minute.
+/// Customers from which on larger pages keep the reading within Optimove's calls for about a
+/// minute.
 const LARGE_AUDIENCE: u64 = 300_000;
 /// Rows asked for in one page of a small and of a large audience.
 const PAGE_ROWS: (u32, u32) = (10_000, 50_000);
@@ -69,7 +72,8 @@ pub async fn run(demo: &Demo) -> anyhow::Result<bool> {
     match told {
         Ok(summary) if !demo.once => {
             note(&format!(
-                "The API stays up at http://{} (token {}), the stand-in for Optimove at {}. Ctrl-C ends both.",
+                "The API stays up at http://{} (token {}), \
+                 the stand-in for Optimove at {}. Ctrl-C ends both.",
                 stage.service.address(),
                 stage.token(),
                 stage.sandbox_url()
@@ -98,7 +102,8 @@ async fn tell(demo: &Demo, stage: &Stage) -> anyhow::Result<Summary> {
     stage.connect().await?;
     let campaign = stage.plan(&campaign(demo.customers)).await?;
     note(&format!(
-        "Campaign {campaign}: {} customers, a tenth of them a control group, three actions, two channels.",
+        "Campaign {campaign}: {} customers, a tenth of them a control group, \
+         three actions, two channels.",
         demo.customers
     ));
     let begun = now();
@@ -202,10 +207,11 @@ fn campaign(customers: u64) -> Value {
     let both = json!([{"id": 504, "template_id": 520}, {"id": 505, "template_id": 620}]);
     json!({
         "tenant": TENANT, "kind": "scheduled", "control_share": 0.1, "lead_time": 2, "duration": 7,
-        "audience": {"count": customers, "prefix": check::PREFIX}, "notes": "demo", "tags": ["demo"],
+        "audience": {"count": customers, "prefix": check::PREFIX},
+        "notes": "demo", "tags": ["demo"],
         "actions": [
-            {"id": 24, "name": "Free spins and cashback", "share": 0.5, "promo_codes": ["FS20", "CB10"],
-             "channels": both},
+            {"id": 24, "name": "Free spins and cashback", "share": 0.5,
+             "promo_codes": ["FS20", "CB10"], "channels": both},
             {"id": 25, "name": "Reload", "share": 0.3, "promo_codes": ["RELOAD50"],
              "channels": [{"id": 504, "template_id": 521}]},
             {"id": 65, "name": "News only", "share": 0.2, "promo_codes": [],

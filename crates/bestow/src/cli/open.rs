@@ -38,7 +38,8 @@ impl Settings {
         Ok(Config::load(self.file.as_deref(), environment)?)
     }
 
-    /// The app of a command that runs for a moment. An older schema is refused, since a running service may rely on it.
+    /// The app of a command that runs for a moment. An older schema is refused, since a running
+    /// service may rely on it.
     pub(super) fn open(&self, database: Database) -> anyhow::Result<Arc<App>> {
         let config = self.load()?;
         log_to_stderr("warn")?;
@@ -46,7 +47,8 @@ impl Settings {
     }
 }
 
-/// Refuses a database whose key is not there: a new one would be made, and open none of its credentials.
+/// Refuses a database whose key is not there: a new one would be made, and open none of its
+/// credentials.
 pub(super) fn check_key(config: &Config) -> anyhow::Result<()> {
     let key = config.key_file();
     if database_file(config).is_some_and(|path| path.exists()) && !key.exists() {
@@ -73,7 +75,8 @@ pub(super) fn open(config: Config, database: Database) -> anyhow::Result<Arc<App
     {
         let path = path.display();
         bail!(
-            "there is no database at {path}: `bestow serve` makes it, or set BESTOW_DATA_DIR to where it is"
+            "there is no database at {path}: `bestow serve` makes it, \
+             or set BESTOW_DATA_DIR to where it is"
         );
     }
     let listen = config.listen;

@@ -24,8 +24,8 @@ pub(super) enum Promotions {
         /// The tenant.
         tenant: String,
     },
-    /// Writes promotions from a CSV file with the columns code, name and perhaps status. Running it again changes
-    /// nothing; what the file does not say of a promotion stays.
+    /// Writes promotions from a CSV file with the columns code, name and perhaps status. Running it
+    /// again changes nothing; what the file does not say of a promotion stays.
     Import {
         /// The tenant.
         tenant: String,

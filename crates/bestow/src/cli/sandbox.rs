@@ -21,7 +21,8 @@ pub(super) struct Sandbox {
     /// Let the clock be set.
     #[arg(long)]
     test_clock: bool,
-    /// The control API then serves whoever sends this as a bearer token, instead of this machine only.
+    /// The control API then serves whoever sends this as a bearer token, instead of this machine
+    /// only.
     #[arg(
         long,
         env = "BESTOW_SANDBOX_TOKEN",

@@ -1,5 +1,5 @@
-//! Taking secrets: from a file, from standard input, from the environment; never from the command line, which others
-//! on the machine can read.
+//! Taking secrets: from a file, from standard input, from the environment; never from the command
+//! line, which others on the machine can read.
 
 use std::io::Read;
 use std::path::Path;
@@ -15,7 +15,8 @@ const SECRET_BYTES_MAX: u64 = 8_192;
 /// A credential for Optimove.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Credential {
-    /// File that holds the API key, `-` for standard input; else `BESTOW_OPTIMOVE_API_KEY` is taken.
+    /// File that holds the API key, `-` for standard input; else `BESTOW_OPTIMOVE_API_KEY` is
+    /// taken.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["username", "password_file"])]
     api_key_file: Option<String>,
     /// User name of the older way to log in.

@@ -25,11 +25,8 @@ pub(super) struct Serve {
     test_clock: bool,
 }
 
-/// Serves until told to stop. The first signal lets running requests and pages end, the second ends at once.
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method alone is not general over the transaction's lifetime"
-)]
+/// Serves until told to stop. The first signal lets running requests and pages end, the second ends
+/// at once.
 pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Outcome> {
     let config = settings.load()?;
     log_to_stderr(&config.log)?;
@@ -41,7 +38,8 @@ pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Ou
     };
     let listen = config.listen;
     check_key(&config)?;
-    // Opening sets what durability needs and reads it back; a setting that did not take refuses to start.
+    // Opening sets what durability needs and reads it back; a setting that did not take refuses to
+    // start.
     let app = App::open(config, clock, Random::system()?, Migrate::Apply)?;
     let _lock = app.store.lock()?;
     // Whoever held a job before is gone: nobody else serves from this database.

@@ -130,7 +130,7 @@ impl Add {
     fn read(self) -> anyhow::Result<NewTenant> {
         let Some(auth) = self.credential.take()? else {
             bail!(
-                "a credential is needed: give --api-key-file, or --username and --password-file, or set \
+                "a credential is needed: give --api-key-file, or --username and --password-file, \
                  BESTOW_OPTIMOVE_API_KEY"
             );
         };

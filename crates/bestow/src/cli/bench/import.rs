@@ -91,10 +91,6 @@ async fn import(rig: &Rig, customers: u64) -> anyhow::Result<(f64, Histogram<u64
     stop.store(true, Ordering::Relaxed);
     let commits = commits.await??;
     workers.stop().await;
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method has one lifetime, the closure any"
-    )]
     let granted = app.store.peek(|tx| tx.grants_total())?;
     ensure!(
         granted == customers,

@@ -43,10 +43,6 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let ours =
         client.block_on(load.run(move |number, out| post(out, &path, None, &body(number))))?;
     stop.cancel();
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method has one lifetime, the closure any"
-    )]
     let (rows, arrivals) = rig.app.store.peek(|tx| tx.inbox_size())?;
     ensure!(
         arrivals >= ours.answers,

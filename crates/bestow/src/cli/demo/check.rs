@@ -1,4 +1,5 @@
-//! The demo's checks: every grant against the oracle, and some customers' eligibility before, in and after its window.
+//! The demo's checks: every grant against the oracle, and some customers' eligibility before, in
+//! and after its window.
 
 use std::collections::HashMap;
 
@@ -130,7 +131,8 @@ fn without(expected: &HashMap<(String, String), usize>, customers: u64) -> Vec<S
         .collect()
 }
 
-/// Asks through the API: before the window, at its first instant, at its end. Both clocks move along.
+/// Asks through the API: before the window, at its first instant, at its end. Both clocks move
+/// along.
 pub(super) async fn eligibility(stage: &Stage, compared: &Compared) -> anyhow::Result<Asked> {
     let mut asked = Asked::default();
     for customer in &compared.without {
