@@ -90,7 +90,8 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Checks what is there before the database is opened: data directory, key file, settings that can be judged alone.
+/// Checks what is there before the database is opened: data directory, key file, settings that can
+/// be judged alone.
 pub fn files(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let dir = config.data_dir.display().to_string();
@@ -123,7 +124,7 @@ pub fn files(config: &Config) -> Vec<Finding> {
     if (1..ADMIN_TOKEN_CHARS_MIN).contains(&token) {
         let what = format!("it has {token} characters");
         let fix = format!(
-            "take at least {ADMIN_TOKEN_CHARS_MIN} random ones, or tokens from `bestow token create`"
+            "take {ADMIN_TOKEN_CHARS_MIN} random ones, or tokens from `bestow token create`"
         );
         findings.push(Finding::warning("BESTOW_ADMIN_TOKEN", what, fix));
     }
@@ -216,10 +217,6 @@ fn clock(app: &App) -> Result<Vec<Finding>> {
     Ok(Vec::new())
 }
 
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method alone is not general over the transaction's lifetime"
-)]
 fn jobs(app: &App) -> Result<Vec<Finding>> {
     let now = app.clock.now_ms();
     let jobs = app.store.peek(|tx| tx.jobs())?;
@@ -256,10 +253,6 @@ fn jobs(app: &App) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method alone is not general over the transaction's lifetime"
-)]
 fn inbox(app: &App) -> Result<Vec<Finding>> {
     let totals = app.store.peek(|tx| tx.inbox_totals())?;
     let held = totals
@@ -270,7 +263,8 @@ fn inbox(app: &App) -> Result<Vec<Finding>> {
         return Ok(Vec::new());
     }
     let what = format!("{held} notifications are held");
-    let fix = "look at GET /v1/tenants/{tenant}/notifications?status=held and replay those whose cause is mended";
+    let fix = "look at GET /v1/tenants/{tenant}/notifications?status=held, \
+               mend the cause and replay them";
     Ok(vec![Finding::warning("inbox", what, fix)])
 }
 
@@ -294,7 +288,8 @@ fn settings(about: &str, tenant: &Tenant) -> Vec<Finding> {
         findings.push(Finding::warning(about, what, fix));
     }
     if tenant.settings.expiry == "ended_by_date" {
-        let what = "its grants end by Optimove's daily list, which this release does not read: they never end";
+        let what = "its grants end by Optimove's daily list, which this release does not read: \
+                    they never end";
         findings.push(Finding::error(about, what, "set `expiry` to `duration`"));
     }
     if tenant.settings.scheduled_channels.is_empty() {
@@ -319,7 +314,8 @@ async fn reach(app: &App, tenant: &Tenant) -> Result<()> {
 fn unreachable(about: &str, tenant: &Tenant, error: &Error) -> Finding {
     let fix = match error {
         Error::Key(_) => {
-            "restore the key file that belongs to this database, or give the credential again with `bestow tenant rotate`"
+            "restore the key file that belongs to this database, \
+             or give the credential again with `bestow tenant rotate`"
         }
         Error::Optimove(
             CallError::Unauthorized { .. }
@@ -339,7 +335,7 @@ async fn listener_findings(app: &App, about: &str, tenant: &Tenant) -> Vec<Findi
         && url.starts_with("http://")
         && !is_loopback(url)
     {
-        let what = "its public URL is plain http: the secrets in the listeners' addresses travel in the open";
+        let what = "its public URL is plain http: the secrets in its path travel in the open";
         findings.push(Finding::warning(
             about,
             what,

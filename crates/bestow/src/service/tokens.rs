@@ -80,7 +80,8 @@ pub struct TokenView {
 /// Makes a token.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an unknown role or a span that is too long; [`Error::NotFound`] for an unknown tenant.
+/// [`Error::Invalid`] for an unknown role or a span that is too long; [`Error::NotFound`] for an
+/// unknown tenant.
 pub async fn create(app: &App, actor: &Actor, new: NewToken) -> Result<TokenMade> {
     let role = Role::parse(&new.role).ok_or_else(|| {
         let names = Role::ALL.map(Role::as_str).join(", ");
@@ -134,10 +135,6 @@ pub async fn create(app: &App, actor: &Actor, new: NewToken) -> Result<TokenMade
 ///
 /// # Errors
 /// The store's.
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method alone is not general over the transaction's lifetime"
-)]
 pub fn list(app: &App) -> Result<Vec<TokenView>> {
     let now = app.clock.now_ms();
     let snapshot = app.directory.snapshot();
@@ -188,7 +185,8 @@ pub async fn revoke(app: &App, actor: &Actor, id: &str) -> Result<()> {
     app.directory_changed()
 }
 
-/// Who sends this text as a bearer token; nobody, where it is not accepted. Costs one hash and one look-up in memory.
+/// Who sends this text as a bearer token; nobody, where it is not accepted. Costs one hash and one
+/// look-up in memory.
 pub fn authenticate(app: &App, bearer: &str) -> Option<Actor> {
     let admin = &app.config.admin_token.0;
     if !admin.is_empty() && bool::from(admin.as_bytes().ct_eq(bearer.as_bytes())) {
