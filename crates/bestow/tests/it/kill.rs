@@ -1,0 +1,281 @@
+//! `kill -9` of the real service at random moments: nothing acknowledged is lost, nothing is granted twice.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bestow::cli::call::Caller;
+use bestow::random::Random;
+use http::Method;
+use optimove_sandbox::{ClockMode, Config, Sandbox};
+use serde_json::{Value, json};
+
+const TOKEN: &str = "kill-test-token-with-enough-characters";
+
+/// The service as a process of its own, killed without a warning when dropped.
+struct Service {
+    child: Child,
+    caller: Caller,
+}
+
+impl Service {
+    fn start(dir: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bestow"))
+            .arg("serve")
+            .current_dir(dir)
+            .env("BESTOW_DATA_DIR", dir)
+            .env("BESTOW_LISTEN", "127.0.0.1:0")
+            .env("BESTOW_ADMIN_TOKEN", TOKEN)
+            .env("BESTOW_LOG", "error")
+            .env("BESTOW_OPTIMOVE__PAGE_ROWS", "200")
+            .env("BESTOW_OPTIMOVE__CALLS_MAX", "100000")
+            .env("BESTOW_WORK__MERGE_GRANTS_MAX", "300")
+            .env("BESTOW_WORK__EMPTY_ANSWER_WAIT_MS", "1")
+            .env("BESTOW_WORK__RETRY_MS", "1")
+            .env("BESTOW_WORK__POLL_MS", "5")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the service starts");
+        let stdout = child.stdout.take().expect("its output is piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+        let address = line.trim().strip_prefix("listening on http://").expect("the promised line");
+        let address = address.parse().expect("an address");
+        Self { child, caller: Caller::new(address, Some(TOKEN)) }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let (status, body) =
+            self.caller.json(method, path, body).await.expect("the service answers");
+        (status.as_u16(), body)
+    }
+
+    /// SIGKILL: no handler, no flush, no goodbye.
+    fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is gone");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A stand-in that sends no notification by itself.
+async fn silent_sandbox(seed: u64) -> Sandbox {
+    let config = Config {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        seed,
+        clock: ClockMode::System,
+        control_token: None,
+    };
+    let sandbox = Sandbox::start(config).await.expect("the sandbox starts");
+    sandbox
+        .set_switches(&json!({"rate-limit-requests": 0, "notify-drop": 100, "notify-retry-seconds": []}))
+        .expect("these switches exist");
+    sandbox
+}
+
+async fn set_up(service: &Service, sandbox: &Sandbox) {
+    let tenant = json!({
+        "id": "acme", "name": "Acme", "time_zone": "Europe/Lisbon",
+        "optimove": {"base_url": sandbox.url(), "auth": {"api_key": "acme-admin-key"}},
+        "scheduled_channels": [504, 505], "conditional": false, "expiry": "duration",
+    });
+    let (status, body) = service.call(Method::POST, "/v1/tenants", &tenant).await;
+    assert_eq!(status, 201, "{body}");
+    for code in ["FS20", "CB10"] {
+        let put = json!({"name": code, "status": "active", "kind": "shared", "reward": {}});
+        let path = format!("/v1/tenants/acme/promotions/{code}");
+        let (status, body) = service.call(Method::PUT, &path, &put).await;
+        assert_eq!(status, 201, "{body}");
+    }
+}
+
+/// Registers the listeners and gives the path of event 13 on channel 504, as Optimove has it.
+async fn listener_path(service: &Service, sandbox: &Sandbox) -> String {
+    let (status, body) =
+        service.call(Method::POST, "/v1/tenants/acme/listeners/sync", &Value::Null).await;
+    assert_eq!(status, 200, "{body}");
+    let auth = optimove::client::Auth::ApiKey(optimove::Secret::new("acme-admin-key"));
+    let client = optimove::Client::builder(&sandbox.url(), auth).build().expect("a client");
+    let listeners = client.get_registered_event_listeners().await.expect("the list");
+    let of_504 = |one: &&optimove::wire::RegisteredListener| {
+        one.event_type == 13 && one.channel_id == Some(504)
+    };
+    let listener = listeners.iter().find(of_504).expect("event 13 is registered on 504");
+    let url = listener.listener_url.expose().to_owned();
+    url[url.find("/optimove/").expect("the path of a listener")..].to_owned()
+}
+
+/// Every grant as `customer code start end`, read from the campaign's export.
+async fn ledger(service: &Service, campaign: u64) -> Vec<String> {
+    let path = format!("/v1/tenants/acme/campaigns/{campaign}/grants");
+    let mut grants = Vec::new();
+    service
+        .caller
+        .lines(&path, |line| {
+            let grant: Value = serde_json::from_slice(line)?;
+            let text = |name: &str| grant[name].as_str().unwrap_or("-").to_owned();
+            let fields = ["customer_id", "promo_code", "starts_at", "ends_at"].map(text);
+            grants.push(fields.join(" "));
+            Ok(())
+        })
+        .await
+        .expect("the export is whole");
+    grants
+}
+
+fn oracle(sandbox: &Sandbox, campaign: u64) -> BTreeSet<String> {
+    sandbox
+        .expected(campaign)
+        .expect("the campaign is known")
+        .map(|one| {
+            format!("{} {} {} {}", one.customer_id, one.promo_code, one.starts_at, one.ends_at)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_survives_kills_at_random_moments() {
+    let random = Random::seeded(20_260_304);
+    let dir = tempfile::tempdir().expect("a folder");
+    let sandbox = silent_sandbox(3).await;
+    let mut service = Service::start(dir.path());
+    set_up(&service, &sandbox).await;
+    let path = listener_path(&service, &sandbox).await;
+    let campaign = sandbox
+        .add_campaign(json!({
+            "tenant": "acme", "kind": "scheduled", "control_share": 0.1, "duration": 7, "lead_time": 2,
+            "audience": {"count": 6_000, "prefix": "C"},
+            "actions": [
+                {"id": 24, "name": "Two", "share": 0.7, "promo_codes": ["FS20", "CB10"],
+                 "channels": [{"id": 504, "template_id": 1}, {"id": 505, "template_id": 2}]},
+                {"id": 65, "name": "None", "share": 0.3, "promo_codes": [],
+                 "channels": [{"id": 504, "template_id": 3}]},
+            ],
+        }))
+        .expect("a campaign");
+    sandbox.process(campaign).expect("it runs");
+    for channel in [504, 505] {
+        let event = json!({
+            "EventTypeID": 13, "TimeStamp": "2026-03-04 09:05",
+            "CampaignID": campaign, "ChannelID": channel,
+        });
+        let (status, body) = service.call(Method::POST, &path, &event).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    let mut kills = 0;
+    let status = loop {
+        // A moment drawn at random, so that reading, landing, merging and settling are all hit in turn.
+        tokio::time::sleep(Duration::from_millis(random.number() % 120)).await;
+        let path = format!("/v1/tenants/acme/campaigns/{campaign}");
+        let (_, view) = service.call(Method::GET, &path, &Value::Null).await;
+        let state = view["status"].as_str().unwrap_or("-").to_owned();
+        if kills >= 12 && !["importing", "announced", "-"].contains(&state.as_str()) {
+            break view;
+        }
+        if kills < 12 {
+            service.kill();
+            service = Service::start(dir.path());
+            kills += 1;
+        }
+    };
+    let held = ledger(&service, campaign).await;
+    let distinct: BTreeSet<String> = held.iter().cloned().collect();
+    assert_eq!(held.len(), distinct.len(), "something was granted twice");
+    assert_eq!(distinct, oracle(&sandbox, campaign));
+    let counts = &status["counts"];
+    let number = |name: &str| counts[name].as_u64().unwrap_or_default();
+    let sum = |name: &str| -> u64 {
+        let map = counts[name].as_object();
+        map.map_or(0, |map| map.values().filter_map(Value::as_u64).sum())
+    };
+    assert_eq!(number("granted"), distinct.len() as u64);
+    assert_eq!(
+        number("pairs"),
+        number("granted") + number("repeated") + sum("held") + sum("refused"),
+        "{counts}"
+    );
+    service.kill();
+    let verified = Command::new(env!("CARGO_BIN_EXE_bestow"))
+        .arg("verify")
+        .current_dir(dir.path())
+        .env("BESTOW_DATA_DIR", dir.path())
+        .output()
+        .expect("verify runs");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_notification_is_there_after_a_kill() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let sandbox = silent_sandbox(4).await;
+    let mut service = Service::start(dir.path());
+    set_up(&service, &sandbox).await;
+    let path = listener_path(&service, &sandbox).await;
+    let next = Arc::new(AtomicU64::new(1));
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..5 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let senders: Vec<_> = (0..16)
+            .map(|_| {
+                let (next, stop) = (Arc::clone(&next), Arc::clone(&stop));
+                let (path, caller) = (path.clone(), service.caller.clone());
+                tokio::spawn(async move {
+                    let mut mine = Vec::new();
+                    while !stop.load(Ordering::SeqCst) {
+                        let campaign = 1_000_000 + next.fetch_add(1, Ordering::SeqCst);
+                        let event = json!({"EventTypeID": 13, "CampaignID": campaign, "ChannelID": 504});
+                        match caller.json(Method::POST, &path, &event).await {
+                            Ok((status, _)) if status == 200 => mine.push(campaign.to_string()),
+                            Ok((status, body)) => panic!("{status} {body}"),
+                            Err(_) => break,
+                        }
+                    }
+                    mine
+                })
+            })
+            .collect();
+        // The kill waits for traffic, not for time: some of it is under way when it comes.
+        let goal = 1 + 200 * (round + 1);
+        while next.load(Ordering::SeqCst) < goal {
+            tokio::task::yield_now().await;
+        }
+        service.kill();
+        stop.store(true, Ordering::SeqCst);
+        for sender in senders {
+            acknowledged.extend(sender.await.expect("a sender"));
+        }
+        service = Service::start(dir.path());
+    }
+    let mut kept = BTreeSet::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/v1/tenants/acme/notifications?limit=1000{cursor}");
+        let (status, page) = service.call(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, 200, "{page}");
+        for one in page["data"].as_array().into_iter().flatten() {
+            assert!(
+                kept.insert(one["campaign_id"].as_str().unwrap_or_default().to_owned()),
+                "kept twice: {one}"
+            );
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let lost: Vec<&String> = acknowledged.difference(&kept).collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    assert!(acknowledged.len() > 500, "too little traffic to mean anything: {}", acknowledged.len());
+    sandbox.stop().await;
+}
