@@ -96,7 +96,7 @@ async fn write(store: &Store, group: Vec<Arrival>) {
     let news = Arc::new(news);
     let all = Arc::clone(&news);
     let written: Result<(), StoreError> = store
-        .tx("accept_notifications", move |tx| {
+        .tx("accept_notification", move |tx| {
             all.iter()
                 .try_for_each(|new| tx.accept_notification(new).map(|_| ()))
         })
