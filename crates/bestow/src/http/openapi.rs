@@ -1,6 +1,7 @@
 //! The description of the API, generated from the handlers.
 
 use axum::http::Method;
+use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi as Description, PathItem};
@@ -102,9 +103,32 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
 
 /// The description as JSON, with a line's end at its end: what `docs/openapi.json` holds.
 pub fn document() -> String {
-    let mut text = Described::openapi()
-        .to_pretty_json()
-        .expect("a description made of texts is always JSON");
+    const JSON: &str = "a description made of texts is always JSON";
+    let mut described = serde_json::to_value(Described::openapi()).expect(JSON);
+    unwrap_lines(&mut described);
+    let mut text = serde_json::to_string_pretty(&described).expect(JSON);
     text.push('\n');
     text
+}
+
+/// Joins the lines of paragraphs, so that the description does not depend on where a comment in the code is wrapped.
+fn unwrap_lines(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "description" => {
+                        let paragraphs: Vec<_> = text
+                            .split("\n\n")
+                            .map(|one| one.replace('\n', " "))
+                            .collect();
+                        *text = paragraphs.join("\n\n");
+                    }
+                    value => unwrap_lines(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unwrap_lines),
+        _ => {}
+    }
 }

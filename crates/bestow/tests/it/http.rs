@@ -1,5 +1,7 @@
 //! The service over real HTTP on loopback: what comes in, what goes out, and who may.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod bad_input;
 mod campaigns;
 mod clock;

@@ -23,7 +23,11 @@ async fn refuses(service: &Service, request: &[u8], status: u16, code: &str) {
     let answer = service.send(request).await;
     let shown = String::from_utf8_lossy(&request[..request.len().min(300)]).into_owned();
     assert_eq!(answer.problem(), (status, code.to_owned()), "{shown}");
-    assert!(answer.header("x-request-id").is_some_and(|id| id.starts_with("req_")));
+    assert!(
+        answer
+            .header("x-request-id")
+            .is_some_and(|id| id.starts_with("req_"))
+    );
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(service.everything(), before, "{shown}");
@@ -38,25 +42,85 @@ async fn bodies() {
     let table: &[(&str, &[u8], u16, &str)] = &[
         (JSON, b"", 400, "bad_json"),
         (JSON, b"{", 400, "bad_json"),
-        (JSON, br#"{"customer_id":"a","promo_code":"b"} trailing"#, 400, "bad_json"),
+        (
+            JSON,
+            br#"{"customer_id":"a","promo_code":"b"} trailing"#,
+            400,
+            "bad_json",
+        ),
         (JSON, b"\xff\xfe", 400, "bad_json"),
-        (JSON, b"{\"customer_id\":\"\xff\",\"promo_code\":\"x\"}", 400, "bad_json"),
+        (
+            JSON,
+            b"{\"customer_id\":\"\xff\",\"promo_code\":\"x\"}",
+            400,
+            "bad_json",
+        ),
         (JSON, &deep, 400, "json_too_deep"),
         (JSON, b"[]", 422, "invalid_body"),
         (JSON, b"null", 422, "invalid_body"),
-        (JSON, br#"{"customer_id":7,"promo_code":"FS20"}"#, 422, "invalid_body"),
+        (
+            JSON,
+            br#"{"customer_id":7,"promo_code":"FS20"}"#,
+            422,
+            "invalid_body",
+        ),
         (JSON, br#"{"customer_id":"a"}"#, 422, "invalid_body"),
-        (JSON, br#"{"customer_id":"a","promo_code":"b","extra":1}"#, 422, "invalid_body"),
-        (JSON, br#"{"customer_id":"a","customer_id":"b","promo_code":"c"}"#, 422, "invalid_body"),
-        (JSON, br#"{"customer_id":"a\u0000b","promo_code":"FS20"}"#, 422, "bad_customer_id"),
-        (JSON, br#"{"customer_id":"   ","promo_code":"FS20"}"#, 422, "bad_customer_id"),
-        (JSON, br#"{"customer_id":"a","promo_code":"\u0000"}"#, 422, "bad_promo_code"),
-        (JSON, br#"{"customer_id":"a","promo_code":" "}"#, 422, "bad_promo_code"),
+        (
+            JSON,
+            br#"{"customer_id":"a","promo_code":"b","extra":1}"#,
+            422,
+            "invalid_body",
+        ),
+        (
+            JSON,
+            br#"{"customer_id":"a","customer_id":"b","promo_code":"c"}"#,
+            422,
+            "invalid_body",
+        ),
+        (
+            JSON,
+            br#"{"customer_id":"a\u0000b","promo_code":"FS20"}"#,
+            422,
+            "bad_customer_id",
+        ),
+        (
+            JSON,
+            br#"{"customer_id":"   ","promo_code":"FS20"}"#,
+            422,
+            "bad_customer_id",
+        ),
+        (
+            JSON,
+            br#"{"customer_id":"a","promo_code":"\u0000"}"#,
+            422,
+            "bad_promo_code",
+        ),
+        (
+            JSON,
+            br#"{"customer_id":"a","promo_code":" "}"#,
+            422,
+            "bad_promo_code",
+        ),
         ("", good, 415, "not_json"),
         ("Content-Type: text/plain\r\n", good, 415, "not_json"),
-        ("Content-Type: application/x-www-form-urlencoded\r\n", good, 415, "not_json"),
-        ("Content-Type: application/json\r\nContent-Encoding: gzip\r\n", good, 415, "encoded_body"),
-        ("Content-Type: application/json\r\nContent-Encoding: br\r\n", good, 415, "encoded_body"),
+        (
+            "Content-Type: application/x-www-form-urlencoded\r\n",
+            good,
+            415,
+            "not_json",
+        ),
+        (
+            "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
+            good,
+            415,
+            "encoded_body",
+        ),
+        (
+            "Content-Type: application/json\r\nContent-Encoding: br\r\n",
+            good,
+            415,
+            "encoded_body",
+        ),
     ];
     for (headers, body, status, code) in table {
         refuses(&service, &post(ELIGIBILITY, headers, body), *status, code).await;
@@ -67,18 +131,41 @@ async fn bodies() {
 async fn long_ids() {
     let service = Service::start().await;
     let long = "x".repeat(10_000);
-    for (customer, code, refusal) in
-        [(long.as_str(), "FS20", "bad_customer_id"), ("a", long.as_str(), "bad_promo_code")]
-    {
+    for (customer, code, refusal) in [
+        (long.as_str(), "FS20", "bad_customer_id"),
+        ("a", long.as_str(), "bad_promo_code"),
+    ] {
         let body = json!({"customer_id": customer, "promo_code": code}).to_string();
-        refuses(&service, &post(ELIGIBILITY, JSON, body.as_bytes()), 422, refusal).await;
+        refuses(
+            &service,
+            &post(ELIGIBILITY, JSON, body.as_bytes()),
+            422,
+            refusal,
+        )
+        .await;
     }
     let table = [
         (format!("/v1/tenants/{long}"), 404, "not_found"),
-        (format!("/v1/tenants/acme/customers/{long}/grants"), 422, "bad_customer_id"),
-        (format!("/v1/tenants/acme/campaigns/{long}"), 422, "bad_campaign_id"),
-        (format!("/v1/tenants/acme/notifications/{long}"), 404, "not_found"),
-        (format!("/v1/tenants/acme/promotions/{long}"), 404, "not_found"),
+        (
+            format!("/v1/tenants/acme/customers/{long}/grants"),
+            422,
+            "bad_customer_id",
+        ),
+        (
+            format!("/v1/tenants/acme/campaigns/{long}"),
+            422,
+            "bad_campaign_id",
+        ),
+        (
+            format!("/v1/tenants/acme/notifications/{long}"),
+            404,
+            "not_found",
+        ),
+        (
+            format!("/v1/tenants/acme/promotions/{long}"),
+            404,
+            "not_found",
+        ),
         (format!("/v1/{long}"), 404, "not_found"),
     ];
     for (path, status, code) in table {
@@ -103,9 +190,21 @@ async fn paths_and_queries() {
         ("/v1/tenants/acme/customers/%2/grants", 400, "bad_path"),
         ("/v1/tenants/acme/customers/%zz/grants", 400, "bad_path"),
         ("/v1/tenants/acme/customers/%ff/grants", 400, "bad_path"),
-        ("/v1/tenants/acme/customers/a%00b/grants", 422, "bad_customer_id"),
-        ("/v1/tenants/acme/customers/%20/grants", 422, "bad_customer_id"),
-        ("/v1/tenants/acme/customers/a/grants?status=lost", 422, "bad_status"),
+        (
+            "/v1/tenants/acme/customers/a%00b/grants",
+            422,
+            "bad_customer_id",
+        ),
+        (
+            "/v1/tenants/acme/customers/%20/grants",
+            422,
+            "bad_customer_id",
+        ),
+        (
+            "/v1/tenants/acme/customers/a/grants?status=lost",
+            422,
+            "bad_status",
+        ),
         ("/v1/tenants/acme/campaigns/%00", 422, "bad_campaign_id"),
         ("/v1/tenants/acme/campaigns/404", 404, "not_found"),
         ("/v1/tenants/acme/campaigns/404/grants", 404, "not_found"),
@@ -113,16 +212,40 @@ async fn paths_and_queries() {
         ("/v1/tenants/acme/campaigns?limit=1001", 422, "bad_limit"),
         ("/v1/tenants/acme/campaigns?limit=-1", 422, "bad_query"),
         ("/v1/tenants/acme/campaigns?limit=many", 422, "bad_query"),
-        ("/v1/tenants/acme/campaigns?limit=1&limit=2", 422, "bad_query"),
+        (
+            "/v1/tenants/acme/campaigns?limit=1&limit=2",
+            422,
+            "bad_query",
+        ),
         ("/v1/tenants/acme/campaigns?page=2", 422, "bad_query"),
         ("/v1/tenants/acme/campaigns?cursor=", 400, "bad_cursor"),
-        ("/v1/tenants/acme/campaigns?cursor=%21%21", 400, "bad_cursor"),
-        ("/v1/tenants/acme/campaigns?cursor=Y2FtcGFpZ25zCm5v", 400, "bad_cursor"),
-        ("/v1/tenants/acme/audit?cursor=Y2FtcGFpZ25zCjE", 400, "bad_cursor"),
+        (
+            "/v1/tenants/acme/campaigns?cursor=%21%21",
+            400,
+            "bad_cursor",
+        ),
+        (
+            "/v1/tenants/acme/campaigns?cursor=Y2FtcGFpZ25zCm5v",
+            400,
+            "bad_cursor",
+        ),
+        (
+            "/v1/tenants/acme/audit?cursor=Y2FtcGFpZ25zCjE",
+            400,
+            "bad_cursor",
+        ),
         ("/v1/tenants/acme/held?reason=whim", 422, "bad_reason"),
         ("/v1/tenants/acme/held?campaign_id=404", 404, "not_found"),
-        ("/v1/tenants/acme/notifications?status=lost", 422, "bad_status"),
-        ("/v1/tenants/acme/notifications/ntf_nothing", 404, "not_found"),
+        (
+            "/v1/tenants/acme/notifications?status=lost",
+            422,
+            "bad_status",
+        ),
+        (
+            "/v1/tenants/acme/notifications/ntf_nothing",
+            404,
+            "not_found",
+        ),
         ("/v1/nothing", 404, "not_found"),
         ("/v1/", 404, "not_found"),
         ("/v1/tenants/acme/", 404, "not_found"),
@@ -164,14 +287,19 @@ async fn a_body_without_announced_length_ends_at_the_limit() {
         "POST {ELIGIBILITY} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {ADMIN}\r\n{JSON}\
          Transfer-Encoding: chunked\r\n\r\n"
     );
-    for _ in 0..11 {
-        request.push_str(&format!("64\r\n{}\r\n", " ".repeat(100)));
-    }
+    let piece = format!("64\r\n{}\r\n", " ".repeat(100));
+    request.push_str(&piece.repeat(11));
     refuses(&service, request.as_bytes(), 413, "body_too_large").await;
     let around = r#"{"customer_id":"a","promo_code":""}"#.len();
     let exact = json!({"customer_id": "a", "promo_code": "x".repeat(1_000 - around)}).to_string();
     assert_eq!(exact.len(), 1_000);
-    refuses(&service, &post(ELIGIBILITY, JSON, exact.as_bytes()), 422, "bad_promo_code").await;
+    refuses(
+        &service,
+        &post(ELIGIBILITY, JSON, exact.as_bytes()),
+        422,
+        "bad_promo_code",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -192,8 +320,16 @@ async fn tenants_with_values_that_cannot_be_meant() {
         ("id", json!("x".repeat(10_000)), "bad_tenant_id"),
         ("name", json!("nul\u{0}"), "bad_name"),
         ("time_zone", json!("Mars/Olympus"), "bad_time_zone"),
-        ("optimove", json!({"base_url": "http://10.0.0.1", "auth": {"api_key": "k"}}), "bad_base_url"),
-        ("optimove", json!({"base_url": "https://a.example", "auth": {}}), "bad_auth"),
+        (
+            "optimove",
+            json!({"base_url": "http://10.0.0.1", "auth": {"api_key": "k"}}),
+            "bad_base_url",
+        ),
+        (
+            "optimove",
+            json!({"base_url": "https://a.example", "auth": {}}),
+            "bad_auth",
+        ),
         ("scheduled_channels", json!([-1]), "bad_channels"),
         ("duration_days_default", json!(65_000), "bad_duration"),
         ("conditional", json!("yes"), "invalid_body"),

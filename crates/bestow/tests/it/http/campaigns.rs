@@ -7,10 +7,19 @@ use super::support::Service;
 const PATH: &str = "/v1/tenants/acme/campaigns/1";
 
 async fn record(service: &Service) -> Vec<String> {
-    let (rows, _) = service.get("/v1/tenants/acme/audit?limit=1000").await.list();
+    let (rows, _) = service
+        .get("/v1/tenants/acme/audit?limit=1000")
+        .await
+        .list();
     let actions = rows.iter().filter(|row| row["object"] == "campaign/1");
     actions
-        .map(|row| format!("{} {}", row["actor"].as_str().unwrap(), row["action"].as_str().unwrap()))
+        .map(|row| {
+            format!(
+                "{} {}",
+                row["actor"].as_str().unwrap(),
+                row["action"].as_str().unwrap()
+            )
+        })
         .collect()
 }
 
@@ -18,10 +27,15 @@ async fn record(service: &Service) -> Vec<String> {
 async fn a_campaign_is_shown_with_counts_that_add_up() {
     let service = Service::start().await;
     service.promotion("FS20", "active").await;
-    service.campaign("1", &["a", "b", "c"], &["FS20", "UNKNOWN"], 0).await;
+    service
+        .campaign("1", &["a", "b", "c"], &["FS20", "UNKNOWN"], 0)
+        .await;
     let view = service.get("/v1/tenants/acme/campaigns/0001").await.json();
     assert_eq!(view["id"], "1");
-    assert_eq!((&view["kind"], &view["status"]), (&json!("scheduled"), &json!("running")));
+    assert_eq!(
+        (&view["kind"], &view["status"]),
+        (&json!("scheduled"), &json!("running"))
+    );
     assert_eq!(view["channels"], json!([504]));
     assert_eq!(view["last_error"], Value::Null);
     let expected = json!({
@@ -60,14 +74,24 @@ async fn revoking_is_final_and_repeating_it_changes_nothing() {
     service.campaign("1", &["a"], &["FS20"], 0).await;
     let body = json!({"reason": "wrong list"});
     for _ in 0..2 {
-        let view = service.call("POST", &format!("{PATH}/revoke"), &body).await.json();
-        assert_eq!((&view["status"], &view["stop_reason"]), (&json!("revoked"), &json!("wrong list")));
+        let view = service
+            .call("POST", &format!("{PATH}/revoke"), &body)
+            .await
+            .json();
+        assert_eq!(
+            (&view["status"], &view["stop_reason"]),
+            (&json!("revoked"), &json!("wrong list"))
+        );
         assert_eq!(record(&service).await, ["admin-token campaign.revoked"]);
     }
     let ask = json!({"customer_id": "a", "promo_code": "FS20"});
-    let answer = service.call("POST", "/v1/tenants/acme/eligibility", &ask).await;
+    let answer = service
+        .call("POST", "/v1/tenants/acme/eligibility", &ask)
+        .await;
     assert_eq!(answer.json()["reason"], "revoked");
-    let resumed = service.call("POST", &format!("{PATH}/resume"), &Value::Null).await;
+    let resumed = service
+        .call("POST", &format!("{PATH}/resume"), &Value::Null)
+        .await;
     assert_eq!(resumed.problem(), (409, "revoked".to_owned()));
     let long = json!({"reason": "x".repeat(501)});
     let answer = service.call("POST", &format!("{PATH}/revoke"), &long).await;
@@ -80,13 +104,24 @@ async fn resuming_lifts_a_suspension() {
     service.promotion("FS20", "active").await;
     service.campaign("1", &["a"], &["FS20"], 0).await;
     let no = service.app.tenant("acme").unwrap().no();
-    service.plant(move |tx| tx.suspend_campaign(no, 1, "event 4")).await;
+    service
+        .plant(move |tx| tx.suspend_campaign(no, 1, "event 4"))
+        .await;
     service.app.facts_changed();
     let view = service.get(PATH).await.json();
-    assert_eq!((&view["status"], &view["stop_reason"]), (&json!("suspended"), &json!("event 4")));
+    assert_eq!(
+        (&view["status"], &view["stop_reason"]),
+        (&json!("suspended"), &json!("event 4"))
+    );
     for _ in 0..2 {
-        let view = service.call("POST", &format!("{PATH}/resume"), &Value::Null).await.json();
-        assert_eq!((&view["status"], &view["stop_reason"]), (&json!("running"), &Value::Null));
+        let view = service
+            .call("POST", &format!("{PATH}/resume"), &Value::Null)
+            .await
+            .json();
+        assert_eq!(
+            (&view["status"], &view["stop_reason"]),
+            (&json!("running"), &Value::Null)
+        );
         assert_eq!(record(&service).await, ["admin-token campaign.resumed"]);
     }
 }
@@ -100,7 +135,10 @@ async fn resuming_approves_an_odd_size_and_wants_the_import() {
         .plant(move |tx| tx.set_import_state(no, 1, 504, "held", Some("size_mismatch")))
         .await;
     assert_eq!(service.get(PATH).await.json()["status"], "failed");
-    let view = service.call("POST", &format!("{PATH}/resume"), &Value::Null).await.json();
+    let view = service
+        .call("POST", &format!("{PATH}/resume"), &Value::Null)
+        .await
+        .json();
     assert_eq!(view["imports"][0]["state"], "read");
     assert_eq!(view["imports"][0]["hold_reason"], Value::Null);
     let (campaign, jobs) = service
@@ -108,8 +146,15 @@ async fn resuming_approves_an_odd_size_and_wants_the_import() {
         .store
         .read(|tx| Ok::<_, bestow_store::Error>((tx.campaign(no, "1")?, tx.jobs()?)))
         .unwrap();
-    assert_eq!(campaign.unwrap().size_approved_at, Some(service.app.clock.now_ms()));
-    assert!(jobs.iter().any(|job| job.kind == "import" && job.key == "1"), "{jobs:?}");
+    assert_eq!(
+        campaign.unwrap().size_approved_at,
+        Some(service.app.clock.now_ms())
+    );
+    assert!(
+        jobs.iter()
+            .any(|job| job.kind == "import" && job.key == "1"),
+        "{jobs:?}"
+    );
 }
 
 #[tokio::test]
@@ -117,7 +162,9 @@ async fn what_is_not_there_cannot_be_resumed_or_revoked() {
     let service = Service::start().await;
     let before = service.everything();
     for verb in ["resume", "revoke"] {
-        let answer = service.call("POST", &format!("{PATH}/{verb}"), &Value::Null).await;
+        let answer = service
+            .call("POST", &format!("{PATH}/{verb}"), &Value::Null)
+            .await;
         assert_eq!(answer.problem(), (404, "not_found".to_owned()));
     }
     assert_eq!(service.everything(), before);

@@ -8,11 +8,17 @@ use super::support::Service;
 #[tokio::test]
 async fn the_clock_is_read_set_and_moved() {
     let service = Service::start().await;
-    assert_eq!(service.get("/v1/clock").await.json(), json!({"now": "2027-03-25T06:00:00Z"}));
+    assert_eq!(
+        service.get("/v1/clock").await.json(),
+        json!({"now": "2027-03-25T06:00:00Z"})
+    );
     let set = json!({"now": "2026-12-31T23:59:59+01:00"});
     let answer = service.call("PUT", "/v1/clock", &set).await;
     assert_eq!(answer.json(), json!({"now": "2026-12-31T22:59:59Z"}));
-    for (seconds, now) in [(3_600, "2026-12-31T23:59:59Z"), (-1, "2026-12-31T23:59:58Z")] {
+    for (seconds, now) in [
+        (3_600, "2026-12-31T23:59:59Z"),
+        (-1, "2026-12-31T23:59:58Z"),
+    ] {
         let body = json!({"seconds": seconds});
         let answer = service.call("POST", "/v1/clock/advance", &body).await;
         assert_eq!(answer.json(), json!({ "now": now }));
@@ -23,14 +29,27 @@ async fn the_clock_is_read_set_and_moved() {
 #[tokio::test]
 async fn absurd_instants_are_refused() {
     let service = Service::start().await;
-    for now in ["", "soon", "2027-02-30T00:00:00Z", "2027-03-25T06:00:00", "9999-12-31T00:00:00Z", "-000001-01-01T00:00:00Z"] {
-        let answer = service.call("PUT", "/v1/clock", &json!({ "now": now })).await;
+    for now in [
+        "",
+        "soon",
+        "2027-02-30T00:00:00Z",
+        "2027-03-25T06:00:00",
+        "9999-12-31T00:00:00Z",
+        "-000001-01-01T00:00:00Z",
+    ] {
+        let answer = service
+            .call("PUT", "/v1/clock", &json!({ "now": now }))
+            .await;
         assert_eq!(answer.problem(), (422, "bad_instant".to_owned()), "{now}");
     }
     for seconds in [i64::MAX, i64::MIN, 10_000_000_000_000] {
         let body = json!({"seconds": seconds});
         let answer = service.call("POST", "/v1/clock/advance", &body).await;
-        assert_eq!(answer.problem(), (422, "bad_instant".to_owned()), "{seconds}");
+        assert_eq!(
+            answer.problem(),
+            (422, "bad_instant".to_owned()),
+            "{seconds}"
+        );
     }
     assert_eq!(service.app.clock.now().to_string(), "2027-03-25T06:00:00Z");
 }
@@ -39,7 +58,13 @@ async fn absurd_instants_are_refused() {
 async fn a_clock_that_cannot_be_moved_has_no_address() {
     let service = Service::start_on(Clock::system(), |_| {}).await;
     for (method, path) in [("GET", ""), ("PUT", ""), ("POST", "/advance")] {
-        let answer = service.call(method, &format!("/v1/clock{path}"), &Value::Null).await;
-        assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{method} {path}");
+        let answer = service
+            .call(method, &format!("/v1/clock{path}"), &Value::Null)
+            .await;
+        assert_eq!(
+            answer.problem(),
+            (404, "not_found".to_owned()),
+            "{method} {path}"
+        );
     }
 }

@@ -11,7 +11,9 @@ const DAY_MS: i64 = 86_400_000;
 /// The reason, or `null` and the grant.
 async fn ask(service: &Service, customer: &str, code: &str) -> (Value, Value) {
     let body = json!({"customer_id": customer, "promo_code": code});
-    let answer = service.call("POST", "/v1/tenants/acme/eligibility", &body).await;
+    let answer = service
+        .call("POST", "/v1/tenants/acme/eligibility", &body)
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let answer = answer.json();
     assert_eq!(answer["eligible"], answer["reason"].is_null());
@@ -23,7 +25,9 @@ async fn ask(service: &Service, customer: &str, code: &str) -> (Value, Value) {
 async fn a_yes_names_the_grant_as_the_customers_list_does() {
     let service = Service::start().await;
     service.promotion("FS20", "active").await;
-    service.campaign("12345", &["C-1", "a/b 7"], &["FS20"], 0).await;
+    service
+        .campaign("12345", &["C-1", "a/b 7"], &["FS20"], 0)
+        .await;
     let (reason, grant) = ask(&service, " C-1 ", "fs20").await;
     assert_eq!(reason, Value::Null);
     let expected = json!({
@@ -36,7 +40,11 @@ async fn a_yes_names_the_grant_as_the_customers_list_does() {
     let id = grant["id"].as_str().unwrap();
     assert!(id.starts_with("grt_") && id.len() == 30, "{id}");
     for (customer, path) in [("C-1", "C-1"), ("a/b 7", "a%2Fb%207")] {
-        let list = service.get(&format!("/v1/tenants/acme/customers/{path}/grants")).await.list().0;
+        let list = service
+            .get(&format!("/v1/tenants/acme/customers/{path}/grants"))
+            .await
+            .list()
+            .0;
         assert_eq!(list, [ask(&service, customer, "FS20").await.1]);
     }
     assert_ne!(ask(&service, "a/b 7", "FS20").await.1["id"], grant["id"]);
@@ -45,9 +53,12 @@ async fn a_yes_names_the_grant_as_the_customers_list_does() {
 #[tokio::test]
 async fn each_no_has_its_reason() {
     let service = Service::start().await;
-    for (code, status) in
-        [("FS20", "active"), ("DRAFT", "draft"), ("REST", "paused"), ("OVER", "archived")]
-    {
+    for (code, status) in [
+        ("FS20", "active"),
+        ("DRAFT", "draft"),
+        ("REST", "paused"),
+        ("OVER", "archived"),
+    ] {
         service.promotion(code, status).await;
     }
     service.campaign("1", &["early"], &["FS20"], 1).await;
@@ -77,7 +88,11 @@ async fn each_no_has_its_reason() {
         ("taken", "FS20", "revoked"),
     ];
     for (customer, code, reason) in table {
-        assert_eq!(ask(&service, customer, code).await.0, reason, "{customer} {code}");
+        assert_eq!(
+            ask(&service, customer, code).await.0,
+            reason,
+            "{customer} {code}"
+        );
     }
 }
 
@@ -112,9 +127,13 @@ async fn a_suspended_tenant_suspends_its_grants() {
     service.campaign("1", &["c"], &["FS20"], 0).await;
     assert_eq!(ask(&service, "c", "FS20").await.0, Value::Null);
     let actor = Actor::cli();
-    tenants::set_suspended(&service.app, &actor, "acme", Suspension::Suspend).await.unwrap();
+    tenants::set_suspended(&service.app, &actor, "acme", Suspension::Suspend)
+        .await
+        .unwrap();
     assert_eq!(ask(&service, "c", "FS20").await.0, "suspended");
-    tenants::set_suspended(&service.app, &actor, "acme", Suspension::Resume).await.unwrap();
+    tenants::set_suspended(&service.app, &actor, "acme", Suspension::Resume)
+        .await
+        .unwrap();
     assert_eq!(ask(&service, "c", "FS20").await.0, Value::Null);
 }
 
@@ -125,7 +144,10 @@ async fn of_several_grants_the_one_that_ends_first_is_used() {
     service.campaign("later", &["c"], &["FS20"], 0).await;
     service.campaign("sooner", &["c"], &["FS20"], -5).await;
     assert_eq!(ask(&service, "c", "FS20").await.1["campaign_id"], "sooner");
-    let (all, _) = service.get("/v1/tenants/acme/customers/c/grants").await.list();
+    let (all, _) = service
+        .get("/v1/tenants/acme/customers/c/grants")
+        .await
+        .list();
     assert_eq!(all.len(), 2);
 }
 

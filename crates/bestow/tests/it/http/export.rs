@@ -16,11 +16,16 @@ fn lines(answer: &Answer) -> Vec<Value> {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    answer
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
-const ODD: [&str; 9] =
-    ["=1+1", "+2", "-3", "@x", "a,b", "q\"uote", "007", "Ümläut", "a/b 7"];
+const ODD: [&str; 9] = [
+    "=1+1", "+2", "-3", "@x", "a,b", "q\"uote", "007", "Ümläut", "a/b 7",
+];
 
 #[tokio::test]
 async fn the_lines_are_the_rows_of_the_list_with_exact_ids() {
@@ -28,10 +33,15 @@ async fn the_lines_are_the_rows_of_the_list_with_exact_ids() {
     service.promotion("FS20", "active").await;
     service.campaign("1", &ODD, &["FS20"], 0).await;
     let lines = lines(&export(&service, "1", "application/x-ndjson").await);
-    let (rows, _) = service.get("/v1/tenants/acme/campaigns/1/grants").await.list();
+    let (rows, _) = service
+        .get("/v1/tenants/acme/campaigns/1/grants")
+        .await
+        .list();
     assert_eq!(lines, rows);
-    let mut ids: Vec<&str> =
-        lines.iter().map(|line| line["customer_id"].as_str().unwrap()).collect();
+    let mut ids: Vec<&str> = lines
+        .iter()
+        .map(|line| line["customer_id"].as_str().unwrap())
+        .collect();
     ids.sort_unstable();
     let mut expected = ODD;
     expected.sort_unstable();
@@ -44,7 +54,10 @@ async fn a_table_for_spreadsheets_holds_no_formula() {
     service.promotion("FS20", "active").await;
     service.campaign("1", &ODD, &["FS20"], 0).await;
     let answer = export(&service, "1", "text/csv").await;
-    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/csv; charset=utf-8; header=present")
+    );
     let mut lines = answer.text().split_terminator("\r\n");
     let columns = "id,customer_id,promo_code,unique_code,campaign_id,action_id,channel_id,source,status,\
                    starts_at,ends_at,redeemed_count,created_at";
@@ -59,7 +72,15 @@ async fn a_table_for_spreadsheets_holds_no_formula() {
         .collect();
     cells.sort_unstable();
     let mut expected = [
-        "'=1+1", "'+2", "'-3", "'@x", "\"a,b\"", "\"q\"\"uote\"", "007", "Ümläut", "a/b 7",
+        "'=1+1",
+        "'+2",
+        "'-3",
+        "'@x",
+        "\"a,b\"",
+        "\"q\"\"uote\"",
+        "007",
+        "Ümläut",
+        "a/b 7",
     ];
     expected.sort_unstable();
     assert_eq!(cells, expected);
@@ -73,9 +94,14 @@ async fn a_large_export_comes_whole_and_in_order() {
     }
     let customers: Vec<String> = (0..3_000).map(|n| format!("C{n:05}")).collect();
     let customers: Vec<&str> = customers.iter().map(String::as_str).collect();
-    service.campaign("1", &customers, &["FS20", "CB10", "UNKNOWN"], 0).await;
+    service
+        .campaign("1", &customers, &["FS20", "CB10", "UNKNOWN"], 0)
+        .await;
     let lines = lines(&export(&service, "1", "application/x-ndjson;q=0.9").await);
-    let ids: Vec<&str> = lines.iter().map(|line| line["customer_id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = lines
+        .iter()
+        .map(|line| line["customer_id"].as_str().unwrap())
+        .collect();
     let expected: Vec<&str> = customers.iter().flat_map(|id| [*id; 2]).collect();
     assert_eq!(ids, expected);
 }

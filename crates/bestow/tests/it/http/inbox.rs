@@ -12,8 +12,14 @@ const INBOX: &str = "/v1/tenants/acme/notifications";
 
 async fn take(service: &Service, event_type: i64, body: &'static str) {
     let tenant = service.app.tenant("acme").unwrap().no();
-    let target = ListenerTarget { tenant, event_type, retired_at: None };
-    accept(&service.app, target, Bytes::from_static(body.as_bytes())).await.unwrap();
+    let target = ListenerTarget {
+        tenant,
+        event_type,
+        retired_at: None,
+    };
+    accept(&service.app, target, Bytes::from_static(body.as_bytes()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -32,7 +38,16 @@ async fn notifications_are_filtered_by_status_and_campaign() {
         ("?campaign_id=7", 1),
         ("?campaign_id=7&status=held", 0),
     ] {
-        assert_eq!(service.get(&format!("{INBOX}{filter}")).await.list().0.len(), count, "{filter}");
+        assert_eq!(
+            service
+                .get(&format!("{INBOX}{filter}"))
+                .await
+                .list()
+                .0
+                .len(),
+            count,
+            "{filter}"
+        );
     }
     let (held, _) = service.get(&format!("{INBOX}?status=held")).await.list();
     assert_eq!(held[0]["reason"], "unreadable_body");
@@ -45,18 +60,32 @@ async fn replaying_makes_it_wait_again_and_is_on_record() {
     let service = Service::start().await;
     take(&service, 4, "not json").await;
     while work::step(&service.app).await.unwrap() {}
-    let id = service.get(INBOX).await.list().0[0]["id"].as_str().unwrap().to_owned();
+    let id = service.get(INBOX).await.list().0[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(id.starts_with("ntf_"), "{id}");
     let path = format!("{INBOX}/{id}");
     assert_eq!(service.get(&path).await.json()["status"], "held");
-    let replayed = service.call("POST", &format!("{path}/replay"), &Value::Null).await;
-    assert_eq!((replayed.status, &replayed.json()["status"]), (200, &json!("waiting")));
+    let replayed = service
+        .call("POST", &format!("{path}/replay"), &Value::Null)
+        .await;
+    assert_eq!(
+        (replayed.status, &replayed.json()["status"]),
+        (200, &json!("waiting"))
+    );
     assert_eq!(replayed.json()["body"], "not json");
-    let (record, _) = service.get("/v1/tenants/acme/audit?limit=1000").await.list();
+    let (record, _) = service
+        .get("/v1/tenants/acme/audit?limit=1000")
+        .await
+        .list();
     let last = record.last().unwrap();
     assert_eq!(last["action"], "notification.replayed");
     assert_eq!(last["object"], format!("notification/{id}"));
-    assert_eq!(last["detail"], json!({"was": "held", "reason": "unreadable_body"}));
+    assert_eq!(
+        last["detail"],
+        json!({"was": "held", "reason": "unreadable_body"})
+    );
     while work::step(&service.app).await.unwrap() {}
     assert_eq!(service.get(&path).await.json()["status"], "held");
 }
@@ -65,7 +94,10 @@ async fn replaying_makes_it_wait_again_and_is_on_record() {
 async fn a_notification_of_another_tenant_is_not_there() {
     let service = Service::start().await;
     take(&service, 4, r#"{"EventTypeID":4,"CampaignID":7}"#).await;
-    let id = service.get(INBOX).await.list().0[0]["id"].as_str().unwrap().to_owned();
+    let id = service.get(INBOX).await.list().0[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let before = service.everything();
     for (method, path) in [("GET", id.clone()), ("POST", format!("{id}/replay"))] {
         let path = format!("/v1/tenants/blue/notifications/{path}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bestow_store::Fault;
+use bestow_store::{Fault, Tx};
 use serde_json::{Value, json};
 
 use super::support::{Answer, Service};
@@ -15,7 +15,9 @@ async fn address(service: &Service) -> String {
     let acme = service.app.tenant("acme").unwrap();
     let secret = service.app.keys.listener_secret("acme", 13, 1);
     let hash = service.app.keys.hash(&secret);
-    service.plant(move |tx| tx.insert_listener(acme.no(), 13, 1, &hash)).await;
+    service
+        .plant(move |tx| tx.insert_listener(acme.no(), 13, 1, &hash))
+        .await;
     service.app.directory_changed().unwrap();
     format!("/optimove/listener/{secret}")
 }
@@ -32,7 +34,8 @@ async fn send(service: &Service, method: &str, path: &str, headers: &str, body: 
 
 /// Notifications kept, and how often they came.
 fn kept(service: &Service) -> (u64, u64) {
-    service.app.store.read(|tx| tx.inbox_size()).unwrap()
+    let size = |tx: &mut Tx<'_>| tx.inbox_size();
+    service.app.store.read(size).unwrap()
 }
 
 #[tokio::test]
@@ -49,7 +52,10 @@ async fn a_notification_is_kept_as_it_came_and_a_repeat_is_counted() {
     assert_eq!(rows[0]["campaign_id"], "12345");
     assert_eq!(rows[0]["arrivals"], 3);
     assert_eq!(rows[0]["status"], "waiting");
-    let path = format!("/v1/tenants/acme/notifications/{}", rows[0]["id"].as_str().unwrap());
+    let path = format!(
+        "/v1/tenants/acme/notifications/{}",
+        rows[0]["id"].as_str().unwrap()
+    );
     assert_eq!(service.get(&path).await.json()["body"], BODY);
     let (rows, _) = service.get("/v1/tenants/blue/notifications").await.list();
     assert!(rows.is_empty());
@@ -59,7 +65,13 @@ async fn a_notification_is_kept_as_it_came_and_a_repeat_is_counted() {
 async fn what_cannot_be_understood_is_kept_too() {
     let service = Service::start().await;
     let path = address(&service).await;
-    for (number, body) in (1..).zip(["{", "no json", "[]", " ", r#"{"EventTypeID":4,"CampaignID":1}"#]) {
+    for (number, body) in (1..).zip([
+        "{",
+        "no json",
+        "[]",
+        " ",
+        r#"{"EventTypeID":4,"CampaignID":1}"#,
+    ]) {
         assert_eq!(send(&service, "POST", &path, "", body).await.status, 200);
         assert_eq!(kept(&service), (number, number));
     }
@@ -70,7 +82,11 @@ async fn probes_are_answered_and_leave_nothing() {
     let service = Service::start().await;
     let path = address(&service).await;
     for method in ["GET", "HEAD", "POST"] {
-        assert_eq!(send(&service, method, &path, "", "").await.status, 200, "{method}");
+        assert_eq!(
+            send(&service, method, &path, "", "").await.status,
+            200,
+            "{method}"
+        );
     }
     assert_eq!(send(&service, "GET", &path, "", BODY).await.status, 200);
     assert_eq!(kept(&service), (0, 0));
@@ -92,19 +108,36 @@ async fn a_wrong_secret_is_answered_like_an_unknown_address() {
         .await;
     service.app.directory_changed().unwrap();
     let retired = format!("/optimove/listener/{retired}");
-    let paths = [&wrong, &retired, "/optimove/listener/", "/optimove/listener/a/b", "/optimove", "/x"];
+    let paths = [
+        &wrong,
+        &retired,
+        "/optimove/listener/",
+        "/optimove/listener/a/b",
+        "/optimove",
+        "/x",
+    ];
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
         let unknown = seen(&send(&service, method, "/no/such/address", "", BODY).await);
         assert_eq!((unknown.0, unknown.2.as_slice()), (404, &b""[..]));
         for path in paths {
-            assert_eq!(seen(&send(&service, method, path, "", BODY).await), unknown, "{method} {path}");
+            assert_eq!(
+                seen(&send(&service, method, path, "", BODY).await),
+                unknown,
+                "{method} {path}"
+            );
         }
     }
     // Even of the right secret, other methods tell nothing.
     let unknown = seen(&send(&service, "PUT", "/no/such/address", "", BODY).await);
     let other = "/optimove/gateway/abc";
-    assert_eq!(seen(&send(&service, "PUT", &retired, "", BODY).await), unknown);
-    assert_eq!(seen(&send(&service, "POST", other, "", BODY).await), unknown);
+    assert_eq!(
+        seen(&send(&service, "PUT", &retired, "", BODY).await),
+        unknown
+    );
+    assert_eq!(
+        seen(&send(&service, "POST", other, "", BODY).await),
+        unknown
+    );
     assert_eq!(kept(&service), (0, 0));
 }
 
@@ -126,11 +159,19 @@ async fn a_body_over_the_limit_or_encoded_is_refused() {
          65\r\n{}\r\n0\r\n\r\n",
         "x".repeat(101)
     );
-    assert_eq!(service.send(chunked).await.problem(), (413, "body_too_large".to_owned()));
+    assert_eq!(
+        service.send(chunked).await.problem(),
+        (413, "body_too_large".to_owned())
+    );
     let encoded = send(&service, "POST", &path, "Content-Encoding: gzip\r\n", BODY).await;
     assert_eq!(encoded.problem(), (415, "encoded_body".to_owned()));
     assert_eq!(kept(&service), (0, 0));
-    assert_eq!(send(&service, "POST", &path, "", &"x".repeat(100)).await.status, 200);
+    assert_eq!(
+        send(&service, "POST", &path, "", &"x".repeat(100))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -157,7 +198,9 @@ async fn a_suspended_tenant_still_keeps_what_comes() {
     let service = Service::start().await;
     let path = address(&service).await;
     let no = service.app.tenant("acme").unwrap().no();
-    service.plant(move |tx| tx.set_tenant_suspended(no, Some(1))).await;
+    service
+        .plant(move |tx| tx.set_tenant_suspended(no, Some(1)))
+        .await;
     service.app.directory_changed().unwrap();
     assert_eq!(send(&service, "POST", &path, "", BODY).await.status, 200);
     assert_eq!(kept(&service), (1, 1));
@@ -171,7 +214,9 @@ async fn many_at_once_are_all_kept() {
         let (service, path) = (Arc::clone(&service), path.clone());
         tokio::spawn(async move {
             let body = json!({"EventTypeID": 13, "CampaignID": number, "ChannelID": 504});
-            send(&service, "POST", &path, "", &body.to_string()).await.status
+            send(&service, "POST", &path, "", &body.to_string())
+                .await
+                .status
         })
     });
     for sent in sends.collect::<Vec<_>>() {
@@ -179,6 +224,14 @@ async fn many_at_once_are_all_kept() {
     }
     assert_eq!(kept(&service), (64, 64));
     let metrics = service.call_as(None, "GET", "/metrics", &Value::Null).await;
-    assert!(metrics.text().contains("\nbestow_notifications_stored_total 64\n"));
-    assert!(metrics.text().contains("\nbestow_notifications{status=\"waiting\"} 64\n"));
+    assert!(
+        metrics
+            .text()
+            .contains("\nbestow_notifications_stored_total 64\n")
+    );
+    assert!(
+        metrics
+            .text()
+            .contains("\nbestow_notifications{status=\"waiting\"} 64\n")
+    );
 }

@@ -11,11 +11,14 @@ async fn walk(service: &Service, path: &str, limit: usize) -> Vec<Value> {
         let sign = if path.contains('?') { '&' } else { '?' };
         let mut address = format!("{path}{sign}limit={limit}");
         if let Some(cursor) = &cursor {
-            address.push_str(&format!("&cursor={cursor}"));
+            address = format!("{address}&cursor={cursor}");
         }
         let (page, next) = service.get(&address).await.list();
         assert!(page.len() <= limit);
-        assert!(next.is_none() || page.len() == limit, "a page before the last is full");
+        assert!(
+            next.is_none() || page.len() == limit,
+            "a page before the last is full"
+        );
         rows.extend(page);
         match next {
             Some(next) => cursor = Some(next),
@@ -33,10 +36,18 @@ async fn pages_of_any_size_give_the_whole_list() {
     // Ids that differ in letter case only stand side by side and are one group of the walk.
     let customers = ["abc", "ABC", "Abc", "x", "y", "é", "=1"];
     for id in ["30", "20", "10", "40", "50"] {
-        service.campaign(id, &customers, &["A1", "C3", "UNKNOWN", "OTHER"], 0).await;
+        service
+            .campaign(id, &customers, &["A1", "C3", "UNKNOWN", "OTHER"], 0)
+            .await;
     }
     for id in ["cyan", "dune"] {
-        assert_eq!(service.call("POST", "/v1/tenants", &tenant(id)).await.status, 201);
+        assert_eq!(
+            service
+                .call("POST", "/v1/tenants", &tenant(id))
+                .await
+                .status,
+            201
+        );
     }
     let no = service.app.tenant("acme").unwrap().no();
     service
@@ -55,7 +66,10 @@ async fn pages_of_any_size_give_the_whole_list() {
         ("/v1/tenants/acme/customers/abc/grants", 10),
         ("/v1/tenants/acme/customers/abc/grants?status=active", 10),
         ("/v1/tenants/acme/held", 5),
-        ("/v1/tenants/acme/held?reason=unknown_code&campaign_id=20", 1),
+        (
+            "/v1/tenants/acme/held?reason=unknown_code&campaign_id=20",
+            1,
+        ),
         ("/v1/tenants/acme/findings", 4),
         ("/v1/tenants/blue/findings", 0),
     ];
@@ -63,14 +77,24 @@ async fn pages_of_any_size_give_the_whole_list() {
         let whole = walk(&service, path, 1_000).await;
         assert_eq!(whole.len(), count, "{path}");
         for limit in [1, 2, 3, 4, 5] {
-            assert_eq!(walk(&service, path, limit).await, whole, "{path} by {limit}");
+            assert_eq!(
+                walk(&service, path, limit).await,
+                whole,
+                "{path} by {limit}"
+            );
         }
     }
     let record = walk(&service, "/v1/tenants/acme/audit", 1_000).await;
     assert_eq!(walk(&service, "/v1/tenants/acme/audit", 3).await, record);
-    let places: Vec<u64> = record.iter().map(|row| row["seq"].as_u64().unwrap()).collect();
+    let places: Vec<u64> = record
+        .iter()
+        .map(|row| row["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(places, (1..=record.len() as u64).collect::<Vec<_>>());
-    assert!(record.iter().all(|row| row["detail"].is_object()), "{record:?}");
+    assert!(
+        record.iter().all(|row| row["detail"].is_object()),
+        "{record:?}"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +107,10 @@ async fn a_page_has_a_hundred_rows_unless_said_otherwise() {
     let path = "/v1/tenants/acme/campaigns/1/grants";
     let (rows, next) = service.get(path).await.list();
     assert_eq!((rows.len(), next.is_some()), (100, true));
-    let rest = service.get(&format!("{path}?cursor={}", next.unwrap())).await.list();
+    let rest = service
+        .get(&format!("{path}?cursor={}", next.unwrap()))
+        .await
+        .list();
     assert_eq!((rest.0.len(), rest.1), (50, None));
     assert_eq!(rest.0[0]["customer_id"], "C100");
 }
@@ -100,7 +127,10 @@ async fn rows_added_meanwhile_are_neither_skipped_nor_doubled() {
     for code in ["A", "C"] {
         service.promotion(code, "active").await;
     }
-    let (rest, _) = service.get(&format!("{path}?cursor={}", next.unwrap())).await.list();
+    let (rest, _) = service
+        .get(&format!("{path}?cursor={}", next.unwrap()))
+        .await
+        .list();
     let codes: Vec<&Value> = rest.iter().map(|row| &row["code"]).collect();
     assert_eq!(codes, [&json!("C"), &json!("D")]);
 }

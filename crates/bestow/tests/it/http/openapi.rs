@@ -12,7 +12,10 @@ fn the_committed_description_is_that_of_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
     let committed = std::fs::read_to_string(&path).expect("docs/openapi.json is there");
     let generated = openapi::document();
-    assert!(committed == generated, "write it again: bestow openapi > docs/openapi.json");
+    assert!(
+        committed == generated,
+        "write it again: bestow openapi > docs/openapi.json"
+    );
 }
 
 #[test]
@@ -22,7 +25,10 @@ fn every_route_is_described_with_its_rights_and_nothing_else_is() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let needs_token = operation["security"].is_array();
-            assert!(names.insert(operation["operationId"].to_string()), "{operation}");
+            assert!(
+                names.insert(operation["operationId"].to_string()),
+                "{operation}"
+            );
             described.insert((path.clone(), method.to_uppercase(), needs_token));
         }
     }
@@ -34,6 +40,10 @@ fn every_route_is_described_with_its_rights_and_nothing_else_is() {
         })
         .collect();
     // Not in the table: it answers every method, since it must not be told from an address that is not there.
-    routes.insert(("/optimove/listener/{secret}".to_owned(), "POST".to_owned(), false));
+    routes.insert((
+        "/optimove/listener/{secret}".to_owned(),
+        "POST".to_owned(),
+        false,
+    ));
     assert_eq!(described, routes);
 }

@@ -16,7 +16,11 @@ fn address(route: &Route, tenant: &str) -> String {
         .replace("{customer}", "a")
         .replace("{id}", "404");
     // Refused once the asker is in, so that the stream of events does not keep the test.
-    if path == "/v1/events" { format!("{path}?bogus=1") } else { path }
+    if path == "/v1/events" {
+        format!("{path}?bogus=1")
+    } else {
+        path
+    }
 }
 
 /// All routes; the one that ends a tenant comes last.
@@ -66,14 +70,20 @@ async fn every_route_takes_the_roles_it_declares_and_no_others() {
         let unknown = call(&service, &route, "nobody", Some(ADMIN)).await;
         for (role, bound_to, token) in &tokens {
             let answer = call(&service, &route, "acme", Some(token)).await;
-            let what = format!("{} {} as {role:?} of {bound_to:?}", route.method, route.path);
+            let what = format!(
+                "{} {} as {role:?} of {bound_to:?}",
+                route.method, route.path
+            );
             match expected(route.access, *role, *bound_to) {
                 403 => assert_eq!(answer.problem(), (403, "forbidden".to_owned()), "{what}"),
                 404 => assert_eq!(answer.body, unknown.body, "{what}"),
                 _ => {
-                    assert!(![401, 403, 405, 500].contains(&answer.status), "{what}: {answer:?}");
-                    let is_foreign = matches!(route.access, Access::Tenant(_))
-                        && answer.body == unknown.body;
+                    assert!(
+                        ![401, 403, 405, 500].contains(&answer.status),
+                        "{what}: {answer:?}"
+                    );
+                    let is_foreign =
+                        matches!(route.access, Access::Tenant(_)) && answer.body == unknown.body;
                     assert!(!is_foreign, "{what}");
                 }
             }
@@ -87,15 +97,28 @@ async fn without_a_valid_token_nothing_but_the_public_routes_answers() {
     let before = service.everything();
     let revoked = service.token(Role::Admin, None).await;
     let id = revoked.split('_').nth(1).unwrap();
-    tokens::revoke(&service.app, &Actor::cli(), id).await.unwrap();
+    tokens::revoke(&service.app, &Actor::cli(), id)
+        .await
+        .unwrap();
     let wrong = format!("{}x", service.token(Role::Admin, None).await);
     for route in routes() {
-        for token in [None, Some(""), Some("nonsense"), Some(&revoked[..]), Some(&wrong[..])] {
+        for token in [
+            None,
+            Some(""),
+            Some("nonsense"),
+            Some(&revoked[..]),
+            Some(&wrong[..]),
+        ] {
             let answer = call(&service, &route, "acme", token).await;
             if route.access == Access::Public {
                 assert_eq!(answer.status, 200, "{}", route.path);
             } else {
-                assert_eq!(answer.problem(), (401, "unauthorized".to_owned()), "{}", route.path);
+                assert_eq!(
+                    answer.problem(),
+                    (401, "unauthorized".to_owned()),
+                    "{}",
+                    route.path
+                );
                 assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
             }
         }
@@ -108,18 +131,35 @@ async fn an_expired_token_is_no_token() {
     let service = Service::start().await;
     let token = service.token(Role::Viewer, None).await;
     let path = "/v1/tenants/acme";
-    assert_eq!(service.call_as(Some(&token), "GET", path, &Value::Null).await.status, 200);
+    assert_eq!(
+        service
+            .call_as(Some(&token), "GET", path, &Value::Null)
+            .await
+            .status,
+        200
+    );
     assert!(service.app.clock.advance(366 * 86_400_000));
-    assert_eq!(service.call_as(Some(&token), "GET", path, &Value::Null).await.status, 401);
+    assert_eq!(
+        service
+            .call_as(Some(&token), "GET", path, &Value::Null)
+            .await
+            .status,
+        401
+    );
 }
 
 #[tokio::test]
 async fn a_bound_token_sees_its_own_tenant_in_the_list() {
     let service = Service::start().await;
     let token = service.token(Role::Viewer, Some("blue")).await;
-    let list = service.call_as(Some(&token), "GET", "/v1/tenants", &Value::Null).await;
+    let list = service
+        .call_as(Some(&token), "GET", "/v1/tenants", &Value::Null)
+        .await;
     let (rows, next) = list.list();
-    assert_eq!((rows.len(), &rows[0]["id"], next), (1, &Value::from("blue"), None));
+    assert_eq!(
+        (rows.len(), &rows[0]["id"], next),
+        (1, &Value::from("blue"), None)
+    );
     assert_eq!(service.get("/v1/tenants").await.list().0.len(), 2);
 }
 
@@ -133,6 +173,11 @@ async fn what_anybody_may_see_names_no_tenant() {
         assert!(!answer.text().contains("acme"), "{}", answer.text());
     }
     let numbers = service.get("/metrics").await;
-    let line = r#"bestow_http_requests_total{method="GET",route="/v1/tenants/{tenant}",status="2xx"} 1"#;
-    assert!(numbers.text().lines().any(|one| one == line), "{}", numbers.text());
+    let line =
+        r#"bestow_http_requests_total{method="GET",route="/v1/tenants/{tenant}",status="2xx"} 1"#;
+    assert!(
+        numbers.text().lines().any(|one| one == line),
+        "{}",
+        numbers.text()
+    );
 }

@@ -18,9 +18,13 @@ async fn watch(service: &Service, token: &str, query: &str) -> Lines {
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut lines = BufReader::new(stream);
-    let head = next(&mut lines, |line| line.is_empty()).await;
+    let head = next(&mut lines, str::is_empty).await;
     assert!(head[0].starts_with("HTTP/1.1 200"), "{head:?}");
-    assert!(head.iter().any(|line| line == "content-type: text/event-stream"), "{head:?}");
+    assert!(
+        head.iter()
+            .any(|line| line == "content-type: text/event-stream"),
+        "{head:?}"
+    );
     lines
 }
 
@@ -29,7 +33,10 @@ async fn next(lines: &mut Lines, is_it: impl Fn(&str) -> bool) -> Vec<String> {
     let mut seen = Vec::new();
     loop {
         let mut line = String::new();
-        assert!(lines.read_line(&mut line).await.unwrap() > 0, "it ended: {seen:?}");
+        assert!(
+            lines.read_line(&mut line).await.unwrap() > 0,
+            "it ended: {seen:?}"
+        );
         seen.push(line.trim_end().to_owned());
         if is_it(line.trim_end()) {
             return seen;
@@ -46,7 +53,10 @@ fn ended(tenant: &str) -> Event {
 }
 
 async fn data(lines: &mut Lines) -> String {
-    next(lines, |line| line.starts_with("data:")).await.pop().unwrap()
+    next(lines, |line| line.starts_with("data:"))
+        .await
+        .pop()
+        .unwrap()
 }
 
 const ACME: &str = r#"data: {"type":"import_ended","tenant":"acme","campaign":"1","state":"done"}"#;
@@ -75,11 +85,16 @@ async fn a_stream_ends_with_its_token() {
     service.app.tell(ended("acme"));
     assert_eq!(data(&mut lines).await, ACME);
     let id = token.split('_').nth(1).unwrap();
-    tokens::revoke(&service.app, &Actor::cli(), id).await.unwrap();
+    tokens::revoke(&service.app, &Actor::cli(), id)
+        .await
+        .unwrap();
     service.app.tell(ended("acme"));
     // The rest of the answer just read, then the end of the stream: no further event.
     let rest = next(&mut lines, |line| line == "0").await;
-    assert!(rest.iter().all(|line| !line.starts_with("data:")), "{rest:?}");
+    assert!(
+        rest.iter().all(|line| !line.starts_with("data:")),
+        "{rest:?}"
+    );
 }
 
 #[tokio::test]

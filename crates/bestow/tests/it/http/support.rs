@@ -55,14 +55,25 @@ impl Service {
     /// On another clock.
     pub(crate) async fn start_on(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+        let mut config = Config {
+            data_dir: dir.path().to_owned(),
+            ..Config::default()
+        };
         config.admin_token = AdminToken(ADMIN.to_owned());
         change(&mut config);
         let app = App::open(config, clock, Random::seeded(7), Migrate::Apply).unwrap();
-        let server = Server::bind(Arc::clone(&app), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let server = Server::bind(Arc::clone(&app), "127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap();
         let (address, stop) = (server.address(), CancellationToken::new());
         let running = tokio::spawn(server.run(stop.clone()));
-        let this = Self { app, address, stop, running, _dir: dir };
+        let this = Self {
+            app,
+            address,
+            stop,
+            running,
+            _dir: dir,
+        };
         for id in ["acme", "blue"] {
             this.make_tenant(id).await;
         }
@@ -71,14 +82,19 @@ impl Service {
 
     async fn make_tenant(&self, id: &str) {
         let new = serde_json::from_value(tenant(id)).unwrap();
-        tenants::create(&self.app, &Actor::cli(), new).await.unwrap();
+        tenants::create(&self.app, &Actor::cli(), new)
+            .await
+            .unwrap();
     }
 
     /// A token of this role, bound to a tenant or to none.
     pub(crate) async fn token(&self, role: Role, tenant: Option<&str>) -> String {
         let new = json!({"name": "test", "role": role.as_str(), "tenant": tenant});
         let new = serde_json::from_value(new).unwrap();
-        tokens::create(&self.app, &Actor::cli(), new).await.unwrap().token
+        tokens::create(&self.app, &Actor::cli(), new)
+            .await
+            .unwrap()
+            .token
     }
 
     /// Puts a promotion of `acme`.
@@ -86,7 +102,9 @@ impl Service {
         let put = json!({"name": code, "status": status, "kind": "shared", "reward": {}});
         let put = serde_json::from_value(put).unwrap();
         let acme = self.app.tenant("acme").unwrap();
-        promotions::put(&self.app, &Actor::cli(), &acme, code, put).await.unwrap();
+        promotions::put(&self.app, &Actor::cli(), &acme, code, put)
+            .await
+            .unwrap();
     }
 
     /// Runs a transaction that must succeed.
@@ -111,7 +129,10 @@ impl Service {
         let planted = Planted {
             tenant,
             id: id.to_owned(),
-            customers: customers.iter().map(|&customer| customer.to_owned()).collect(),
+            customers: customers
+                .iter()
+                .map(|&customer| customer.to_owned())
+                .collect(),
             codes: codes.iter().map(|&code| code.to_owned()).collect(),
             window: WindowSpec {
                 starts_at,
@@ -142,15 +163,23 @@ impl Service {
         path: &str,
         body: &Value,
     ) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
-        if let Some(token) = token {
-            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
-        }
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        if !body.is_empty() {
-            head.push_str("Content-Type: application/json\r\n");
-        }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let json = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/json\r\n"
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{}{json}\
+             Content-Length: {}\r\n\r\n",
+            token.unwrap_or_default(),
+            body.len()
+        );
         self.send([head.as_bytes(), body.as_bytes()].concat()).await
     }
 
@@ -235,7 +264,13 @@ impl Planted {
         let mut landing = Landing::default();
         for (row, customer) in self.customers.iter().enumerate() {
             for &(offer, _) in offers {
-                landing.push(Entry { customer, offer, window, mark: 0, row: row as u32 });
+                landing.push(Entry {
+                    customer,
+                    offer,
+                    window,
+                    mark: 0,
+                    row: row as u32,
+                });
             }
         }
         let rows = self.customers.len() as u64;
@@ -273,7 +308,13 @@ impl Planted {
             let end = chunk.text.len() as u32;
             for &(offer, _) in offers.iter().filter(|(_, known)| *known) {
                 let window = WindowRef::Known(window);
-                chunk.grants.push(NewGrant { start, end, offer, window, page: 1 });
+                chunk.grants.push(NewGrant {
+                    start,
+                    end,
+                    offer,
+                    window,
+                    page: 1,
+                });
             }
             chunk.last_fold = fold_customer(customer).into_owned();
         }
@@ -293,15 +334,32 @@ pub(crate) struct Answer {
 impl Answer {
     fn read(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-        let Some(end) = end else { return Self { status: 0, headers: vec![], body: vec![] } };
+        let Some(end) = end else {
+            return Self {
+                status: 0,
+                headers: vec![],
+                body: vec![],
+            };
+        };
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let header = |line: &str| {
             let (name, value) = line.split_once(": ").unwrap();
             (name.to_lowercase(), value.to_owned())
         };
-        let this = Self { status, headers: lines.map(header).collect(), body: vec![] };
+        let this = Self {
+            status,
+            headers: lines.map(header).collect(),
+            body: vec![],
+        };
         let body = &bytes[end + 4..];
         let body = match this.header("transfer-encoding") {
             Some("chunked") => unchunk(body),
@@ -311,7 +369,10 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -325,11 +386,19 @@ impl Answer {
 
     /// The status and, of a problem document, its code. Checks that the document is one.
     pub(crate) fn problem(&self) -> (u16, String) {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let document = self.json();
         assert_eq!(document["status"], self.status);
         assert_eq!(document["type"], "about:blank");
-        assert!(document["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert!(
+            document["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty())
+        );
         let has_reference = document["reference"].is_string();
         assert_eq!(has_reference, self.status >= 500, "{document}");
         (self.status, document["code"].as_str().unwrap().to_owned())

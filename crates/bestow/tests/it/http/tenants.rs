@@ -12,15 +12,23 @@ async fn a_tenant_is_made_changed_shown_and_ended_without_its_secret() {
     assert_eq!(made.json()["scheduled_channels"], json!([504, 505]));
     let patch = json!({"name": "Cyan Ltd"});
     let changed = service.call("PATCH", "/v1/tenants/cyan", &patch).await;
-    assert_eq!((changed.status, &changed.json()["name"]), (200, &json!("Cyan Ltd")));
+    assert_eq!(
+        (changed.status, &changed.json()["name"]),
+        (200, &json!("Cyan Ltd"))
+    );
     let shown = service.get("/v1/tenants/cyan").await;
     assert_eq!(shown.json(), changed.json());
     for answer in [&made, &changed, &shown] {
         assert!(!answer.text().contains("acme-admin-key"));
     }
-    let ended = service.call("DELETE", "/v1/tenants/cyan", &Value::Null).await;
+    let ended = service
+        .call("DELETE", "/v1/tenants/cyan", &Value::Null)
+        .await;
     assert_eq!((ended.status, ended.text()), (204, ""));
-    assert_eq!(service.get("/v1/tenants/cyan").await.json()["status"], "deleted");
+    assert_eq!(
+        service.get("/v1/tenants/cyan").await.json()["status"],
+        "deleted"
+    );
 }
 
 #[tokio::test]
@@ -31,7 +39,10 @@ async fn the_same_tenant_again_exists_and_another_under_its_id_says_what_differs
     let mut other = tenant("acme");
     other["time_zone"] = json!("Europe/Lisbon");
     let other = service.call("POST", "/v1/tenants", &other).await;
-    assert_eq!(other.problem(), (409, "exists_with_different_time_zone".to_owned()));
+    assert_eq!(
+        other.problem(),
+        (409, "exists_with_different_time_zone".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -60,6 +71,10 @@ async fn optimove_out_of_reach_is_a_bad_gateway() {
         service.promotion("FS20", "active").await;
         let path = format!("/v1/tenants/acme/{route}");
         let answer = service.call("POST", &path, &Value::Null).await;
-        assert_eq!(answer.problem(), (502, "optimove_unreachable".to_owned()), "{route}");
+        assert_eq!(
+            answer.problem(),
+            (502, "optimove_unreachable".to_owned()),
+            "{route}"
+        );
     }
 }
