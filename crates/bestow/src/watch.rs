@@ -1,4 +1,5 @@
-//! Noticing what other processes changed in the same database, such as a tenant that was added on the command line.
+//! Noticing what other processes changed in the same database, such as a tenant that was added on
+//! the command line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,8 @@ struct Seen {
 impl App {
     /// Keeps what is kept at hand no older than a second, until told to stop.
     ///
-    /// The database says that something was committed, not what, so a commit of our own counts like any other.
+    /// The database says that something was committed, not what, so a commit of our own counts like
+    /// any other.
     pub async fn watch_changes(self: Arc<Self>, stop: CancellationToken) {
         let (mut seen, mut is_failing) = (Seen::default(), false);
         loop {
@@ -37,7 +39,7 @@ impl App {
             match self.look(&mut seen) {
                 Ok(()) => is_failing = false,
                 Err(error) if !is_failing => {
-                    tracing::error!(error.message = %error, "changes of other processes cannot be seen");
+                    tracing::error!(error.message = %error, "changes of others cannot be seen");
                     is_failing = true;
                 }
                 Err(_) => {}

@@ -131,7 +131,7 @@ impl Add {
         let Some(auth) = self.credential.take()? else {
             bail!(
                 "a credential is needed: give --api-key-file, or --username and --password-file, \
-                 BESTOW_OPTIMOVE_API_KEY"
+                 or set BESTOW_OPTIMOVE_API_KEY"
             );
         };
         Ok(NewTenant {

@@ -83,8 +83,8 @@ impl Comparison {
     }
 }
 
-/// What should be registered for a tenant: event 13 on each of its scheduled channels, event 11 on each real-time
-/// channel, the others without a channel. Addresses of one event share one secret.
+/// What should be registered for a tenant: event 13 on each of its scheduled channels, event 11 on
+/// each real-time channel, the others without a channel. Addresses of one event share one secret.
 ///
 /// # Errors
 /// [`Error::Conflict`] `no_public_url` where it is not known how Optimove reaches this service, and
@@ -137,12 +137,13 @@ pub async fn show(app: &App, tenant: &Tenant) -> Result<Comparison> {
     Ok(compare(&wanted, &registered, &our_prefix(app, tenant)?))
 }
 
-/// Registers, moves and removes listeners until Optimove's list is as wanted, and reads it again to be sure. Addresses
-/// are accepted here before they are registered there, and older ones for another day.
+/// Registers, moves and removes listeners until Optimove's list is as wanted, and reads it again to
+/// be sure. Addresses are accepted here before they are registered there, and older ones for
+/// another day.
 ///
 /// # Errors
-/// As [`wanted`], and Optimove's. [`Error::Conflict`] `listeners_differ` where Optimove's list does not show what was
-/// just written to it.
+/// As [`wanted`], and Optimove's. [`Error::Conflict`] `listeners_differ` where Optimove's list does
+/// not show what was just written to it.
 pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<SyncReport> {
     if tenant.is_suspended() {
         let message = "the tenant is suspended: resume it first";
@@ -238,7 +239,7 @@ fn public_url<'a>(app: &'a App, tenant: &Tenant) -> Result<&'a str> {
     })?;
     if is_loopback(url) && !is_loopback(&tenant.row.base_url) {
         let message = format!(
-            "{url} is reachable from this machine only, and Optimove is elsewhere: set BESTOW_PUBLIC_URL"
+            "only this machine reaches {url}, and Optimove is elsewhere: set BESTOW_PUBLIC_URL"
         );
         return Err(Error::conflict("public_url_is_local", message));
     }
@@ -291,7 +292,8 @@ fn host(url: &SecretUrl) -> String {
     host.unwrap_or_else(|_| "an address that cannot be read".to_owned())
 }
 
-/// Makes sure that the secrets of the present generation are accepted, before anybody is told of them.
+/// Makes sure that the secrets of the present generation are accepted, before anybody is told of
+/// them.
 async fn accept_secrets(app: &App, tenant: &Tenant) -> Result<()> {
     let (no, generation) = (tenant.no(), tenant.settings.listener_generation);
     let hashes: Vec<(i64, [u8; 32])> = tenant

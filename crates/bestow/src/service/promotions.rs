@@ -209,11 +209,12 @@ impl TryFrom<Promotion> for PromotionView {
     }
 }
 
-/// Writes a promotion. Pairs that are held for its code are looked at again, in the same transaction.
+/// Writes a promotion. Pairs that are held for its code are looked at again, in the same
+/// transaction.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a value that breaks a rule;
-/// [`Error::Conflict`] `other_spelling` where the catalogue has the code with other letter case: the two would be one.
+/// [`Error::Invalid`] for a value that breaks a rule; [`Error::Conflict`] `other_spelling` where
+/// the catalogue has the code with other letter case: the two would be one.
 pub async fn put(
     app: &App,
     actor: &Actor,
@@ -230,7 +231,7 @@ pub async fn put(
             if let Some(known) = &known {
                 if known.code != wanted.code {
                     let message = format!(
-                        "the catalogue has this code as {}: codes that differ by letter case only are one code",
+                        "the catalogue has this code as {}: letter case does not tell codes apart",
                         known.code
                     );
                     return Err(Error::conflict("other_spelling", message));
@@ -252,7 +253,14 @@ pub async fn put(
                 detail: &document(&written),
                 correlation: None,
             })?;
-            Ok((written, if known.is_none() { Put::Created } else { Put::Changed }))
+            Ok((
+                written,
+                if known.is_none() {
+                    Put::Created
+                } else {
+                    Put::Changed
+                },
+            ))
         })
         .await?;
     if what != Put::Unchanged {
@@ -272,7 +280,8 @@ pub fn get(app: &App, tenant: &Tenant, code: &str) -> Result<PromotionView> {
     found.ok_or(Error::NotFound("promotion"))?.try_into()
 }
 
-/// Promotions behind a code, in the order of codes without letter case. The code to go on from is the last one's.
+/// Promotions behind a code, in the order of codes without letter case. The code to go on from is
+/// the last one's.
 ///
 /// # Errors
 /// The store's.

@@ -3,69 +3,25 @@
 //! A credential is sealed before it reaches the store, and nothing here gives it back.
 
 mod form;
+mod view;
 
 pub use form::{
     AuthForm, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, SecretText, TenantPatch,
 };
 
+pub use view::{OptimoveView, TenantView};
+
 use bestow_store::audit::AuditEntry;
 use bestow_store::tenants::{Tenant as Row, TenantFields};
 use bestow_store::{Error as StoreError, Tx};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 pub(crate) use form::check_name;
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::service::view::Instant;
 use crate::tenant::{Credential, Settings, Tenant, credential_place};
 use form::Checked;
-
-/// A tenant as everybody may see it who may see it at all: without its credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TenantView {
-    /// Short name.
-    pub id: String,
-    /// Name for people.
-    pub name: String,
-    /// `active`, `suspended` or `deleted`.
-    pub status: String,
-    /// IANA name.
-    pub time_zone: String,
-    /// How Optimove is reached.
-    pub optimove: OptimoveView,
-    /// Execution channels whose scheduled campaigns are imported.
-    pub scheduled_channels: Vec<i64>,
-    /// Real-time channels of triggered campaigns.
-    pub triggered_channels: Vec<i64>,
-    /// Whether conditional campaigns are used.
-    pub conditional: bool,
-    /// What ends a grant.
-    pub expiry: ExpiryRule,
-    /// Days a promotion lasts where its campaign tells no usable duration.
-    pub duration_days_default: Option<u16>,
-    /// Distinct codes that one row may carry.
-    pub codes_per_row_max: usize,
-    /// Rows asked for in one page; `null`: the deployment's setting.
-    pub page_rows: Option<u32>,
-    /// Rises with every rotation of the listeners' addresses.
-    pub listener_generation: i64,
-    /// When it was made.
-    pub created_at: Instant,
-    /// `null` unless suspended or deleted.
-    pub suspended_at: Option<Instant>,
-}
-
-/// How Optimove is reached, without the credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct OptimoveView {
-    /// The client's environment.
-    pub base_url: String,
-    /// `api_key` or `login`.
-    pub auth_kind: String,
-}
 
 /// Whether work for a tenant rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,42 +32,12 @@ pub enum Suspension {
     Resume,
 }
 
-impl From<&Tenant> for TenantView {
-    fn from(tenant: &Tenant) -> Self {
-        let Tenant { row, settings, .. } = tenant;
-        let status = match row.suspended_at {
-            None => "active",
-            Some(_) if is_deleted(row) => "deleted",
-            Some(_) => "suspended",
-        };
-        Self {
-            id: row.id.clone(),
-            name: row.name.clone(),
-            status: status.to_owned(),
-            time_zone: row.time_zone.clone(),
-            optimove: OptimoveView {
-                base_url: row.base_url.clone(),
-                auth_kind: row.auth_kind.clone(),
-            },
-            scheduled_channels: settings.scheduled_channels.clone(),
-            triggered_channels: settings.triggered_channels.clone(),
-            conditional: settings.conditional,
-            expiry: ExpiryRule::stored(&settings.expiry),
-            duration_days_default: settings.duration_days_default,
-            codes_per_row_max: settings.codes_per_row_max,
-            page_rows: settings.page_rows,
-            listener_generation: settings.listener_generation,
-            created_at: Instant(row.created_at),
-            suspended_at: row.suspended_at.map(Instant),
-        }
-    }
-}
-
 /// Makes a tenant.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a value that breaks a rule. [`Error::Conflict`] where the id is taken: `exists` if the two
-/// are equal, else `exists_with_different_<field>` for the first field that differs.
+/// [`Error::Invalid`] for a value that breaks a rule. [`Error::Conflict`] where the id is taken:
+/// `exists` if the two are equal, else `exists_with_different_<field>` for the first field that
+/// differs.
 pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantView> {
     let (checked, credential) = new.check(app)?;
     let sealed = seal(app, &new.id, &credential);
@@ -140,8 +66,8 @@ pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantVi
 /// Changes a tenant; what the patch does not name stays.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`]. A new base URL without its credential is refused: a credential that is
-/// kept here must not be sent to another place on anybody's word.
+/// [`Error::NotFound`], [`Error::Invalid`]. A new base URL without its credential is refused: a
+/// credential that is kept here must not be sent to another place on anybody's word.
 pub async fn update(app: &App, actor: &Actor, id: &str, patch: TenantPatch) -> Result<TenantView> {
     let tenant = app.tenant(id)?;
     let credential = patch.credential()?;
@@ -173,8 +99,8 @@ pub async fn update(app: &App, actor: &Actor, id: &str, patch: TenantPatch) -> R
     .await
 }
 
-/// Starts a new generation of listener addresses. The present ones stay valid; `listeners::sync` registers the new
-/// ones at Optimove and lets the old ones run out.
+/// Starts a new generation of listener addresses. The present ones stay valid; `listeners::sync`
+/// registers the new ones at Optimove and lets the old ones run out.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -202,8 +128,8 @@ pub async fn rotate_listeners(app: &App, actor: &Actor, id: &str) -> Result<Tena
     .await
 }
 
-/// Suspends or resumes a tenant. Suspending is one row: nothing of the tenant is redeemable from then on, and the
-/// listener keeps storing.
+/// Suspends or resumes a tenant. Suspending is one row: nothing of the tenant is redeemable from
+/// then on, and the listener keeps storing.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] `deleted` for one that has no credential any more.
@@ -244,8 +170,8 @@ pub async fn set_suspended(
     Ok(TenantView::from(&Tenant::read(row)?))
 }
 
-/// Ends a tenant: work stops for good, its credential is forgotten, its listeners' addresses are no longer accepted.
-/// What it was granted stays on record.
+/// Ends a tenant: work stops for good, its credential is forgotten, its listeners' addresses are no
+/// longer accepted. What it was granted stays on record.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] `grants_live` while a grant of it runs or is to come.
@@ -260,12 +186,15 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
             let now = tx.now_ms();
             if let Some(code) = tx.codes_in_use(row.no, now)?.first() {
                 let message = format!(
-                    "grants of the tenant still run or are to come, such as those for {code}: revoke their campaigns, \
-                     or suspend the tenant"
+                    "grants of the tenant still run or are to come, such as those for {code}: \
+                     revoke their campaigns, or suspend the tenant"
                 );
                 return Err(Error::conflict("grants_live", message));
             }
-            tx.update_tenant(&TenantFields { credential: &[], ..row_fields(&row) })?;
+            tx.update_tenant(&TenantFields {
+                credential: &[],
+                ..row_fields(&row)
+            })?;
             tx.set_tenant_suspended(row.no, Some(row.suspended_at.unwrap_or(now)))?;
             let tenant = Tenant::read(row)?;
             let next = tenant.settings.listener_generation + 1;
@@ -306,7 +235,8 @@ fn read(tx: &mut Tx<'_>, id: &str) -> Result<Row> {
     tx.tenant(id)?.ok_or(Error::NotFound("tenant"))
 }
 
-/// Writes a tenant that was changed from `before`; refuses where somebody else changed it meanwhile.
+/// Writes a tenant that was changed from `before`; refuses where somebody else changed it
+/// meanwhile.
 async fn write(
     app: &App,
     actor: &Actor,
@@ -322,7 +252,8 @@ async fn write(
         .tx("change_tenant", move |tx| {
             let found = read(tx, &before.id)?;
             if found != before {
-                let message = "the tenant was changed by somebody else at the same time: look at it and try again";
+                let message =
+                    "somebody else changed the tenant meanwhile: look at it and try again";
                 return Err(Error::conflict("changed_meanwhile", message));
             }
             let settings = settings_json(&after.settings)?;

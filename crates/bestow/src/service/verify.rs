@@ -1,4 +1,5 @@
-//! `bestow verify`: derives every invariant again from what is stored. Reads only, and holds one customer at a time.
+//! `bestow verify`: derives every invariant again from what is stored. Reads only, and holds one
+//! customer at a time.
 
 mod landed;
 mod tally;
@@ -34,10 +35,11 @@ impl std::fmt::Display for Finding {
 
 /// Checks everything, over all tenants. No finding is good news.
 ///
-/// Beside the store's own look at references, counts, pages and audit records, every campaign that is not in the
-/// middle of a merge is derived again from its landed rows: who should hold which grant over which window, and how
-/// many pairs were granted, repeated, held or refused for which reason. Work may go on meanwhile: a campaign that was
-/// changed while it was looked at is looked at again.
+/// Beside the store's own look at references, counts, pages and audit records, every campaign that
+/// is not in the middle of a merge is derived again from its landed rows: who should hold which
+/// grant over which window, and how many pairs were granted, repeated, held or refused for which
+/// reason. Work may go on meanwhile: a campaign that was changed while it was looked at is looked
+/// at again.
 ///
 /// # Errors
 /// The store's, such as landed rows that cannot be read.

@@ -1,4 +1,5 @@
-//! The command line, as processes of their own: exit codes, messages, and what each command does to a database.
+//! The command line, as processes of their own: exit codes, messages, and what each command does to
+//! a database.
 
 mod commands;
 mod demo;

@@ -1,4 +1,5 @@
-//! The harness itself: a campaign goes all the way, and a crash between two transactions changes nothing.
+//! The harness itself: a campaign goes all the way, and a crash between two transactions changes
+//! nothing.
 
 use serde_json::json;
 

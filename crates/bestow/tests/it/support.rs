@@ -1,5 +1,6 @@
-//! A small world for each test: a stand-in for Optimove, the service on a database of its own, a clock that stands
-//! still, randomness from one number, and work that is done when the test says so.
+//! A small world for each test: a stand-in for Optimove, the service on a database of its own, a
+//! clock that stands still, randomness from one number, and work that is done when the test says
+//! so.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -94,15 +95,16 @@ impl World {
         world
     }
 
-    /// A world with tenant `acme` (zone UTC, channels 504 and 505), its listeners and its promotions FS20, CB10 and
-    /// RELOAD.
+    /// A world with tenant `acme` (zone UTC, channels 504 and 505), its listeners and its
+    /// promotions FS20, CB10 and RELOAD.
     pub(crate) async fn connected() -> Self {
         let world = Self::start().await;
         world.connect(&json!({})).await;
         world
     }
 
-    /// Adds tenant `acme`, its fields changed by `over`; registers its listeners and puts its promotions.
+    /// Adds tenant `acme`, its fields changed by `over`; registers its listeners and puts its
+    /// promotions.
     pub(crate) async fn connect(&self, over: &Value) {
         self.add_tenant(over).await;
         self.sync_listeners().await;
@@ -159,12 +161,13 @@ impl World {
             .expect("the promotion is written");
     }
 
-    /// Plans a campaign of tenant `acme`: `count` customers, FS20 on channels 504 and 505, unless `over` says
-    /// otherwise.
+    /// Plans a campaign of tenant `acme`: `count` customers, FS20 on channels 504 and 505, unless
+    /// `over` says otherwise.
     pub(crate) fn plan(&self, count: u64, over: &Value) -> u64 {
         let mut spec = json!({
             "tenant": "acme", "audience": {"count": count, "prefix": "P-"},
-            "actions": [{"id": 24, "promo_codes": ["FS20"], "channels": [{"id": 504}, {"id": 505}]}],
+            "actions": [{"id": 24, "promo_codes": ["FS20"],
+                "channels": [{"id": 504}, {"id": 505}]}],
             "duration": 7, "lead_time": 2,
         });
         let fields = spec.as_object_mut().expect("an object");
@@ -213,8 +216,8 @@ impl World {
         panic!("the sandbox does not deliver its notifications");
     }
 
-    /// Waits for what is on its way, then works until nothing is left to do within the hour; the clock moves to
-    /// whatever is put off. Sweeps are left alone, or it would never rest.
+    /// Waits for what is on its way, then works until nothing is left to do within the hour; the
+    /// clock moves to whatever is put off. Sweeps are left alone, or it would never rest.
     pub(crate) async fn settle(&self) {
         self.delivered().await;
         for _ in 0..STEPS_MAX {
@@ -323,8 +326,9 @@ impl World {
         self.dir.path()
     }
 
-    /// Stops the service and starts it again on the same database, as after a crash between two transactions. The
-    /// stand-in goes on; its listeners' addresses lead nowhere until they are synced again.
+    /// Stops the service and starts it again on the same database, as after a crash between two
+    /// transactions. The stand-in goes on; its listeners' addresses lead nowhere until they are
+    /// synced again.
     pub(crate) async fn reopen(self) -> Self {
         let Self {
             sandbox,

@@ -1,4 +1,5 @@
-//! Promotions from a CSV file: a head line with `code` and `name`, perhaps `status`, then one promotion a line.
+//! Promotions from a CSV file: a head line with `code` and `name`, perhaps `status`, then one
+//! promotion a line.
 
 use super::{Put, PutPromotion, Status, get, put};
 use crate::actor::Actor;
@@ -31,12 +32,12 @@ pub struct CsvRefusal {
     pub reason: String,
 }
 
-/// Writes one promotion for each line. A line that cannot be taken is reported and the others go on; running the
-/// same file again changes nothing.
+/// Writes one promotion for each line. A line that cannot be taken is reported and the others go
+/// on; running the same file again changes nothing.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a file without the head line or with broken quotes, before anything is written; the
-/// store's.
+/// [`Error::Invalid`] for a file without the head line or with broken quotes, before anything is
+/// written; the store's.
 pub async fn import_csv(
     app: &App,
     actor: &Actor,
@@ -152,8 +153,8 @@ struct Record {
     fields: Vec<String>,
 }
 
-/// Splits a file into records: commas between fields, quotes around what holds commas, line ends or (doubled)
-/// quotes. Empty lines are passed over.
+/// Splits a file into records: commas between fields, quotes around what holds commas, line ends or
+/// (doubled) quotes. Empty lines are passed over.
 fn records(text: &str) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let (mut fields, mut field) = (Vec::new(), String::new());

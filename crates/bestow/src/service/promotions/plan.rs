@@ -43,9 +43,9 @@ impl Plan {
 
 /// Compares the catalogue with Optimove's list, without letter case.
 ///
-/// A promotion that is active or paused is to be there under our name. An archived one is deleted there if it was
-/// us who added it and no window of a grant for it is open or to come (`in_use`, folded). Drafts and codes that are
-/// not ours are nobody's business here.
+/// A promotion that is active or paused is to be there under our name. An archived one is deleted
+/// there if it was us who added it and no window of a grant for it is open or to come (`in_use`,
+/// folded). Drafts and codes that are not ours are nobody's business here.
 pub(crate) fn plan(
     ours: &[Promotion],
     theirs: &[wire::Promotion],

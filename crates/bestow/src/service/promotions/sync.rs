@@ -44,9 +44,9 @@ pub struct Drift {
     pub left_over: Vec<String>,
 }
 
-/// Makes Optimove's list follow the catalogue: adds, renames, then deletes, 100 at a time. A chunk that Optimove
-/// refuses is halved until the entry that it does not take stands alone; the others go through. Codes that are not
-/// ours are never deleted, nor one that a grant still needs.
+/// Makes Optimove's list follow the catalogue: adds, renames, then deletes, 100 at a time. A chunk
+/// that Optimove refuses is halved until the entry that it does not take stands alone; the others
+/// go through. Codes that are not ours are never deleted, nor one that a grant still needs.
 ///
 /// # Errors
 /// [`Error::Conflict`] for a suspended tenant; Optimove's. What was written before an error
@@ -132,7 +132,8 @@ fn read_ours(app: &App, tenant: &Tenant) -> Result<(Vec<Promotion>, HashSet<Stri
     })
 }
 
-/// Remembers, before the first call, which codes it is us who add: an answer that is lost loses nothing then.
+/// Remembers, before the first call, which codes it is us who add: an answer that is lost loses
+/// nothing then.
 async fn intend(app: &App, tenant: &Tenant, add: &[wire::Promotion]) -> Result<()> {
     let (no, add) = (tenant.no(), add.to_vec());
     app.store

@@ -44,7 +44,8 @@ pub struct NewTenant {
     /// What ends a grant.
     #[serde(default)]
     pub expiry: ExpiryRule,
-    /// Days a promotion lasts where its campaign tells no usable duration; without it such a campaign is held.
+    /// Days a promotion lasts where its campaign tells no usable duration; without it such a
+    /// campaign is held.
     #[serde(default)]
     pub duration_days_default: Option<u16>,
     /// Distinct codes that one row may carry; 5 unless said otherwise.

@@ -1,6 +1,7 @@
 //! One campaign, derived again from its landed rows and compared with its grants and counts.
 //!
-//! The derivation shares the marks of landed rows with the import, and nothing else: it is the second opinion.
+//! The derivation shares the marks of landed rows with the import, and nothing else: it is the
+//! second opinion.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,12 +18,14 @@ use crate::app::App;
 use crate::error::Result;
 use crate::ingest::mark;
 
-/// Times a campaign that changes meanwhile is looked at again; after that it is left to a later run.
+/// Times a campaign that changes meanwhile is looked at again; after that it is left to a later
+/// run.
 const LOOKS_MAX: u32 = 3;
 /// Violations of one kind of rule told of one campaign.
 const TOLD_MAX: usize = 100;
 
-/// Checks a campaign. One that is in the middle of a merge, or keeps changing, is left to a later run.
+/// Checks a campaign. One that is in the middle of a merge, or keeps changing, is left to a later
+/// run.
 pub(super) fn check(app: &App, tenant: i64, campaign: Campaign) -> Result<Vec<Violation>> {
     let mut campaign = campaign;
     for _ in 0..LOOKS_MAX {
@@ -177,7 +180,8 @@ impl Derivation {
         Ok(())
     }
 
-    /// A pair that is to be granted: it is in the ledger with the right window, or held for a reason.
+    /// A pair that is to be granted: it is in the ledger with the right window, or held for a
+    /// reason.
     fn expect_grant(
         &mut self,
         facts: &Facts,
@@ -205,8 +209,8 @@ impl Derivation {
             .iter()
             .any(|(customer, rows)| *customer != bundle.customer && has_other(rows))
         {
-            // Held under the name of a customer whose id is nearly the same, since it came or since its code was
-            // released.
+            // Held under the name of a customer whose id is nearly the same, since it came or since
+            // its code was released.
             for reason in [
                 "near_equal_customer_id",
                 "unknown_code",
@@ -355,8 +359,8 @@ fn union(a: (i64, Option<i64>), b: (i64, Option<i64>)) -> (i64, Option<i64>) {
     (a.0.min(b.0), a.1.zip(b.1).map(|(a, b)| a.max(b)))
 }
 
-/// The bundles of a group, and how many pairs of each were counted: every row of a first pass is one; of confirming
-/// passes only the first that brings what no first pass had.
+/// The bundles of a group, and how many pairs of each were counted: every row of a first pass is
+/// one; of confirming passes only the first that brings what no first pass had.
 fn bundles<'g>(facts: &Facts, group: &'g Group) -> Vec<Bundle<'g>> {
     let same = |a: &GroupEntry, b: &GroupEntry| {
         group.customer(a) == group.customer(b) && (a.offer, a.mark) == (b.offer, b.mark)

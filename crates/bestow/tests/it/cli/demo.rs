@@ -1,7 +1,10 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 use tempfile::tempdir;
 
-use super::run;
+use super::{command, run};
 
 #[test]
 fn the_demo_ends_well_and_says_so_in_its_last_line() {
@@ -27,6 +30,33 @@ fn the_demo_ends_well_and_says_so_in_its_last_line() {
         0,
         "it leaves nothing behind"
     );
+}
+
+#[test]
+fn a_demo_that_stays_up_is_ended_by_ctrl_c_and_leaves_nothing() {
+    let dir = tempdir().unwrap();
+    let mut child = command(dir.path())
+        .args(["demo", "--customers", "200"])
+        .env("TMPDIR", dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let told = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let stays = told
+        .map_while(Result::ok)
+        .find(|line| line.contains("stays up"));
+    assert!(stays.is_some_and(|line| line.contains("http://127.0.0.1:")));
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &pid])
+            .status()
+            .expect("kill runs")
+            .success()
+    );
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]

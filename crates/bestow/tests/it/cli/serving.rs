@@ -138,6 +138,59 @@ async fn the_sandbox_plays_alone() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn a_lost_key_is_replaced_as_the_handbook_says() {
+    let (dir, fresh, world) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let mut sandbox = command(world.path());
+    let sandbox = Running::start(sandbox.args(["sandbox", "--listen", "127.0.0.1:0"]));
+    let base_url = format!("http://{}", sandbox.address);
+    let add = [
+        "tenant",
+        "add",
+        "acme",
+        "--time-zone",
+        "Europe/Lisbon",
+        "--base-url",
+        &base_url,
+        "--api-key-file",
+        "-",
+        "--scheduled-channels",
+        "504",
+    ];
+    run_with_input(dir.path(), &add, "acme-admin-key\n").done();
+    let with_url = |args: &[&str]| {
+        let url = "http://127.0.0.1:8080";
+        let output = command(dir.path())
+            .args(args)
+            .env("BESTOW_PUBLIC_URL", url)
+            .output();
+        super::Ended::of(output.expect("it runs"))
+    };
+    with_url(&["listeners", "sync", "acme"]).done();
+
+    run(fresh.path(), &["migrate"]).done();
+    std::fs::rename(
+        fresh.path().join("bestow.key"),
+        dir.path().join("bestow.key"),
+    )
+    .unwrap();
+    with_url(&["listeners", "show", "acme"]).failed(&["cannot be opened", "key file"]);
+    run_with_input(
+        dir.path(),
+        &["tenant", "rotate", "acme", "--api-key-file", "-"],
+        "acme-admin-key",
+    )
+    .done();
+    with_url(&["tenant", "rotate", "acme", "--listeners"]).done();
+
+    let doctor = with_url(&["doctor"]);
+    assert_eq!(
+        (doctor.code, doctor.out.as_str()),
+        (Some(0), ""),
+        "{doctor:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_whole_deployment_by_commands() {
     let dir = tempdir().unwrap();

@@ -26,7 +26,8 @@ async fn the_same_again_exists_and_another_says_what_differs() {
         (json!({"name": "Other"}), "name"),
         (json!({"time_zone": "Europe/Lisbon"}), "time_zone"),
         (
-            json!({"optimove": {"base_url": "http://127.0.0.1:1", "auth": {"api_key": "acme-admin-key"}}}),
+            json!({"optimove":
+                {"base_url": "http://127.0.0.1:1", "auth": {"api_key": "acme-admin-key"}}}),
             "base_url",
         ),
         (

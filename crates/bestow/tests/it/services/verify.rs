@@ -7,7 +7,8 @@ use crate::support::World;
 /// A campaign with everything that is held, refused or repeated.
 async fn mixed(world: &World) -> u64 {
     let actions = json!([
-        {"id": 24, "promo_codes": ["FS20", "CB10"], "channels": [{"id": 504}, {"id": 505, "share": 0.5}]},
+        {"id": 24, "promo_codes": ["FS20", "CB10"],
+         "channels": [{"id": 504}, {"id": 505, "share": 0.5}]},
         {"id": 25, "promo_codes": ["UNKNOWN"], "channels": [{"id": 504}]},
         {"id": 65, "promo_codes": [], "channels": [{"id": 504}]},
     ]);
@@ -65,8 +66,9 @@ const DAMAGES: [(&str, &[&str]); 8] = [
         "window_spans_rows",
         &[
             "-- damage
-            INSERT INTO eligibility_window (tenant, no, campaign, starts_at, ends_at, action, channel)
-            SELECT tenant, 9999, campaign, starts_at, ends_at + 1, action, channel
+            INSERT INTO eligibility_window
+                (tenant, no, campaign, starts_at, ends_at, action, channel)
+            SELECT tenant, 9999, campaign, starts_at, ends_at - 1, action, channel
             FROM eligibility_window LIMIT 1",
             "-- damage
             UPDATE grants SET window = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)",
