@@ -30,10 +30,10 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         connections: shape.connections.unwrap_or(CONNECTIONS),
         span: Duration::from_secs(shape.seconds),
         status: 200,
-        holds: b"",
+        begins: b"",
     };
     let asked = Load {
-        holds: br#""eligible":true"#,
+        begins: br#"{"eligible":true"#,
         ..load
     };
     // Taken in turns, twice, so that a noisy neighbour meets both.

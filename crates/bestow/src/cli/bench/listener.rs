@@ -37,7 +37,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         connections: shape.connections.unwrap_or(CONNECTIONS),
         span: Duration::from_secs(shape.seconds),
         status: 200,
-        holds: b"",
+        begins: b"",
     };
     let empty = client.block_on(load.run(|number, out| post(out, "/noop", None, &body(number))))?;
     let ours =

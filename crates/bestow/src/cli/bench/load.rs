@@ -26,8 +26,8 @@ pub(super) struct Load {
     pub(super) span: Duration,
     /// The status that counts as an answer.
     pub(super) status: u16,
-    /// What a right answer holds somewhere.
-    pub(super) holds: &'static [u8],
+    /// What the body of a right answer begins with.
+    pub(super) begins: &'static [u8],
 }
 
 /// What came of a load.
@@ -76,7 +76,7 @@ impl Load {
             let client = Client {
                 stream,
                 status: self.status,
-                holds: self.holds,
+                begins: self.begins,
                 buffer: Vec::new(),
             };
             let (request, numbers, stop) = (
@@ -108,7 +108,7 @@ impl Load {
 struct Client {
     stream: TcpStream,
     status: u16,
-    holds: &'static [u8],
+    begins: &'static [u8],
     buffer: Vec<u8>,
 }
 
@@ -129,7 +129,7 @@ impl Client {
             self.stream.write_all(&out).await?;
             let status = self.answer().await?;
             latency.saturating_record(sent.elapsed().as_micros() as u64);
-            if status == self.status && self.is_right() {
+            if status == Some(self.status) {
                 answers += 1;
             } else {
                 invalid += 1;
@@ -138,22 +138,15 @@ impl Client {
         Ok((answers, invalid, latency))
     }
 
-    fn is_right(&self) -> bool {
-        self.holds.is_empty()
-            || self
-                .buffer
-                .windows(self.holds.len())
-                .any(|part| part == self.holds)
-    }
-
-    /// Reads one whole answer and gives its status.
-    async fn answer(&mut self) -> anyhow::Result<u16> {
+    /// Reads one whole answer and gives its status, if its body begins as it should.
+    async fn answer(&mut self) -> anyhow::Result<Option<u16>> {
         self.buffer.clear();
         loop {
-            if let Some((status, length)) = head(&self.buffer)
-                && self.buffer.len() >= length
+            if let Some((status, body, end)) = head(&self.buffer)
+                && self.buffer.len() >= end
             {
-                return Ok(status);
+                let is_right = self.buffer[body..end].starts_with(self.begins);
+                return Ok(is_right.then_some(status));
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the server closed the connection");
@@ -165,8 +158,8 @@ impl Client {
     }
 }
 
-/// Status and whole length of an answer whose head is complete.
-fn head(bytes: &[u8]) -> Option<(u16, usize)> {
+/// Status of an answer whose head is complete, where its body starts and where it ends.
+fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
     let status = text.get(9..12)?.parse().ok()?;
@@ -176,7 +169,7 @@ fn head(bytes: &[u8]) -> Option<(u16, usize)> {
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, length)| length.trim().parse::<usize>().ok())
         .unwrap_or(0);
-    Some((status, end + body))
+    Some((status, end, end + body))
 }
 
 /// Appends a POST request with a JSON body.
