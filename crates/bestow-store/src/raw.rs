@@ -63,7 +63,7 @@ impl RawDatabase {
         const SQL: &str = "-- raw_insert_notification
             INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
             VALUES (1, ?1, 13, ?2, '5101', 504, 1, ?3)
-            ON CONFLICT (tenant, identity) DO UPDATE SET arrivals = notification.arrivals + 1";
+            ON CONFLICT (tenant, identity) DO NOTHING";
         let mut notifications = notifications.peekable();
         let mut inserted = 0;
         while notifications.peek().is_some() {
