@@ -1,7 +1,7 @@
 //! Taking many notifications in with one commit.
 //!
-//! Whoever comes while a commit is under way waits for the next one, together with all others who came meanwhile.
-//! One task writes for all who wait, and ends when nobody does.
+//! Whoever comes while the writer is busy waits, together with all others who come meanwhile: it takes them all the
+//! moment it is free.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use bestow_store::{Error as StoreError, Store};
 use tokio::sync::oneshot;
 
 /// Notifications of one commit, at most.
-const GROUP_MAX: usize = 512;
+const GROUP_MAX: usize = 1_024;
 /// Notifications that may wait, at most. Beyond it senders are asked to come again.
 const WAITING_MAX: usize = 16_384;
 
@@ -25,8 +25,8 @@ pub struct Arrivals(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     queue: VecDeque<Arrival>,
-    /// A task is writing, and will look at the queue again.
-    is_served: bool,
+    /// The writer has been asked to take what is here.
+    is_called: bool,
 }
 
 impl Arrivals {
@@ -40,7 +40,7 @@ impl Arrivals {
         new: NewNotification,
     ) -> Result<(), StoreError> {
         let (sender, durable) = oneshot::channel();
-        let is_served = {
+        let is_called = {
             let mut waiting = self.lock();
             if waiting.queue.len() >= WAITING_MAX {
                 return Err(StoreError::Unavailable(
@@ -48,32 +48,59 @@ impl Arrivals {
                 ));
             }
             waiting.queue.push_back((new, sender));
-            std::mem::replace(&mut waiting.is_served, true)
+            std::mem::replace(&mut waiting.is_called, true)
         };
-        if !is_served {
-            // A task of its own: a sender that hangs up must not take the others' writer with it.
-            tokio::spawn(Arc::clone(self).serve(store.clone()));
+        if !is_called {
+            // A task of its own: a sender that hangs up must not take the others' answers with it.
+            tokio::spawn(Arc::clone(self).call(store.clone()));
         }
         let gone = || StoreError::Unavailable("the inbox is closing".into());
         durable.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    async fn serve(self: Arc<Self>, store: Store) {
-        let _serving = Serving(&self);
-        while let Some(group) = self.next_group() {
-            write(&store, group).await;
+    /// Calls the writer until nobody waits who was not taken.
+    async fn call(self: Arc<Self>, store: Store) {
+        let mut waiting = Uncalled(Some(Arc::clone(&self)));
+        loop {
+            let group = Arc::new(Mutex::new(Group::default()));
+            let (taken, arrivals) = (Arc::clone(&group), Arc::clone(&self));
+            let written = store
+                .tx("accept_notification", move |tx| {
+                    // Taken at the last moment, once: a second run of the transaction finds the same group.
+                    let mut group = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                    if group.arrivals.is_empty() {
+                        *group = arrivals.take();
+                    }
+                    let mut all = group.arrivals.iter();
+                    all.try_for_each(|(new, _)| tx.accept_notification(new).map(|_| ()))
+                })
+                .await;
+            let mut group =
+                std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
+            if group.arrivals.is_empty() {
+                // The transaction was never begun: those who wait are told so.
+                group = self.take();
+            }
+            let is_last = group.is_last;
+            if is_last {
+                waiting.0 = None;
+            }
+            answer(&store, group.arrivals, written).await;
+            if is_last {
+                return;
+            }
         }
     }
 
-    /// Those who wait now; `None`, and nobody is served any more, where there are none.
-    fn next_group(&self) -> Option<Vec<Arrival>> {
+    fn take(&self) -> Group {
         let mut waiting = self.lock();
-        if waiting.queue.is_empty() {
-            waiting.is_served = false;
-            return None;
-        }
         let count = waiting.queue.len().min(GROUP_MAX);
-        Some(waiting.queue.drain(..count).collect())
+        let arrivals = waiting.queue.drain(..count).collect();
+        waiting.is_called = !waiting.queue.is_empty();
+        Group {
+            arrivals,
+            is_last: !waiting.is_called,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -81,38 +108,37 @@ impl Arrivals {
     }
 }
 
-/// Lets another task serve where this one ends before its time, with its runtime.
-struct Serving<'a>(&'a Arrivals);
+/// Those that one transaction takes.
+#[derive(Default)]
+struct Group {
+    arrivals: Vec<Arrival>,
+    /// Nobody was left waiting: whoever comes next calls the writer.
+    is_last: bool,
+}
 
-impl Drop for Serving<'_> {
+/// Lets somebody else call the writer where a caller ends before its time, with its runtime.
+struct Uncalled(Option<Arc<Arrivals>>);
+
+impl Drop for Uncalled {
     fn drop(&mut self) {
-        self.0.lock().is_served = false;
+        if let Some(arrivals) = &self.0 {
+            arrivals.lock().is_called = false;
+        }
     }
 }
 
-/// Writes a group with one commit. Where that fails each is tried by itself, so that one cannot fail the others.
-async fn write(store: &Store, group: Vec<Arrival>) {
-    let (news, senders): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-    let news = Arc::new(news);
-    let all = Arc::clone(&news);
-    let written: Result<(), StoreError> = store
-        .tx("accept_notification", move |tx| {
-            all.iter()
-                .try_for_each(|new| tx.accept_notification(new).map(|_| ()))
-        })
-        .await;
-    if written.is_ok() {
+/// Answers those who wait. Where the commit failed each is tried by itself, so that one cannot fail the others.
+async fn answer(store: &Store, group: Vec<Arrival>, written: Result<(), StoreError>) {
+    for (new, sender) in group {
+        let written = if written.is_ok() {
+            Ok(())
+        } else {
+            let alone = store.tx("accept_notification", move |tx| {
+                tx.accept_notification(&new).map(|_| ())
+            });
+            alone.await
+        };
         // A sender that hung up is no loss: what it sent is durable.
-        for sender in senders {
-            drop(sender.send(Ok(())));
-        }
-        return;
-    }
-    for (place, sender) in senders.into_iter().enumerate() {
-        let news = Arc::clone(&news);
-        let alone = store.tx("accept_notification", move |tx| {
-            tx.accept_notification(&news[place]).map(|_| ())
-        });
-        drop(sender.send(alone.await));
+        drop(sender.send(written));
     }
 }
