@@ -42,15 +42,26 @@ impl Service {
             .expect("the service starts");
         let stdout = child.stdout.take().expect("its output is piped");
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-        let address = line.trim().strip_prefix("listening on http://").expect("the promised line");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it says where it listens");
+        let address = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .expect("the promised line");
         let address = address.parse().expect("an address");
-        Self { child, caller: Caller::new(address, Some(TOKEN)) }
+        Self {
+            child,
+            caller: Caller::new(address, Some(TOKEN)),
+        }
     }
 
     async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let (status, body) =
-            self.caller.json(method, path, body).await.expect("the service answers");
+        let (status, body) = self
+            .caller
+            .json(method, path, body)
+            .await
+            .expect("the service answers");
         (status.as_u16(), body)
     }
 
@@ -78,7 +89,9 @@ async fn silent_sandbox(seed: u64) -> Sandbox {
     };
     let sandbox = Sandbox::start(config).await.expect("the sandbox starts");
     sandbox
-        .set_switches(&json!({"rate-limit-requests": 0, "notify-drop": 100, "notify-retry-seconds": []}))
+        .set_switches(
+            &json!({"rate-limit-requests": 0, "notify-drop": 100, "notify-retry-seconds": []}),
+        )
         .expect("these switches exist");
     sandbox
 }
@@ -101,16 +114,29 @@ async fn set_up(service: &Service, sandbox: &Sandbox) {
 
 /// Registers the listeners and gives the path of event 13 on channel 504, as Optimove has it.
 async fn listener_path(service: &Service, sandbox: &Sandbox) -> String {
-    let (status, body) =
-        service.call(Method::POST, "/v1/tenants/acme/listeners/sync", &Value::Null).await;
+    let (status, body) = service
+        .call(
+            Method::POST,
+            "/v1/tenants/acme/listeners/sync",
+            &Value::Null,
+        )
+        .await;
     assert_eq!(status, 200, "{body}");
     let auth = optimove::client::Auth::ApiKey(optimove::Secret::new("acme-admin-key"));
-    let client = optimove::Client::builder(&sandbox.url(), auth).build().expect("a client");
-    let listeners = client.get_registered_event_listeners().await.expect("the list");
+    let client = optimove::Client::builder(&sandbox.url(), auth)
+        .build()
+        .expect("a client");
+    let listeners = client
+        .get_registered_event_listeners()
+        .await
+        .expect("the list");
     let of_504 = |one: &&optimove::wire::RegisteredListener| {
         one.event_type == 13 && one.channel_id == Some(504)
     };
-    let listener = listeners.iter().find(of_504).expect("event 13 is registered on 504");
+    let listener = listeners
+        .iter()
+        .find(of_504)
+        .expect("event 13 is registered on 504");
     let url = listener.listener_url.expose().to_owned();
     url[url.find("/optimove/").expect("the path of a listener")..].to_owned()
 }
@@ -138,7 +164,10 @@ fn oracle(sandbox: &Sandbox, campaign: u64) -> BTreeSet<String> {
         .expected(campaign)
         .expect("the campaign is known")
         .map(|one| {
-            format!("{} {} {} {}", one.customer_id, one.promo_code, one.starts_at, one.ends_at)
+            format!(
+                "{} {} {} {}",
+                one.customer_id, one.promo_code, one.starts_at, one.ends_at
+            )
         })
         .collect()
 }
@@ -211,7 +240,11 @@ async fn an_import_survives_kills_at_random_moments() {
         .env("BESTOW_DATA_DIR", dir.path())
         .output()
         .expect("verify runs");
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
     sandbox.stop().await;
 }
 
@@ -234,7 +267,8 @@ async fn every_acknowledged_notification_is_there_after_a_kill() {
                     let mut mine = Vec::new();
                     while !stop.load(Ordering::SeqCst) {
                         let campaign = 1_000_000 + next.fetch_add(1, Ordering::SeqCst);
-                        let event = json!({"EventTypeID": 13, "CampaignID": campaign, "ChannelID": 504});
+                        let event =
+                            json!({"EventTypeID": 13, "CampaignID": campaign, "ChannelID": 504});
                         match caller.json(Method::POST, &path, &event).await {
                             Ok((status, _)) if status == 200 => mine.push(campaign.to_string()),
                             Ok((status, body)) => panic!("{status} {body}"),
@@ -276,6 +310,10 @@ async fn every_acknowledged_notification_is_there_after_a_kill() {
     }
     let lost: Vec<&String> = acknowledged.difference(&kept).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    assert!(acknowledged.len() > 500, "too little traffic to mean anything: {}", acknowledged.len());
+    assert!(
+        acknowledged.len() > 500,
+        "too little traffic to mean anything: {}",
+        acknowledged.len()
+    );
     sandbox.stop().await;
 }
