@@ -1,8 +1,8 @@
 //! Who asks over HTTP: Optimove, operators, their systems.
 //!
-//! Reader's order: [`server`] takes connections, [`routes`] says which paths there are and who may use them, [`door`]
-//! lets a request in and an answer out, [`api`] has one file for each family of routes, and [`problem`] is the one
-//! place that knows which status an error has.
+//! Reader's order: `server` takes connections, `routes` says which paths there are and who may use
+//! them, `door` lets a request in and an answer out, `api` has one file for each family of routes,
+//! and `problem` is the one place that knows which status an error has.
 
 pub mod routes;
 

@@ -23,7 +23,8 @@ pub(crate) struct BodyLimits {
     pub(crate) seconds_max: u64,
 }
 
-/// Reads a body to its end, or says why not. One that announces more than the limit is not read at all.
+/// Reads a body to its end, or says why not. One that announces more than the limit is not read at
+/// all.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,

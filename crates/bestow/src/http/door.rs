@@ -1,4 +1,5 @@
-//! The door that every request comes in by and every answer leaves by: who is it, may they, and what is noted of it.
+//! The door that every request comes in by and every answer leaves by: who is it, may they, and
+//! what is noted of it.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -109,7 +110,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The tenant that the path names. One that the token may not see is answered like one that is not there.
+/// The tenant that the path names. One that the token may not see is answered like one that is not
+/// there.
 fn tenant_in(app: &App, actor: &Actor, path: &str) -> Result<Arc<Tenant>, Problem> {
     let rest = path.strip_prefix("/v1/tenants/").unwrap_or_default();
     // An id is made of letters that need no encoding.
@@ -189,7 +191,8 @@ impl Inner {
         self.see_off(&seen, answer)
     }
 
-    /// The answer to an address that is not there, in no way to be told from that to a wrong secret.
+    /// The answer to an address that is not there, in no way to be told from that to a wrong
+    /// secret.
     pub(crate) fn plain_not_found(&self) -> Response {
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = StatusCode::NOT_FOUND;

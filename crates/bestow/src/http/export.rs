@@ -1,4 +1,5 @@
-//! Exports: one line for each grant of a campaign, streamed. Memory is the same for ten lines and ten million.
+//! Exports: one line for each grant of a campaign, streamed. Memory is the same for ten lines and
+//! ten million.
 
 use std::sync::Arc;
 
@@ -73,8 +74,8 @@ impl Format {
     }
 }
 
-/// The answer that writes all grants of the walk. A failure on the way breaks the answer off, so that half an export
-/// cannot pass for a whole one.
+/// The answer that writes all grants of the walk. A failure on the way breaks the answer off, so
+/// that half an export cannot pass for a whole one.
 pub(crate) fn answer(
     shared: &Inner,
     format: Format,
@@ -163,8 +164,8 @@ fn write_csv(grant: &GrantView, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A cell, quoted where need be. What a spreadsheet would take for a formula gets an apostrophe before it; exact
-/// values are in the other format.
+/// A cell, quoted where need be. What a spreadsheet would take for a formula gets an apostrophe
+/// before it; exact values are in the other format.
 fn write_cell(cell: &str, out: &mut Vec<u8>) {
     let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let is_quoted = cell.contains([',', '"', '\r', '\n']) || cell.trim() != cell;

@@ -17,8 +17,9 @@ use crate::service::notifications;
 /// What stands before the secret.
 const PREFIX: &str = "/optimove/listener/";
 
-/// Takes a notification: 2xx once it is durable, and not before. GET, HEAD and an empty POST are set-up probes: 2xx,
-/// and nothing is stored. A wrong secret, or another method, gets what an unknown address gets.
+/// Takes a notification: 2xx once it is durable, and not before. GET, HEAD and an empty POST are
+/// set-up probes: 2xx, and nothing is stored. A wrong secret, or another method, gets what an
+/// unknown address gets.
 #[utoipa::path(
     post, path = "/optimove/listener/{secret}", tag = "public",
     params(("secret" = String, Path, description = "The secret of one tenant and event type.")),

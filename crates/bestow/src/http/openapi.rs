@@ -15,7 +15,7 @@ use crate::http::{api, listener};
 #[openapi(
     info(
         title = "Bestow",
-        description = "A promotion system for Optimove campaigns. What all routes share is in docs/api-design.md.",
+        description = "A promotion system for Optimove campaigns. The rules of all routes: docs/api-design.md.",
     ),
     paths(
         api::tenants::create, api::tenants::list, api::tenants::get, api::tenants::update,
@@ -111,7 +111,8 @@ pub fn document() -> String {
     text
 }
 
-/// Joins the lines of paragraphs, so that the description does not depend on where a comment in the code is wrapped.
+/// Joins the lines of paragraphs, so that the description does not depend on where a comment in the
+/// code is wrapped.
 fn unwrap_lines(value: &mut Value) {
     match value {
         Value::Object(fields) => {

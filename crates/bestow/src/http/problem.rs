@@ -1,4 +1,5 @@
-//! Answers that are not 2xx: problem documents (RFC 9457). The one place that gives errors their status.
+//! Answers that are not 2xx: problem documents (RFC 9457). The one place that gives errors their
+//! status.
 
 use std::borrow::Cow;
 

@@ -60,33 +60,35 @@ pub struct Route {
     answer: MethodRouter<Shared>,
 }
 
-impl Route {
-    fn new<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Self
-    where
-        H: Handler<T, Shared>,
-        T: 'static,
-    {
-        let filter =
-            MethodFilter::try_from(method.clone()).expect("the table holds the usual methods only");
-        Self {
-            method,
-            path,
-            access,
-            answer: on(filter, handler),
-        }
-    }
-
-    fn get<H: Handler<T, Shared>, T: 'static>(path: &'static str, access: Access, h: H) -> Self {
-        Self::new(Method::GET, path, access, h)
-    }
-
-    fn post<H: Handler<T, Shared>, T: 'static>(path: &'static str, access: Access, h: H) -> Self {
-        Self::new(Method::POST, path, access, h)
+fn route<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Route
+where
+    H: Handler<T, Shared>,
+    T: 'static,
+{
+    let filter =
+        MethodFilter::try_from(method.clone()).expect("the table holds the usual methods only");
+    Route {
+        method,
+        path,
+        access,
+        answer: on(filter, handler),
     }
 }
 
-/// What all requests share.
-pub(crate) type Shared = Arc<Inner>;
+/// Declares how a row of the table with one method is written.
+macro_rules! row {
+    ($($name:ident $method:ident),+) => {$(
+        fn $name<H: Handler<T, Shared>, T: 'static>(
+            path: &'static str,
+            access: Access,
+            handler: H,
+        ) -> Route {
+            route(Method::$method, path, access, handler)
+        }
+    )+};
+}
+
+row!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
 
 /// What all requests share.
 pub(crate) struct Inner {
@@ -98,6 +100,9 @@ pub(crate) struct Inner {
     pub(crate) exports: Arc<Semaphore>,
 }
 
+/// What a handler gets of it.
+pub(crate) type Shared = Arc<Inner>;
+
 impl Inner {
     pub(crate) fn api_body_limits(&self) -> BodyLimits {
         let limits = &self.app.config.http;
@@ -108,62 +113,64 @@ impl Inner {
     }
 }
 
-/// Every route of the service with its rights. Those that move the clock are there only where it can be moved.
+/// Every route of the service with its rights. Those that move the clock are there only where it
+/// can be moved.
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
     use api::{audit, campaigns, clock, eligibility, events, findings, grants, health, held};
-    use api::{listeners, notifications, promotions, tenants};
+    use api::{listeners, notifications as inbox, promotions, tenants};
     vec![
-        Route::get("/healthz", Public, health::alive),
-        Route::get("/readyz", Public, health::ready),
-        Route::get("/metrics", Public, health::metrics),
+        get("/healthz", Public, health::alive),
+        get("/readyz", Public, health::ready),
+        get("/metrics", Public, health::metrics),
 
-        Route::post("/v1/tenants", Deployment(ADMINS), tenants::create),
-        Route::get("/v1/tenants", Any(READERS), tenants::list),
-        Route::get("/v1/tenants/{tenant}", Tenant(READERS), tenants::get),
-        Route::new(Method::PATCH, "/v1/tenants/{tenant}", Tenant(ADMINS), tenants::update),
-        Route::new(Method::DELETE, "/v1/tenants/{tenant}", Tenant(ADMINS), tenants::delete),
-        Route::post("/v1/tenants/{tenant}/listeners/sync", Tenant(OPERATORS), listeners::sync),
+        post("/v1/tenants", Deployment(ADMINS), tenants::create),
+        get("/v1/tenants", Any(READERS), tenants::list),
+        get("/v1/tenants/{tenant}", Tenant(READERS), tenants::get),
+        patch("/v1/tenants/{tenant}", Tenant(ADMINS), tenants::update),
+        delete("/v1/tenants/{tenant}", Tenant(ADMINS), tenants::delete),
+        post("/v1/tenants/{tenant}/listeners/sync", Tenant(OPERATORS), listeners::sync),
 
-        Route::get("/v1/tenants/{tenant}/promotions", Tenant(READERS), promotions::list),
-        Route::post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),
-        Route::get("/v1/tenants/{tenant}/promotions/{code}", Tenant(READERS), promotions::get),
-        Route::new(Method::PUT, "/v1/tenants/{tenant}/promotions/{code}", Tenant(OPERATORS), promotions::put),
+        get("/v1/tenants/{tenant}/promotions", Tenant(READERS), promotions::list),
+        post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),
+        get("/v1/tenants/{tenant}/promotions/{code}", Tenant(READERS), promotions::get),
+        put("/v1/tenants/{tenant}/promotions/{code}", Tenant(OPERATORS), promotions::put),
 
-        Route::get("/v1/tenants/{tenant}/customers/{customer}/grants", Tenant(READERS), grants::of_customer),
-        Route::post("/v1/tenants/{tenant}/eligibility", Tenant(READERS), eligibility::ask),
+        get("/v1/tenants/{tenant}/customers/{customer}/grants",
+            Tenant(READERS), grants::of_customer),
+        post("/v1/tenants/{tenant}/eligibility", Tenant(READERS), eligibility::ask),
 
-        Route::get("/v1/tenants/{tenant}/campaigns", Tenant(READERS), campaigns::list),
-        Route::get("/v1/tenants/{tenant}/campaigns/{id}", Tenant(READERS), campaigns::get),
-        Route::post("/v1/tenants/{tenant}/campaigns/{id}/resume", Tenant(RELEASERS), campaigns::resume),
-        Route::post("/v1/tenants/{tenant}/campaigns/{id}/revoke", Tenant(OPERATORS), campaigns::revoke),
-        Route::get("/v1/tenants/{tenant}/campaigns/{id}/grants", Tenant(READERS), grants::of_campaign),
+        get("/v1/tenants/{tenant}/campaigns", Tenant(READERS), campaigns::list),
+        get("/v1/tenants/{tenant}/campaigns/{id}", Tenant(READERS), campaigns::get),
+        post("/v1/tenants/{tenant}/campaigns/{id}/resume", Tenant(RELEASERS), campaigns::resume),
+        post("/v1/tenants/{tenant}/campaigns/{id}/revoke", Tenant(OPERATORS), campaigns::revoke),
+        get("/v1/tenants/{tenant}/campaigns/{id}/grants", Tenant(READERS), grants::of_campaign),
 
-        Route::get("/v1/tenants/{tenant}/notifications", Tenant(READERS), notifications::list),
-        Route::get("/v1/tenants/{tenant}/notifications/{id}", Tenant(READERS), notifications::get),
-        Route::post("/v1/tenants/{tenant}/notifications/{id}/replay", Tenant(OPERATORS), notifications::replay),
-        Route::get("/v1/tenants/{tenant}/held", Tenant(READERS), held::list),
-        Route::post("/v1/tenants/{tenant}/held/release", Tenant(RELEASERS), held::release),
-        Route::get("/v1/tenants/{tenant}/findings", Tenant(READERS), findings::list),
-        Route::get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
+        get("/v1/tenants/{tenant}/notifications", Tenant(READERS), inbox::list),
+        get("/v1/tenants/{tenant}/notifications/{id}", Tenant(READERS), inbox::get),
+        post("/v1/tenants/{tenant}/notifications/{id}/replay", Tenant(OPERATORS), inbox::replay),
+        get("/v1/tenants/{tenant}/held", Tenant(READERS), held::list),
+        post("/v1/tenants/{tenant}/held/release", Tenant(RELEASERS), held::release),
+        get("/v1/tenants/{tenant}/findings", Tenant(READERS), findings::list),
+        get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
 
-        Route::get("/v1/events", Any(READERS), events::stream),
-        Route::get("/v1/clock", Deployment(ADMINS), clock::get),
-        Route::new(Method::PUT, "/v1/clock", Deployment(ADMINS), clock::set),
-        Route::post("/v1/clock/advance", Deployment(ADMINS), clock::advance),
+        get("/v1/events", Any(READERS), events::stream),
+        get("/v1/clock", Deployment(ADMINS), clock::get),
+        put("/v1/clock", Deployment(ADMINS), clock::set),
+        post("/v1/clock/advance", Deployment(ADMINS), clock::advance),
     ]
 }
 
 /// Handlers that do nothing behind the same doors: what a bench compares with.
 fn bench_table() -> Vec<Route> {
     vec![
-        Route::post(
+        post(
             "/v1/tenants/{tenant}/noop",
             Access::Tenant(READERS),
             api::health::noop,
         ),
-        Route::post("/noop", Access::Public, api::health::noop),
+        post("/noop", Access::Public, api::health::noop),
     ]
 }
 
@@ -216,7 +223,8 @@ async fn wrong_method(State(shared): State<Shared>) -> Response {
     shared.see_off_unrouted(Problem::method_not_allowed().into_response())
 }
 
-/// Under `/v1` with a problem document; elsewhere plain, since that is what a wrong listener's secret gets, too.
+/// Under `/v1` with a problem document; elsewhere plain, since that is what a wrong listener's
+/// secret gets, too.
 async fn nowhere(State(shared): State<Shared>, request: axum::extract::Request) -> Response {
     if request.uri().path().starts_with("/v1/") {
         shared.see_off_unrouted(Problem::not_found().into_response())

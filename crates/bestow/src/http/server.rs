@@ -1,4 +1,5 @@
-//! Takes connections and serves HTTP/1.1 on each, with a limit on everything a client can make us wait for or keep.
+//! Takes connections and serves HTTP/1.1 on each, with a limit on everything a client can make us
+//! wait for or keep.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1_024;
 const HEAD_FIELDS_MAX: usize = 64;
 /// How long a client may leave an answer unread.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
-/// Pause after the system refused a connection, so that a lack of descriptors does not become a busy loop.
+/// Pause after the system refused a connection, so that a lack of descriptors does not become a
+/// busy loop.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// A server that listens and does not answer yet.
@@ -74,8 +76,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop`, then takes no more connections, lets running requests end within the time of the settings,
-    /// and cuts off what is left.
+    /// Serves until `stop`, then takes no more connections, lets running requests end within the
+    /// time of the settings, and cuts off what is left.
     pub async fn run(self, stop: CancellationToken) {
         let limits = self.app.config.http.clone();
         let cut = CancellationToken::new();

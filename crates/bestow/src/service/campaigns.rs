@@ -1,4 +1,5 @@
-//! Campaigns as the outside sees them, and the two things a person may do to one: let it go on, and take it back.
+//! Campaigns as the outside sees them, and the two things a person may do to one: let it go on, and
+//! take it back.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,8 @@ pub struct CampaignView {
     pub id: String,
     /// `scheduled`, `conditional` or `triggered`.
     pub kind: String,
-    /// `announced`, `importing`, `awaiting_clearance`, `running`, `ended`, `suspended`, `revoked` or `failed`.
+    /// `announced`, `importing`, `awaiting_clearance`, `running`, `ended`, `suspended`, `revoked`
+    /// or `failed`.
     pub status: &'static str,
     /// As applied to its windows; null until Optimove was asked.
     pub duration_days: Option<i64>,
@@ -133,11 +135,12 @@ pub fn get(app: &App, tenant: &Tenant, id: &str) -> Result<CampaignView> {
     })
 }
 
-/// Lets a campaign go on: held imports continue from where they stand (an odd size is approved by this), and a
-/// suspension is lifted. Where there is nothing to resume, nothing changes.
+/// Lets a campaign go on: held imports continue from where they stand (an odd size is approved by
+/// this), and a suspension is lifted. Where there is nothing to resume, nothing changes.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] with `revoked` where it was taken back for good; the store's.
+/// [`Error::NotFound`]; [`Error::Conflict`] with `revoked` where it was taken back for good; the
+/// store's.
 pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Result<CampaignView> {
     let (no, actor, named) = (tenant.no(), actor.id.clone(), campaign_id(id)?);
     app.store
@@ -164,7 +167,8 @@ pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Resu
     get(app, tenant, id)
 }
 
-/// Takes a campaign back for good: none of its grants can be redeemed from then on. A repeat changes nothing.
+/// Takes a campaign back for good: none of its grants can be redeemed from then on. A repeat
+/// changes nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Invalid`] with `reason_too_long`; the store's.

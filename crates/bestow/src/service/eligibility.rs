@@ -1,5 +1,5 @@
-//! May this customer redeem this code now? Asked at every checkout, so everything it needs is at hand: one look-up in
-//! the ledger, on the calling thread. Writes nothing.
+//! May this customer redeem this code now? Asked at every checkout, so everything it needs is at
+//! hand: one look-up in the ledger, on the calling thread. Writes nothing.
 
 use bestow_core::promotion::{Limits, Usage};
 use bestow_core::{
@@ -30,8 +30,9 @@ pub struct Question {
 pub struct Answer {
     /// Whether it may.
     pub eligible: bool,
-    /// Why not: the first that applies of `unknown_promotion`, `promotion_paused`, `no_grant`, `revoked`, `suspended`,
-    /// `not_cleared`, `not_started`, `expired`, `already_redeemed`, `limit_reached`, `budget_exhausted`.
+    /// Why not: the first that applies of `unknown_promotion`, `promotion_paused`, `no_grant`,
+    /// `revoked`, `suspended`, `not_cleared`, `not_started`, `expired`, `already_redeemed`,
+    /// `limit_reached`, `budget_exhausted`.
     pub reason: Option<&'static str>,
     /// The grant that would be used; null where the answer is no.
     pub grant: Option<GrantView>,

@@ -87,7 +87,8 @@ pub fn audit(app: &App, tenant: &Tenant, after: i64, limit: u32) -> Result<Vec<A
     Ok(views.collect())
 }
 
-/// The detail as it is kept; what is no JSON is shown as `null` rather than breaking the answer around it.
+/// The detail as it is kept; what is no JSON is shown as `null` rather than breaking the answer
+/// around it.
 fn as_json(text: String) -> Box<RawValue> {
     RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

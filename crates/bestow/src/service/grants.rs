@@ -1,6 +1,7 @@
 //! Grants as the outside sees them: of one customer, and of one campaign.
 //!
-//! Nothing here is stored: the status follows from the facts and the instant of asking, and the id from the key.
+//! Nothing here is stored: the status follows from the facts and the instant of asking, and the id
+//! from the key.
 
 mod walk;
 
@@ -46,7 +47,8 @@ pub struct GrantView {
     pub channel_id: Option<i64>,
     /// `scheduled`, `conditional`, `triggered` or `manual`.
     pub source: String,
-    /// `pending`, `awaiting_clearance`, `active`, `suspended`, `redeemed`, `expired`, `revoked` or `not_cleared`.
+    /// `pending`, `awaiting_clearance`, `active`, `suspended`, `redeemed`, `expired`, `revoked` or
+    /// `not_cleared`.
     pub status: &'static str,
     /// It can be redeemed from then on.
     pub starts_at: Instant,
@@ -161,7 +163,8 @@ pub struct CustomerPlace {
     pub occurrence: String,
 }
 
-/// Grants of one customer behind a place, in a stable order; only those of one status where it is given.
+/// Grants of one customer behind a place, in a stable order; only those of one status where it is
+/// given.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an id or a status that cannot be one; the store's.
@@ -260,8 +263,8 @@ fn spelling(app: &App, tenant: &Tenant, code_fold: &str, own: &str) -> Result<St
     Ok(promotion.map_or_else(|| own.to_owned(), |promotion| promotion.code.clone()))
 }
 
-/// The id of a grant: 128 bits of a digest of its key, in 26 characters. The parts hold no control characters, so
-/// that none can pass for two.
+/// The id of a grant: 128 bits of a digest of its key, in 26 characters. The parts hold no control
+/// characters, so that none can pass for two.
 fn grant_id(key: &[&str]) -> String {
     let digest = Sha256::digest(key.join("\0"));
     let (first, _) = digest

@@ -1,7 +1,8 @@
 //! What waits for a person, by campaign and reason, and running it again.
 //!
-//! A release goes through the same door as an import: pairs of a code that the catalogue knows by now are granted.
-//! What is held for another reason stays until its cause is mended, or until its campaign is resumed.
+//! A release goes through the same door as an import: pairs of a code that the catalogue knows by
+//! now are granted. What is held for another reason stays until its cause is mended, or until its
+//! campaign is resumed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +137,8 @@ pub fn list(
 /// Wants everything that can be granted by now to be granted.
 ///
 /// # Errors
-/// [`crate::Error::Invalid`] and [`crate::Error::NotFound`] for what the request names; the store's.
+/// [`crate::Error::Invalid`] and [`crate::Error::NotFound`] for what the request names; the
+/// store's.
 pub async fn release(
     app: &App,
     actor: &Actor,
@@ -166,7 +168,8 @@ pub async fn release(
     Ok(released)
 }
 
-/// Campaigns behind a number, as far as the filter lets them through; and whether they are the last.
+/// Campaigns behind a number, as far as the filter lets them through; and whether they are the
+/// last.
 fn page_of_campaigns(
     tx: &mut Tx<'_>,
     tenant: i64,

@@ -42,7 +42,8 @@ pub(crate) async fn get(
     Ok(Answer(campaigns::get(&shared.app, &tenant, &id)?))
 }
 
-/// Lets a campaign go on: held imports continue (an odd size is approved by this), a suspension is lifted.
+/// Lets a campaign go on: held imports continue (an odd size is approved by this), a suspension is
+/// lifted.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/campaigns/{id}/resume", tag = "campaigns",
     params(("tenant" = String, Path), ("id" = String, Path)),

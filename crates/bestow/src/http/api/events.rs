@@ -1,4 +1,5 @@
-//! `/v1/events`: what happens, while it happens, as server-sent events. A courtesy: the truth is in the lists.
+//! `/v1/events`: what happens, while it happens, as server-sent events. A courtesy: the truth is in
+//! the lists.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -33,7 +34,8 @@ pub(crate) struct Which {
     tenant: Option<String>,
 }
 
-/// Progress and changes of state of the tenants that the token may see. `missed` says that the reader was too slow.
+/// Progress and changes of state of the tenants that the token may see. `missed` says that the
+/// reader was too slow.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", params(Which),
     responses(

@@ -62,8 +62,8 @@ fn customer_place(key: &str) -> Option<CustomerPlace> {
     })
 }
 
-/// The grants of one campaign in the order of customers; with `Accept: application/x-ndjson` or `text/csv` all of them
-/// as a stream.
+/// The grants of one campaign in the order of customers; with `Accept: application/x-ndjson` or
+/// `text/csv` all of them as a stream.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/campaigns/{id}/grants", tag = "grants",
     params(("tenant" = String, Path), ("id" = String, Path), PageQuery),

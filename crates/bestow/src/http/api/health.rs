@@ -1,4 +1,5 @@
-//! Whether the service lives, whether it can serve, and its numbers. They name no tenant and need no token.
+//! Whether the service lives, whether it can serve, and its numbers. They name no tenant and need
+//! no token.
 
 use axum::Json as Answer;
 use axum::extract::State;

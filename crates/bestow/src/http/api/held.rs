@@ -51,7 +51,8 @@ pub(crate) async fn list(
     Ok(Answer(wanted.page(keyed.collect())))
 }
 
-/// Runs held pairs again, through the same door: those whose code the catalogue knows by now are granted.
+/// Runs held pairs again, through the same door: those whose code the catalogue knows by now are
+/// granted.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/held/release", tag = "held",
     params(("tenant" = String, Path)), request_body = Option<Release>,

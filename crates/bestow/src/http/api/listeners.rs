@@ -9,7 +9,8 @@ use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
 use crate::service::listeners::{self, SyncReport};
 
-/// Registers, moves and removes listeners at Optimove until they are as wanted. Listeners of others stay.
+/// Registers, moves and removes listeners at Optimove until they are as wanted. Listeners of others
+/// stay.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/listeners/sync", tag = "tenants",
     params(("tenant" = String, Path)),

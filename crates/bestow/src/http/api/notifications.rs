@@ -71,7 +71,8 @@ pub(crate) async fn get(
     Ok(Answer(inbox::get(&shared.app, &tenant, &id)?))
 }
 
-/// Runs a notification again, whatever became of it before. What it asks for and is done stays done.
+/// Runs a notification again, whatever became of it before. What it asks for and is done stays
+/// done.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/notifications/{id}/replay", tag = "notifications",
     params(("tenant" = String, Path), ("id" = String, Path)),

@@ -17,7 +17,7 @@ use crate::service::tenants::{self, NewTenant, TenantPatch, TenantView};
     post, path = "/v1/tenants", tag = "tenants", request_body = NewTenant,
     responses(
         (status = 201, body = TenantView),
-        (status = 409, description = "`exists`, or `exists_with_different_<field>`.", body = Document),
+        (status = 409, description = "`exists` or `exists_with_different_…`.", body = Document),
         (status = "default", body = Document),
     ),
 )]
@@ -93,7 +93,7 @@ pub(crate) async fn update(
     delete, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path)),
     responses(
         (status = 204, description = "It is ended."),
-        (status = 409, description = "`grants_live`: a grant of it runs or is to come.", body = Document),
+        (status = 409, description = "`grants_live`: grants of it run.", body = Document),
         (status = "default", body = Document),
     ),
 )]

@@ -27,10 +27,11 @@ pub struct CampaignPlace {
     pub offer: u32,
 }
 
-/// Walks through the grants of a campaign in the order of customers: as they landed, looked up in the ledger.
+/// Walks through the grants of a campaign in the order of customers: as they landed, looked up in
+/// the ledger.
 ///
-/// Memory is one block for each landed page, whatever the size of the campaign. What is held is not in the ledger
-/// and is not given.
+/// Memory is one block for each landed page, whatever the size of the campaign. What is held is not
+/// in the ledger and is not given.
 pub struct CampaignGrants {
     app: Arc<App>,
     tenant: Arc<Tenant>,
@@ -62,7 +63,8 @@ struct Code {
 }
 
 impl CampaignGrants {
-    /// Starts behind a place, or at the beginning. Reads from the disk: not for threads that serve others.
+    /// Starts behind a place, or at the beginning. Reads from the disk: not for threads that serve
+    /// others.
     ///
     /// # Errors
     /// [`Error::NotFound`]; the store's.

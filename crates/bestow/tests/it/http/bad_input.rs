@@ -1,4 +1,5 @@
-//! Bad input of every kind gets a typed 4xx, stores nothing, and the service answers the next request as before.
+//! Bad input of every kind gets a typed 4xx, stores nothing, and the service answers the next
+//! request as before.
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,8 @@ const ELIGIBILITY: &str = "/v1/tenants/acme/eligibility";
 /// A request with a JSON body that is sent as it is.
 fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: Bearer {ADMIN}\r\n{headers}\
+        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Authorization: Bearer {ADMIN}\r\n{headers}\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
@@ -175,7 +177,8 @@ async fn long_ids() {
 
 fn get(path: &str) -> Vec<u8> {
     format!(
-        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Authorization: Bearer {ADMIN}\r\n\r\n"
     )
     .into_bytes()
 }

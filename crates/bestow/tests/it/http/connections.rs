@@ -112,7 +112,8 @@ async fn stopping_lets_a_running_request_end_and_takes_no_other() {
     let service = Service::start().await;
     let mut running = TcpStream::connect(service.address).await.unwrap();
     let head = format!(
-        "POST /v1/tenants/acme/eligibility HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {ADMIN}\r\n\
+        "POST /v1/tenants/acme/eligibility HTTP/1.1\r\nHost: test\r\n\
+         Authorization: Bearer {ADMIN}\r\n\
          Content-Type: application/json\r\nContent-Length: 39\r\nExpect: 100-continue\r\n\r\n"
     );
     running.write_all(head.as_bytes()).await.unwrap();
@@ -141,7 +142,8 @@ async fn stopping_cuts_off_what_does_not_end() {
     let mut service = Service::start_with(|config| config.http.drain_seconds_max = 0).await;
     let mut hanging = TcpStream::connect(service.address).await.unwrap();
     let head = format!(
-        "POST /v1/tenants/acme/eligibility HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {ADMIN}\r\n\
+        "POST /v1/tenants/acme/eligibility HTTP/1.1\r\nHost: test\r\n\
+         Authorization: Bearer {ADMIN}\r\n\
          Content-Type: application/json\r\nContent-Length: 39\r\nExpect: 100-continue\r\n\r\n"
     );
     hanging.write_all(head.as_bytes()).await.unwrap();

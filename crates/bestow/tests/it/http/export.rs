@@ -6,7 +6,8 @@ use super::support::{ADMIN, Answer, Service};
 
 async fn export(service: &Service, campaign: &str, accept: &str) -> Answer {
     let request = format!(
-        "GET /v1/tenants/acme/campaigns/{campaign}/grants HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+        "GET /v1/tenants/acme/campaigns/{campaign}/grants HTTP/1.1\r\n\
+         Host: test\r\nConnection: close\r\n\
          Authorization: Bearer {ADMIN}\r\nAccept: {accept}\r\n\r\n"
     );
     service.send(request).await
@@ -59,13 +60,15 @@ async fn a_table_for_spreadsheets_holds_no_formula() {
         Some("text/csv; charset=utf-8; header=present")
     );
     let mut lines = answer.text().split_terminator("\r\n");
-    let columns = "id,customer_id,promo_code,unique_code,campaign_id,action_id,channel_id,source,status,\
+    let columns = "id,customer_id,promo_code,unique_code,campaign_id,action_id,channel_id,\
+                   source,status,\
                    starts_at,ends_at,redeemed_count,created_at";
     assert_eq!(lines.next(), Some(columns));
     let mut cells: Vec<String> = lines
         .map(|line| {
             let (_, rest) = line.split_once(',').unwrap();
-            let end = ",FS20,,1,24,504,scheduled,active,2027-03-25T06:00:00Z,2027-04-04T06:00:00Z,0,\
+            let end = ",FS20,,1,24,504,scheduled,active,2027-03-25T06:00:00Z,\
+                       2027-04-04T06:00:00Z,0,\
                        2027-03-25T06:00:00Z";
             rest.strip_suffix(end).unwrap().to_owned()
         })

@@ -155,7 +155,8 @@ async fn a_body_over_the_limit_or_encoded_is_refused() {
     let announced = send(&service, "POST", &path, "", &"x".repeat(101)).await;
     assert_eq!(announced.problem(), (413, "body_too_large".to_owned()));
     let chunked = format!(
-        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n\
          65\r\n{}\r\n0\r\n\r\n",
         "x".repeat(101)
     );

@@ -39,7 +39,8 @@ fn every_route_is_described_with_its_rights_and_nothing_else_is() {
             (route.path.to_owned(), route.method.to_string(), needs_token)
         })
         .collect();
-    // Not in the table: it answers every method, since it must not be told from an address that is not there.
+    // Not in the table: it answers every method, since it must not be told from an address that is
+    // not there.
     routes.insert((
         "/optimove/listener/{secret}".to_owned(),
         "POST".to_owned(),

@@ -1,4 +1,5 @@
-//! Who may use which route: the whole table of routes, by every role, for the own tenant and for a foreign one.
+//! Who may use which route: the whole table of routes, by every role, for the own tenant and for a
+//! foreign one.
 
 use bestow::actor::{Actor, Role};
 use bestow::http::routes::{Access, Route, table};

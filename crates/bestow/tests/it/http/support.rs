@@ -1,4 +1,5 @@
-//! A service of its own for each test, facts planted in its store, and a client that sends exactly what it is told to.
+//! A service of its own for each test, facts planted in its store, and a client that sends exactly
+//! what it is told to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -115,8 +116,8 @@ impl Service {
         self.app.tx("plant", work).await.unwrap()
     }
 
-    /// Lands and merges a campaign of `acme` in which each of these customers gets each of the codes. Its windows
-    /// start `starts_days` from now and last ten days.
+    /// Lands and merges a campaign of `acme` in which each of these customers gets each of the
+    /// codes. Its windows start `starts_days` from now and last ten days.
     pub(crate) async fn campaign(
         &self,
         id: &str,

@@ -48,7 +48,9 @@ async fn the_same_tenant_again_exists_and_another_under_its_id_says_what_differs
 #[tokio::test]
 async fn a_promotion_is_written_once_and_read_in_any_letter_case() {
     let service = Service::start().await;
-    let put = json!({"name": "Free spins", "status": "active", "kind": "shared", "reward": {"spins": 20}});
+    let put = json!({
+        "name": "Free spins", "status": "active", "kind": "shared", "reward": {"spins": 20},
+    });
     let path = "/v1/tenants/acme/promotions/FS20";
     let made = service.call("PUT", path, &put).await;
     assert_eq!(made.status, 201, "{}", made.text());
