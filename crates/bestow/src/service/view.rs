@@ -4,7 +4,8 @@ use serde::{Serialize, Serializer};
 
 use crate::clock;
 
-/// An instant as answers carry it: RFC 3339 in UTC, `2027-03-25T06:00:00Z`. Holds milliseconds since 1970 UTC.
+/// An instant as answers carry it: RFC 3339 in UTC, `2027-03-25T06:00:00Z`. Holds milliseconds
+/// since 1970 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
 #[schema(value_type = String, format = DateTime, examples("2027-03-25T06:00:00Z"))]
 pub struct Instant(pub i64);
