@@ -90,7 +90,7 @@ fn start_planner(
         let mut runs = Runs::open(&store, tenant, no, to, cursor.as_deref())?;
         let mut group = Group::default();
         while runs.next_group(&mut group)? {
-            planner.take(&group);
+            planner.take(&group)?;
             if planner.len() >= chunk_max && sender.blocking_send(planner.chunk()).is_err() {
                 return Ok(());
             }

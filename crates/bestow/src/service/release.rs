@@ -148,7 +148,7 @@ fn start_planner(
         let mut runs = Runs::open(&store, tenant, no, through, None)?;
         let (mut group, mut released) = (Group::default(), Released::default());
         while runs.next_group(&mut group)? {
-            take(&facts, &offers, &group, &mut released);
+            take(&facts, &offers, &group, &mut released)?;
             if released.repeats.len() >= chunk_max
                 && sender.blocking_send(std::mem::take(&mut released)).is_err()
             {
@@ -164,16 +164,13 @@ fn start_planner(
 
 /// Plans the grants of one group. Where ids differ by letter case only, the one that holds a grant or came first is
 /// the customer; pairs of the others stay held.
-fn take(facts: &CampaignFacts, offers: &HashSet<u32>, group: &Group, released: &mut Released) {
-    let is_grantable = |entry: &&GroupEntry| {
-        entry.mark == mark::GRANT && (facts.grants(entry.offer) || offers.contains(&entry.offer))
-    };
-    let owner = group
-        .entries
-        .iter()
-        .filter(is_grantable)
-        .min_by_key(|entry| (!facts.grants(entry.offer), entry.page, entry.row))
-        .map(|entry| group.customer(entry));
+fn take(
+    facts: &CampaignFacts,
+    offers: &HashSet<u32>,
+    group: &Group,
+    released: &mut Released,
+) -> std::result::Result<(), StoreError> {
+    let owner = owner(facts, offers, group)?;
     let same = |a: &GroupEntry, b: &GroupEntry| {
         group.customer(a) == group.customer(b) && (a.offer, a.mark) == (b.offer, b.mark)
     };
@@ -202,4 +199,35 @@ fn take(facts: &CampaignFacts, offers: &HashSet<u32>, group: &Group, released: &
         };
         released.chunk.grants.push(grant);
     }
+    Ok(())
+}
+
+/// Whose pairs of a group are released.
+fn owner<'g>(
+    facts: &CampaignFacts,
+    offers: &HashSet<u32>,
+    group: &'g Group,
+) -> std::result::Result<Option<&'g str>, StoreError> {
+    let is_released =
+        |entry: &&GroupEntry| entry.mark == mark::GRANT && offers.contains(&entry.offer);
+    let first = group
+        .entries
+        .iter()
+        .filter(is_released)
+        .min_by_key(|entry| (entry.page, entry.row))
+        .map(|entry| group.customer(entry));
+    let customers: BTreeSet<&str> = group
+        .entries
+        .iter()
+        .map(|entry| group.customer(entry))
+        .collect();
+    if first.is_none() || customers.len() == 1 {
+        return Ok(first);
+    }
+    for customer in customers {
+        if !facts.held_by(customer)?.is_empty() {
+            return Ok(Some(customer));
+        }
+    }
+    Ok(first)
 }

@@ -5,4 +5,6 @@ mod support;
 mod cli;
 mod harness;
 mod http;
+mod kill;
 mod services;
+mod sim;

@@ -15,8 +15,11 @@ use bestow_store::{Error as StoreError, Store};
 use crate::ingest::mark;
 
 /// What the planner has to know of a campaign.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CampaignFacts {
+    store: Store,
+    tenant: i64,
+    offers: HashSet<u32>,
     /// Offers whose pairs are held, each with its reason.
     holding: HashMap<u32, HoldReason>,
     windows: HashMap<u32, WindowSpec>,
@@ -30,6 +33,9 @@ impl CampaignFacts {
             let offers = tx.offers(tenant, campaign)?;
             let pages = tx.landed_pages(tenant, campaign)?;
             Ok(Self {
+                store: store.clone(),
+                tenant,
+                offers: offers.iter().map(|offer| offer.no).collect(),
                 holding: offers.iter().filter_map(holding).collect(),
                 windows: tx.windows(tenant, campaign)?.into_iter().collect(),
                 pages: pages
@@ -44,10 +50,26 @@ impl CampaignFacts {
         !self.holding.contains_key(&offer)
     }
 
+    /// Offers of this campaign that a customer holds. A landed row does not tell: it may have been held, and left so
+    /// when its code was released.
+    pub(crate) fn held_by(&self, customer: &str) -> Result<HashSet<u32>, StoreError> {
+        let rows = self
+            .store
+            .peek(|tx| tx.ledger_rows(self.tenant, customer))?;
+        let held = rows.iter().map(|row| row.offer);
+        Ok(held.filter(|offer| self.offers.contains(offer)).collect())
+    }
+
     fn is_first_pass(&self, entry: &GroupEntry) -> bool {
         self.pages
             .get(&entry.page)
             .is_none_or(|(pass, _)| *pass == 1)
+    }
+
+    fn channel(&self, entry: &GroupEntry) -> i64 {
+        self.pages
+            .get(&entry.page)
+            .map_or(0, |(_, channel)| *channel)
     }
 
     /// How many entries of a bundle were counted as received when they were merged.
@@ -188,14 +210,15 @@ impl Planner {
     }
 
     /// Plans one group: all customers whose ids differ by letter case only.
-    pub(crate) fn take(&mut self, group: &Group) {
+    pub(crate) fn take(&mut self, group: &Group) -> Result<(), StoreError> {
         self.entries += group.entries.len();
         match group.entries.as_slice() {
             [only] if self.is_plain(only) => self.take_plain(group, only),
-            _ => self.take_bundles(group),
+            _ => self.take_bundles(group)?,
         }
         self.chunk.last_fold.clear();
         self.chunk.last_fold.push_str(group.fold());
+        Ok(())
     }
 
     /// The common case: one customer, one new row, one code, to be granted.
@@ -213,7 +236,7 @@ impl Planner {
         self.grant(group.customer(entry), entry, WindowRef::Known(entry.window));
     }
 
-    fn take_bundles(&mut self, group: &Group) {
+    fn take_bundles(&mut self, group: &Group) -> Result<(), StoreError> {
         let mut rows: HashSet<(u32, u32)> = HashSet::new();
         let mut to_grant: Vec<Bundle<'_>> = Vec::new();
         let mut customer = None;
@@ -242,7 +265,45 @@ impl Planner {
             }
         }
         self.rows += rows.len() as u64;
+        self.look_up(group, &mut to_grant)?;
         self.settle(group, to_grant);
+        Ok(())
+    }
+
+    /// Whether a row of a confirming pass widens what earlier passes say of its pair: the pass brought something then,
+    /// even where the pair is held and has no grant to widen yet.
+    fn brings_time(&self, entries: &[GroupEntry], new: &GroupEntry) -> bool {
+        if entries.iter().all(|entry| entry.window == new.window) {
+            return false;
+        }
+        let is_earlier = |entry: &&GroupEntry| {
+            entry.page <= self.merged_through || self.facts.is_first_pass(entry)
+        };
+        let earlier: Vec<GroupEntry> = entries.iter().filter(is_earlier).copied().collect();
+        let with_new: Vec<GroupEntry> = earlier.iter().chain([new]).copied().collect();
+        let mut scratch = Vec::new();
+        let mut span = |entries: &[GroupEntry]| {
+            let window = self.facts.union(entries, &mut scratch);
+            self.facts.span(window, &scratch)
+        };
+        span(&earlier) != span(&with_new)
+    }
+
+    /// Asks the ledger where rows alone do not tell who holds what: some pairs of the group may have been held for
+    /// its sake, because of another customer's id or of too many codes.
+    fn look_up(&self, group: &Group, bundles: &mut [Bundle<'_>]) -> Result<(), StoreError> {
+        let customer = |bundle: &Bundle<'_>| group.customer(&bundle.entries[0]);
+        let is_one = bundles
+            .windows(2)
+            .all(|two| customer(&two[0]) == customer(&two[1]));
+        if is_one && bundles.len() <= self.codes_max {
+            return Ok(());
+        }
+        for bundle in bundles.iter_mut().filter(|bundle| bundle.is_in_ledger) {
+            let held = self.facts.held_by(group.customer(&bundle.entries[0]))?;
+            bundle.is_in_ledger = held.contains(&bundle.entries[0].offer);
+        }
+        Ok(())
     }
 
     /// Counts what of a bundle was received: a confirming pass counts only for what no earlier one had brought.
@@ -261,13 +322,11 @@ impl Planner {
                 counted += 1;
             } else if !known && Some(entry) == first {
                 counted += 1;
-                let channel = self
-                    .facts
-                    .pages
-                    .get(&entry.page)
-                    .map_or(0, |(_, channel)| *channel);
-                *self.added.entry(channel).or_default() += 1;
+                *self.added.entry(self.facts.channel(entry)).or_default() += 1;
             } else {
+                if self.brings_time(entries, entry) {
+                    *self.added.entry(self.facts.channel(entry)).or_default() += 1;
+                }
                 continue;
             }
             rows.insert((entry.page, entry.row));
