@@ -439,8 +439,9 @@ fn fault(dice: &Dice) -> Op {
     } else {
         FUNCTIONS.to_vec()
     };
+    let kind = *dice.pick(&FAULTS);
     Op::Fault {
-        kind: dice.pick(&FAULTS),
+        kind,
         percent: *dice.pick(&[10, 30, 60, 100]),
         functions,
     }
