@@ -21,10 +21,10 @@ use model::History;
 use run::{Played, Wrong};
 
 /// Seeds of every run of the tests. Seeds that once failed are tests of their own.
-const FIXED_SEEDS: Range<u64> = 1..201;
+const FIXED_SEEDS: Range<u64> = 1..501;
 
 /// Histories that are played twice.
-const REPLAYED: usize = 60;
+const REPLAYED: usize = 12;
 
 /// Plays a history on a thread of its own choosing; a panic is as wrong as anything.
 fn play(history: &History) -> Result<Played, Wrong> {

@@ -36,34 +36,13 @@ pub(super) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) 
 
 async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
     let mut reading = Reading::new(work, campaign, import)?;
-    let mut paging = Paging::resume(import.page_rows, import.skip);
-    let mut fetch = Some(reading.fetch(paging.top(), paging.skip()));
-    while let Some(coming) = fetch.take() {
-        if work.stop.is_cancelled() {
-            coming.abort();
-            return reading.written().await;
-        }
-        let page = coming.await.map_err(|error| crashed(&error))??;
-        let skip = paging.skip();
-        let next = paging
-            .on_page(page.len(), page.digest())
-            .map_err(|error| optimove::Error::NoProgress { skip: error.skip })?;
-        fetch = match next {
-            Next::Fetch { top, skip } => Some(reading.fetch(top, skip)),
-            // As many rows as the campaign says it has customers: this is the end.
-            Next::FetchAfterWait { skip, .. } if campaign.expected_size == Some(skip) => None,
-            Next::FetchAfterWait { top, skip } => {
-                tokio::time::sleep(Wait::from_millis(work.app.config.work.empty_answer_wait_ms))
-                    .await;
-                Some(reading.fetch(top, skip))
-            }
-            Next::End => None,
-        };
-        if !page.is_empty() {
-            reading.land(page, skip).await?;
-        }
+    let read = reading.to_the_end().await;
+    // Whatever ended the reading: the page that is being written is settled before anybody decides what comes next.
+    let written = reading.written().await;
+    if read? == Reached::Stop {
+        return written;
     }
-    reading.written().await?;
+    written?;
     let (job, no, channel) = (work.job.clone(), campaign.no, import.channel);
     work.app
         .tx("end_pass", move |tx| {
@@ -71,6 +50,15 @@ async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<
             tx.set_import_state(job.tenant, no, channel, "read", None)
         })
         .await
+}
+
+/// How far a reading came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    /// The end of the list.
+    End,
+    /// Only the point where it was told to stop.
+    Stop,
 }
 
 /// What holds an import at once or after enough tries; `None`: worth another try.
@@ -133,6 +121,41 @@ impl<'a> Reading<'a> {
             windows: Vec::new(),
             writing: None,
         })
+    }
+
+    /// Reads from the page cursor on. The last page may still be being written afterwards.
+    async fn to_the_end(&mut self) -> Result<Reached> {
+        let work = self.work;
+        let mut paging = Paging::resume(self.import.page_rows, self.import.skip);
+        let mut fetch = Some(self.fetch(paging.top(), paging.skip()));
+        while let Some(coming) = fetch.take() {
+            if work.stop.is_cancelled() {
+                coming.abort();
+                return Ok(Reached::Stop);
+            }
+            let page = coming.await.map_err(|error| crashed(&error))??;
+            let skip = paging.skip();
+            let next = paging
+                .on_page(page.len(), page.digest())
+                .map_err(|error| optimove::Error::NoProgress { skip: error.skip })?;
+            fetch = match next {
+                Next::Fetch { top, skip } => Some(self.fetch(top, skip)),
+                // As many rows as the campaign says it has customers: this is the end.
+                Next::FetchAfterWait { skip, .. } if self.campaign.expected_size == Some(skip) => {
+                    None
+                }
+                Next::FetchAfterWait { top, skip } => {
+                    let wait = Wait::from_millis(work.app.config.work.empty_answer_wait_ms);
+                    tokio::time::sleep(wait).await;
+                    Some(self.fetch(top, skip))
+                }
+                Next::End => None,
+            };
+            if !page.is_empty() {
+                self.land(page, skip).await?;
+            }
+        }
+        Ok(Reached::End)
     }
 
     fn fetch(&self, top: u32, skip: u64) -> Fetch {
