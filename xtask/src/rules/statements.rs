@@ -11,6 +11,14 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "the one home of SQL",
     },
     Exception {
+        path: "crates/bestow-core/tests/it/id.rs",
+        reason: "a customer's id may look like anything, a statement too",
+    },
+    Exception {
+        path: "crates/bestow/tests/it/services/verify.rs",
+        reason: "plants the damage that `verify` must find, behind the store's back",
+    },
+    Exception {
         path: "xtask/src/rules/statements.rs",
         reason: "recognises SQL, runs none",
     },

@@ -128,7 +128,7 @@ fn addresses_that_mean_nothing_are_refused() {
         "",
         "sqlite:",
         "postgres://localhost/bestow",
-        "/tmp/bestow.db",
+        "/var/lib/bestow.db",
         "SQLITE:a.db",
     ] {
         match options(url) {
