@@ -36,7 +36,7 @@ pub(super) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) 
 
 async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
     let mut reading = Reading::new(work, campaign, import)?;
-    let read = reading.to_the_end().await;
+    let read = reading.read_on().await;
     // Whatever ended the reading: the page that is being written is settled before anybody decides what comes next.
     let written = reading.written().await;
     if read? == Reached::Stop {
@@ -124,7 +124,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads from the page cursor on. The last page may still be being written afterwards.
-    async fn to_the_end(&mut self) -> Result<Reached> {
+    async fn read_on(&mut self) -> Result<Reached> {
         let work = self.work;
         let mut paging = Paging::resume(self.import.page_rows, self.import.skip);
         let mut fetch = Some(self.fetch(paging.top(), paging.skip()));
