@@ -3,6 +3,7 @@
 //! Every step ends in a durable state, and the next step is worked out from that state alone: whoever holds the job,
 //! after whatever crash, goes on from there and reads at most one page again.
 
+mod agree;
 mod details;
 mod read;
 
@@ -301,9 +302,7 @@ impl Work<'_> {
                 import.pass_added
             },
         };
-        // As many rows as customers: each has one, so none is missing where the customers agree. Of a longer or shorter
-        // list a row may be missing although its customer is known, from another row or another channel.
-        let expected = campaign.expected_size.filter(|size| *size == import.skip);
+        let expected = agree::told_size(self, campaign, import).await?;
         match completeness(summary, expected, PASSES_MAX) {
             Verdict::Complete => self.complete(campaign, import).await,
             Verdict::ConfirmAgain { page_size } => {

@@ -66,7 +66,8 @@ impl CampaignFacts {
             .is_none_or(|(pass, _)| *pass == 1)
     }
 
-    fn channel(&self, entry: &GroupEntry) -> i64 {
+    /// The channel whose list an entry came in.
+    pub(crate) fn channel(&self, entry: &GroupEntry) -> i64 {
         self.pages
             .get(&entry.page)
             .map_or(0, |(_, channel)| *channel)
