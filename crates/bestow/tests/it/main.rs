@@ -3,6 +3,7 @@
 mod support;
 
 mod cli;
+mod faults;
 mod harness;
 mod http;
 mod kill;

@@ -5,7 +5,7 @@
 
 mod audit;
 mod generate;
-mod model;
+pub(crate) mod model;
 mod process;
 mod run;
 mod shrink;
@@ -26,8 +26,8 @@ const FIXED_SEEDS: Range<u64> = 1..501;
 /// Histories that are played twice.
 const REPLAYED: usize = 12;
 
-/// Plays a history on a thread of its own choosing; a panic is as wrong as anything.
-fn play(history: &History) -> Result<Played, Wrong> {
+/// Plays a history on a runtime of its own; a panic is as wrong as anything.
+pub(crate) fn play(history: &History) -> Result<Played, Wrong> {
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,0 +1,154 @@
+//! What goes wrong, case by case and by name: each against the stand-in over HTTP, on a hand-moved clock. In every case
+//! the ledger is what the oracle says in the end. The simulation mixes all of it; here each case stands alone.
+
+mod answers;
+mod codes;
+mod commits;
+mod found;
+mod notifications;
+mod pages;
+mod windows;
+
+use bestow::config::Config;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::sim::model::{
+    Access, CampaignPlan, CodePlan, History, Known, Op, Posts, TenantPlan, Times, World as Plan,
+};
+use crate::support::World;
+
+/// A connected world that reads in pages of `rows` rows.
+async fn paged(rows: u32) -> World {
+    tuned(|config| config.optimove.page_rows = rows).await
+}
+
+/// A connected world with settings of its own.
+async fn tuned(change: impl FnOnce(&mut Config)) -> World {
+    let world = World::with(change).await;
+    world.connect(&json!({})).await;
+    world
+}
+
+/// Sets switches of the stand-in.
+fn switch(world: &World, switches: &Value) {
+    world
+        .sandbox
+        .set_switches(switches)
+        .expect("these switches exist");
+}
+
+/// What the API says of a campaign.
+async fn view(world: &World, campaign: u64) -> Value {
+    let path = format!("/v1/tenants/acme/campaigns/{campaign}");
+    world
+        .api
+        .ok(Method::GET, &path, &Value::Null)
+        .await
+        .expect("the campaign is known")
+}
+
+/// Why each list of a campaign is held; `null` for one that is not.
+async fn holds(world: &World, campaign: u64) -> Vec<Value> {
+    let view = view(world, campaign).await;
+    let imports = view["imports"].as_array().expect("a list");
+    imports
+        .iter()
+        .map(|import| import["hold_reason"].clone())
+        .collect()
+}
+
+/// A person lets a campaign go on, and all the work that follows is done.
+async fn resume(world: &World, campaign: u64) {
+    let path = format!("/v1/tenants/acme/campaigns/{campaign}/resume");
+    world
+        .api
+        .ok(Method::POST, &path, &Value::Null)
+        .await
+        .expect("it goes on");
+    world.settle().await;
+}
+
+/// May this customer redeem the code now?
+async fn is_eligible(world: &World, customer: &str, code: &str) -> bool {
+    let question = json!({ "customer_id": customer, "promo_code": code });
+    let path = "/v1/tenants/acme/eligibility";
+    let answer = world
+        .api
+        .ok(Method::POST, path, &question)
+        .await
+        .expect("an answer");
+    answer["eligible"] == true
+}
+
+/// Where notifications of an event come in.
+fn listener(world: &World, event: i64) -> String {
+    format!(
+        "/optimove/listener/{}",
+        world.app.keys.listener_secret("acme", event, 1)
+    )
+}
+
+/// The inbox.
+async fn inbox(world: &World) -> Vec<Value> {
+    let path = "/v1/tenants/acme/notifications?limit=1000";
+    let page = world
+        .api
+        .ok(Method::GET, path, &Value::Null)
+        .await
+        .expect("the inbox");
+    page["data"].as_array().expect("a list").clone()
+}
+
+/// A history of one campaign: tenant `acme` in UTC on three channels, pages of two rows; the catalogue knows FS20 and
+/// CB10, has OLD as a draft, and will know NEW.
+fn history(campaign: Value, ops: Vec<Op>) -> History {
+    let code = |code, known| CodePlan { code, known };
+    let tenant = TenantPlan {
+        id: "acme",
+        zone: "UTC",
+        channels: vec![504, 505, 506],
+        access: Access::ApiKey,
+    };
+    let world = Plan {
+        tenants: vec![tenant],
+        campaigns: vec![CampaignPlan {
+            id: 7_001,
+            tenant: 0,
+            spec: campaign,
+        }],
+        codes: vec![
+            code("FS20", Known::Active),
+            code("CB10", Known::Active),
+            code("OLD", Known::Draft),
+            code("NEW", Known::Later),
+        ],
+        page_rows: 2,
+        merge_grants_max: 2,
+        times: Times::Local,
+        has_lead: true,
+    };
+    History {
+        seed: 1,
+        world,
+        ops,
+    }
+}
+
+/// All notifications of the campaign, once and in turn.
+fn notify() -> Op {
+    Op::Notify {
+        campaign: 0,
+        which: u8::MAX,
+        copies: 1,
+        order: 1,
+        posts: Posts::InTurn,
+    }
+}
+
+/// Plays a history that has to end well.
+fn play(history: &History) {
+    if let Err(wrong) = crate::sim::play(history) {
+        panic!("{wrong}\n{:#?}", history.ops);
+    }
+}
