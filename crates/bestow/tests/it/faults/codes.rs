@@ -92,3 +92,20 @@ async fn ids_that_are_nearly_equal_are_not_the_same_customer() {
     );
     world.assert_verified();
 }
+
+/// Five codes for one customer and campaign; the sixth waits, from whatever row and however often it comes.
+#[tokio::test]
+async fn more_codes_than_a_customer_may_get_are_held() {
+    let world = paged(10).await;
+    for code in ["A", "B", "C", "D", "E", "F"] {
+        world.put_promotion(code, "active").await;
+    }
+    let row = |codes| json!({"id": "greedy", "action": 24, "promo_code": codes});
+    let over = json!({"audience": {"customers": [row("A,B,C"), row("D,E,F")]}});
+    let campaign = world.run(0, &over).await;
+    let counts = view(&world, campaign).await["counts"].clone();
+    assert_eq!((&counts["granted"], &counts["repeated"]), (&json!(5), &json!(5)));
+    assert_eq!(counts["held"], json!({"too_many_codes": 2}));
+    assert_eq!(world.ledger(campaign).await.len(), 5);
+    world.assert_verified();
+}

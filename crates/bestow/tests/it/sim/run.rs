@@ -180,7 +180,7 @@ impl<'h> Stage<'h> {
         let ours = json!({
             "id": plan.id, "name": plan.id, "time_zone": plan.zone,
             "optimove": { "base_url": self.sandbox.url(), "auth": auth },
-            "scheduled_channels": plan.channels, "expiry": "duration",
+            "scheduled_channels": plan.channels, "expiry": "duration", "codes_per_row_max": 10,
         });
         self.api(Method::POST, "/v1/tenants", &ours).await?;
         let path = format!("/v1/tenants/{}/listeners/sync", plan.id);
