@@ -104,7 +104,10 @@ async fn more_codes_than_a_customer_may_get_are_held() {
     let over = json!({"audience": {"customers": [row("A,B,C"), row("D,E,F")]}});
     let campaign = world.run(0, &over).await;
     let counts = view(&world, campaign).await["counts"].clone();
-    assert_eq!((&counts["granted"], &counts["repeated"]), (&json!(5), &json!(5)));
+    assert_eq!(
+        (&counts["granted"], &counts["repeated"]),
+        (&json!(5), &json!(5))
+    );
     assert_eq!(counts["held"], json!({"too_many_codes": 2}));
     assert_eq!(world.ledger(campaign).await.len(), 5);
     world.assert_verified();
