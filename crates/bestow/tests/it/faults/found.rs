@@ -51,9 +51,12 @@ fn a_confirming_pass_widens_what_is_held() {
             {"id": 504}, {"id": 505, "delay_minutes": 1_560},
         ]}],
     });
-    let skip = Op::Switch("page-churn", json!("skip"));
+    let churn = |how| Op::Switch("page-churn", json!(how));
+    let (skip, calm) = (churn("skip"), churn("off"));
+    let before = [Op::Process(0), skip, notify(), Op::Work(8)];
+    let after = [calm, Op::Release(0), Op::Work(8)];
     play(&history(
         campaign,
-        vec![Op::Process(0), skip, notify(), Op::Work(8)],
+        before.into_iter().chain(after).collect(),
     ));
 }
