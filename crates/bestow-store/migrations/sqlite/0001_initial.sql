@@ -76,6 +76,8 @@ CREATE TABLE promotion (
     version     INTEGER NOT NULL,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
+    validity_days INTEGER,                              -- days that a triggered grant lasts; NULL: the trigger or the tenant says
+    fallback_code TEXT,                                 -- what everybody gets once a pool of unique codes is empty
     synced_name TEXT,                                   -- the name Optimove's list had when we last wrote it; NULL: never written
     PRIMARY KEY (tenant, code_fold)
 ) WITHOUT ROWID;
@@ -133,7 +135,7 @@ CREATE TABLE campaign_count (
 CREATE TABLE import (
     tenant          INTEGER NOT NULL,
     campaign        INTEGER NOT NULL,
-    channel         INTEGER NOT NULL,                   -- 0: every channel in one list
+    channel         INTEGER NOT NULL,                   -- 0: every channel in one list; -N: processed list of clearance round N
     state           TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'read', 'done', 'held')),
     hold_reason     TEXT,
     wanted_at       INTEGER NOT NULL,
@@ -222,7 +224,8 @@ CREATE TABLE grants (
     offer      INTEGER NOT NULL,
     occurrence TEXT    NOT NULL,                        -- '' unless triggered
     window     INTEGER NOT NULL,                        -- eligibility_window.no
-    page       INTEGER NOT NULL,                        -- landed_page.page of the offer's campaign
+    page       INTEGER NOT NULL,                        -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's
+    code       INTEGER NOT NULL DEFAULT 0,              -- pool_code.no of its unique code; 0: none; -1: the fallback code
     PRIMARY KEY (tenant, customer, offer, occurrence)
 ) WITHOUT ROWID;
 
@@ -264,4 +267,166 @@ CREATE TABLE finding (
     seen_at     INTEGER NOT NULL,
     resolved_at INTEGER,
     PRIMARY KEY (tenant, kind, object)
+) WITHOUT ROWID;
+
+-- What became of a cancellation notice (event 4): whether Optimove's own lists bear it out.
+CREATE TABLE cancellation (
+    tenant      INTEGER NOT NULL,
+    campaign    INTEGER NOT NULL,
+    notified_at INTEGER NOT NULL,                       -- when we took event 4 in; Optimove keeps the list for two hours from about then
+    state       TEXT    NOT NULL CHECK (state IN ('asking', 'confirmed', 'contradicted', 'unconfirmed')),
+    rows        INTEGER NOT NULL DEFAULT 0,             -- rows of Optimove's list of cancelled customers
+    listed      INTEGER NOT NULL DEFAULT 0,             -- distinct pairs in it
+    not_ours    INTEGER NOT NULL DEFAULT 0,             -- listed pairs without a grant here
+    not_listed  INTEGER NOT NULL DEFAULT 0,             -- grants here that it does not list
+    settled_at  INTEGER,                                -- NULL: still asking
+    PRIMARY KEY (tenant, campaign)
+) WITHOUT ROWID;
+
+-- Optimove's daily list of ended actions: how far each day's list is read.
+CREATE TABLE ended_day (
+    tenant      INTEGER NOT NULL,
+    day         TEXT    NOT NULL,                       -- the date asked for, YYYY-MM-DD in the tenant's zone
+    state       TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'done')),
+    wanted_at   INTEGER NOT NULL,
+    skip        INTEGER NOT NULL DEFAULT 0,             -- page cursor: rows received
+    rows        INTEGER NOT NULL DEFAULT 0,             -- rows received in all
+    ended       INTEGER NOT NULL DEFAULT 0,             -- grants that it ended
+    unmatched   INTEGER NOT NULL DEFAULT 0,             -- rows that fit no grant of ours
+    done_at     INTEGER,
+    PRIMARY KEY (tenant, day)
+) WITHOUT ROWID;
+
+-- Grants that the daily list ended. Kept for tenants that expire by it only.
+CREATE TABLE grant_end (
+    tenant     INTEGER NOT NULL,
+    customer   TEXT    NOT NULL,
+    offer      INTEGER NOT NULL,
+    occurrence TEXT    NOT NULL,                        -- as in grants
+    ended_at   INTEGER NOT NULL,                        -- exclusive end that the list gave
+    day        TEXT    NOT NULL,                        -- ended_day.day
+    PRIMARY KEY (tenant, customer, offer, occurrence)
+) WITHOUT ROWID;
+
+-- One round of clearance of a conditional campaign: one event 5, one deadline.
+CREATE TABLE clearance_round (
+    tenant           INTEGER NOT NULL,
+    campaign         INTEGER NOT NULL,
+    no               INTEGER NOT NULL,                  -- counted per campaign; its pages have channel -no
+    deadline         INTEGER NOT NULL,                  -- ClearanceRequiredBy
+    asked_at         INTEGER NOT NULL,                  -- when we took event 5 in
+    state            TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'deciding', 'closed')),
+    decided_through  TEXT,                              -- customers up to here (folded) are decided, and their grants durable
+    reported_through TEXT,                              -- customers up to here (folded) are reported to Optimove
+    customers        INTEGER NOT NULL DEFAULT 0,        -- decided
+    approved         INTEGER NOT NULL DEFAULT 0,        -- decided true
+    reported         INTEGER NOT NULL DEFAULT 0,        -- reported true and taken
+    closed_at        INTEGER,
+    close_reason     TEXT,                              -- complete, or why it ended before
+    PRIMARY KEY (tenant, campaign, no),
+    UNIQUE (tenant, campaign, deadline)
+) WITHOUT ROWID;
+
+-- Customers that a conditional campaign must not reach: what is reported false.
+CREATE TABLE clearance_denial (
+    tenant   INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,
+    customer TEXT    NOT NULL,                          -- as Optimove spells it
+    round    INTEGER NOT NULL,                          -- clearance_round.no
+    reason   TEXT    NOT NULL,
+    PRIMARY KEY (tenant, campaign, customer)
+) WITHOUT ROWID;
+
+-- Customers who may get nothing now.
+CREATE TABLE exclusion (
+    tenant     INTEGER NOT NULL,
+    customer   TEXT    NOT NULL,                        -- exact
+    reason     TEXT    NOT NULL,                        -- for people
+    created_at INTEGER NOT NULL,
+    created_by TEXT    NOT NULL,                        -- actor
+    PRIMARY KEY (tenant, customer)
+) WITHOUT ROWID;
+
+-- Triggers that were met (event 11). Their grants carry the same occurrence.
+CREATE TABLE trigger_event (
+    tenant       INTEGER NOT NULL,
+    campaign     INTEGER NOT NULL,
+    occurrence   TEXT    NOT NULL,                      -- what tells it from the next one
+    customer     TEXT    NOT NULL,
+    notification TEXT    NOT NULL,                      -- notification.id
+    met_at       INTEGER NOT NULL,                      -- by the body's time stamp, else when it came
+    taken_at     INTEGER NOT NULL,                      -- when its pairs were decided first
+    kept         TEXT    NOT NULL,                      -- JSON: personal fields on the tenant's allow-list
+    PRIMARY KEY (tenant, campaign, occurrence)
+) WITHOUT ROWID;
+
+-- What became of each code of a trigger; a held one changes when it is released.
+CREATE TABLE trigger_pair (
+    tenant     INTEGER NOT NULL,
+    campaign   INTEGER NOT NULL,
+    occurrence TEXT    NOT NULL,
+    code_fold  TEXT    NOT NULL,
+    outcome    TEXT    NOT NULL,                        -- a counter of campaign_count: granted, repeated, held:REASON, refused:REASON
+    PRIMARY KEY (tenant, campaign, occurrence, code_fold)
+) WITHOUT ROWID;
+
+-- Triggered grants of a campaign by the minute, for caps. Old minutes go.
+CREATE TABLE trigger_minute (
+    tenant   INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,
+    minute   INTEGER NOT NULL,                          -- minutes since 1970
+    granted  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, campaign, minute)
+) WITHOUT ROWID;
+
+-- Answers of the gateway: a yes is a reservation until it lapses or event 11 uses it.
+CREATE TABLE reservation (
+    tenant      INTEGER NOT NULL,
+    customer    TEXT    NOT NULL,
+    campaign    TEXT    NOT NULL,                       -- campaign.id of the question, folded
+    action      INTEGER NOT NULL,                       -- 0: not told
+    series      TEXT,                                   -- campaign.series_id of the question, folded
+    codes       TEXT    NOT NULL,                       -- JSON list of folded codes that are reserved
+    asked_at    INTEGER NOT NULL,
+    lapses_at   INTEGER NOT NULL,                       -- exclusive; not used by then: gone
+    consumed_by TEXT,                                   -- the occurrence that used it
+    PRIMARY KEY (tenant, customer, campaign, action)
+) WITHOUT ROWID;
+CREATE INDEX reservation_lapse ON reservation (tenant, lapses_at);
+
+-- Pool of unique codes of one promotion.
+CREATE TABLE code_pool (
+    tenant     INTEGER NOT NULL,
+    no         INTEGER NOT NULL,
+    code_fold  TEXT    NOT NULL,                        -- promotion.code_fold
+    loaded     INTEGER NOT NULL DEFAULT 0,              -- codes ever loaded: assigned + free + void
+    assigned   INTEGER NOT NULL DEFAULT 0,              -- codes that belong to a customer
+    void       INTEGER NOT NULL DEFAULT 0,              -- codes taken out before anybody had them
+    next_code  INTEGER NOT NULL DEFAULT 1,              -- pool_code.no of the next one to give
+    warned     INTEGER NOT NULL DEFAULT 100,            -- lowest percentage left that was warned of
+    PRIMARY KEY (tenant, no),
+    UNIQUE (tenant, code_fold)
+) WITHOUT ROWID;
+
+-- One unique code. Given in the order of its number; once it belongs to a customer it does for ever.
+CREATE TABLE pool_code (
+    tenant     INTEGER NOT NULL,
+    pool       INTEGER NOT NULL,                        -- code_pool.no
+    no         INTEGER NOT NULL,
+    code       TEXT    NOT NULL,                        -- as loaded or generated
+    code_key   TEXT    NOT NULL,                        -- canonical form: what compares when it is typed
+    customer   TEXT,                                    -- who has it; NULL: nobody
+    offer      INTEGER,                                 -- for which grant
+    occurrence TEXT,                                    -- of that grant
+    void_at    INTEGER,
+    PRIMARY KEY (tenant, pool, no),
+    UNIQUE (tenant, code_key)
+) WITHOUT ROWID;
+
+-- How many grants there are of a code over all campaigns, for limits on all customers.
+CREATE TABLE promotion_count (
+    tenant    INTEGER NOT NULL,
+    code_fold TEXT    NOT NULL,
+    granted   INTEGER NOT NULL,
+    PRIMARY KEY (tenant, code_fold)
 ) WITHOUT ROWID;

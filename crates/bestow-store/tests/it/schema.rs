@@ -44,7 +44,10 @@ const SELF_EVIDENT: &str = "tenant name created_at suspended_at revoked_at expir
     attempts run_at actor action object detail";
 /// More of them, which say it in one table only.
 const SELF_EVIDENT_IN: &str = "api_token.id audit.seq audit.at audit.correlation \
-    grants.customer campaign.lead_time_days campaign_count.counter campaign_count.n eligibility_window.starts_at offer.code_fold \
+    grants.customer grant_end.customer clearance_round.closed_at trigger_event.customer trigger_pair.occurrence \
+    trigger_pair.code_fold trigger_minute.granted reservation.customer reservation.asked_at pool_code.void_at \
+    promotion_count.code_fold promotion_count.granted campaign.lead_time_days campaign_count.counter \
+    campaign_count.n eligibility_window.starts_at offer.code_fold \
     schema_migration.applied_at";
 
 /// A statement of a transaction: what stands behind its name.
