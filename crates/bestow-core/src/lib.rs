@@ -12,6 +12,7 @@
 //! | is this pair granted, repeated, held or refused? | [`import`] |
 //! | what is this grant's status? | [`grant::status`] |
 //! | may this customer redeem this code now? | [`outcome::eligibility`] |
+//! | which unique code is given next, and is the pool low? | [`pool`] |
 //! | is the list read to its end? | [`import::completeness`] |
 //! | have we had this notification before? | [`notification::NotificationKey`] |
 
@@ -26,6 +27,7 @@ pub mod window;
 
 pub mod campaign;
 pub mod grant;
+pub mod pool;
 pub mod promotion;
 
 pub mod import;
@@ -41,5 +43,6 @@ pub use id::{ActionId, CampaignId, ChannelId, CustomerId, Occurrence, PromoCode,
 pub use money::{Currency, Minor, Money};
 pub use name::UnknownName;
 pub use outcome::{HoldReason, Refusal, RefuseReason};
+pub use pool::{GivenCode, UniqueCode};
 pub use promotion::{PromotionFacts, PromotionKind, PromotionStatus};
 pub use window::{Duration, Expiry, LeadTime, ScheduleTime, Window, Zone};

@@ -1,5 +1,7 @@
 //! Reading the ledger.
 
+use bestow_core::GivenCode;
+
 use crate::campaigns::WindowSpec;
 use crate::{Error, Row, Tx, values};
 
@@ -30,6 +32,8 @@ pub struct Grant {
     pub channel: i64,
     /// Milliseconds; when the page that brought it landed.
     pub created_at: i64,
+    /// The unique code that it gave, if any.
+    pub given: GivenCode,
 }
 
 macro_rules! grant_columns {
@@ -37,7 +41,7 @@ macro_rules! grant_columns {
         "g.offer, g.occurrence, o.code, c.id, c.kind, c.suspended_at, c.revoked_at,
          w.starts_at, w.ends_at, w.action, w.channel,
          COALESCE((SELECT p.landed_at FROM landed_page p
-             WHERE p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page), c.first_seen_at)"
+             WHERE p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page), c.first_seen_at), g.code"
     };
 }
 
@@ -64,6 +68,7 @@ fn grant(row: &Row<'_>) -> Result<Grant, Error> {
         action: row.int(9)?,
         channel: row.int(10)?,
         created_at: row.int(11)?,
+        given: GivenCode::from_number(row.int(12)?),
     })
 }
 
@@ -152,6 +157,8 @@ pub struct LedgerRow {
     pub occurrence: String,
     /// `eligibility_window.no`.
     pub window: u32,
+    /// The unique code that it gave, if any.
+    pub code: GivenCode,
 }
 
 /// What an offer's number stands for; never changes once made.
@@ -168,13 +175,14 @@ impl Tx<'_> {
     pub fn ledger_rows(&mut self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
         self.query(
             "-- ledger_rows
-            SELECT offer, occurrence, window FROM grants WHERE tenant = $1 AND customer = $2",
+            SELECT offer, occurrence, window, code FROM grants WHERE tenant = $1 AND customer = $2",
             values![tenant, customer],
             |row| {
                 Ok(LedgerRow {
                     offer: row.int(0)? as u32,
                     occurrence: row.text(1)?,
                     window: row.int(2)? as u32,
+                    code: GivenCode::from_number(row.int(3)?),
                 })
             },
         )

@@ -18,6 +18,8 @@ mod writer;
 pub mod audit;
 pub mod block;
 pub mod campaigns;
+pub mod codes;
+pub mod door;
 pub mod findings;
 pub mod grants;
 pub mod imports;
@@ -32,6 +34,7 @@ pub mod tenants;
 pub mod testing;
 pub mod tokens;
 pub mod verify;
+pub mod waiting;
 
 pub use clock::Clock;
 pub use error::Error;

@@ -1,6 +1,9 @@
 //! Turning landed rows into grants, a small sorted chunk at a time.
 
+use bestow_core::HoldReason;
+
 use crate::campaigns::WindowSpec;
+use crate::door::{Gave, Promise};
 use crate::jobs::Job;
 use crate::{Error, Tx, values};
 
@@ -20,6 +23,11 @@ pub struct MergeChunk {
     pub text: String,
     /// New grants.
     pub grants: Vec<NewGrant>,
+    /// Further pairs that were received beside the one that is granted: place in `grants`, and how many. They repeat
+    /// it, or wait with it.
+    pub beside: Vec<(u32, u32)>,
+    /// Pairs that were received for a grant which waits for a unique code since before; each with how many.
+    pub waits: Vec<(NewGrant, u32)>,
     /// Grants whose window grows.
     pub widened: Vec<NewGrant>,
     /// Windows without a number yet.
@@ -54,11 +62,40 @@ impl MergeChunk {
     pub fn customer(&self, grant: &NewGrant) -> &str {
         &self.text[grant.start as usize..grant.end as usize]
     }
+
+    fn promise(&self, grant: &NewGrant, windows: &[u32]) -> Promise<'_> {
+        Promise {
+            customer: self.customer(grant),
+            offer: grant.offer,
+            occurrence: "",
+            window: window_no(grant.window, windows),
+            page: grant.page,
+        }
+    }
 }
 
-const INSERT_GRANT: &str = "-- insert_grant
-    INSERT INTO grants (tenant, customer, offer, occurrence, window, page) VALUES ($1, $2, $3, '', $4, $5)
-    ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING";
+/// What became of the pairs of a chunk.
+#[derive(Debug, Default)]
+struct Tally {
+    granted: i64,
+    repeated: i64,
+    waiting: i64,
+}
+
+impl Tally {
+    fn counts(&self) -> [(String, i64); 3] {
+        [
+            ("granted".to_owned(), self.granted),
+            ("repeated".to_owned(), self.repeated),
+            (held_counter(HoldReason::NoFreeCode), self.waiting),
+        ]
+    }
+}
+
+/// The counter of pairs held for a reason.
+fn held_counter(reason: HoldReason) -> String {
+    format!("held:{reason}")
+}
 
 impl Tx<'_> {
     /// Starts a merge of the landed pages up to `to`.
@@ -92,28 +129,10 @@ impl Tx<'_> {
             return Ok(false);
         }
         let windows = self.number_windows(tenant, campaign, &chunk.new_windows)?;
-        let mut granted = 0;
-        let mut insert = self.prepare(INSERT_GRANT)?;
-        for grant in &chunk.grants {
-            granted += insert.execute(values![
-                tenant,
-                chunk.customer(grant),
-                grant.offer,
-                window_no(grant.window, &windows),
-                grant.page
-            ])?;
-        }
+        let tally = self.grant_chunk(tenant, chunk, &windows)?;
         self.widen(tenant, chunk, &windows)?;
         self.add_counts(tenant, campaign, &chunk.counts)?;
-        let repeated = chunk.grants.len() - granted;
-        self.add_counts(
-            tenant,
-            campaign,
-            &[
-                ("granted".into(), granted as i64),
-                ("repeated".into(), repeated as i64),
-            ],
-        )?;
+        self.add_counts(tenant, campaign, &tally.counts())?;
         for (channel, added) in &chunk.added {
             self.execute(
                 "-- add_confirming_pairs
@@ -122,6 +141,44 @@ impl Tx<'_> {
             )?;
         }
         Ok(true)
+    }
+
+    /// Takes the grants of a chunk through the door; those that find no code left wait.
+    fn grant_chunk(
+        &mut self,
+        tenant: i64,
+        chunk: &MergeChunk,
+        windows: &[u32],
+    ) -> Result<Tally, Error> {
+        let mut tally = Tally::default();
+        let mut door = self.open_door(tenant)?;
+        let mut beside = chunk.beside.iter().peekable();
+        for (place, grant) in chunk.grants.iter().enumerate() {
+            let further = beside.next_if(|(of, _)| *of as usize == place);
+            let further = further.map_or(0, |(_, further)| i64::from(*further));
+            let promise = chunk.promise(grant, windows);
+            match door.give(self, &promise)? {
+                Gave::New => {
+                    tally.granted += 1;
+                    tally.repeated += further;
+                }
+                Gave::Known => tally.repeated += 1 + further,
+                Gave::NoFreeCode => {
+                    self.wait_for_code(tenant, &promise, 1 + further)?;
+                    tally.waiting += 1 + further;
+                }
+            }
+        }
+        self.close_door(door)?;
+        for (grant, pairs) in &chunk.waits {
+            let (promise, pairs) = (chunk.promise(grant, windows), i64::from(*pairs));
+            if self.wait_longer(tenant, &promise, pairs)? {
+                tally.waiting += pairs;
+            } else {
+                tally.repeated += pairs;
+            }
+        }
+        Ok(tally)
     }
 
     /// Ends a merge whose last chunk is in.
@@ -137,8 +194,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Grants pairs that were held, each moved from held to granted once however often this runs. The chunk's
-    /// grants name one (customer, offer) each; `repeats` says how many further pairs of it were held beside.
+    /// Grants pairs that were held, each moved from held to granted once however often this runs; one that finds no
+    /// unique code left waits for one from then on, and counts as held for that. The chunk's grants name one
+    /// (customer, offer) each; `repeats` says how many further pairs of it were held beside.
     pub fn release_chunk(
         &mut self,
         job: &Job,
@@ -150,28 +208,35 @@ impl Tx<'_> {
     ) -> Result<u64, Error> {
         self.hold_job(job, lease_ms)?;
         let windows = self.number_windows(job.tenant, campaign, &chunk.new_windows)?;
-        let mut insert = self.prepare(INSERT_GRANT)?;
-        let (mut granted, mut repeated) = (0, 0);
+        let (mut tally, mut released) = (Tally::default(), 0);
+        let mut door = self.open_door(job.tenant)?;
         for (grant, repeats) in chunk.grants.iter().zip(repeats) {
-            let new = insert.execute(values![
-                job.tenant,
-                chunk.customer(grant),
-                grant.offer,
-                window_no(grant.window, &windows),
-                grant.page
-            ])?;
-            if new == 1 {
-                granted += 1;
-                repeated += i64::from(*repeats);
+            let (promise, repeats) = (chunk.promise(grant, &windows), i64::from(*repeats));
+            // What waits since an earlier run has left this reason already.
+            if self.waits_for_code(job.tenant, &promise)? {
+                continue;
             }
+            match door.give(self, &promise)? {
+                Gave::New => {
+                    tally.granted += 1;
+                    tally.repeated += repeats;
+                }
+                Gave::Known => continue,
+                Gave::NoFreeCode => {
+                    self.wait_for_code(job.tenant, &promise, 1 + repeats)?;
+                    tally.waiting += 1 + repeats;
+                }
+            }
+            released += 1 + repeats;
         }
-        let counts = [
-            ("granted".to_owned(), granted),
-            ("repeated".to_owned(), repeated),
-            (held_counter.to_owned(), -(granted + repeated)),
-        ];
-        self.add_counts(job.tenant, campaign, &counts)?;
-        Ok(granted as u64)
+        self.close_door(door)?;
+        self.add_counts(job.tenant, campaign, &tally.counts())?;
+        self.add_counts(
+            job.tenant,
+            campaign,
+            &[(held_counter.to_owned(), -released)],
+        )?;
+        Ok(tally.granted as u64)
     }
 
     /// Drops the rows of a confirming pass that brought nothing new; its pages' counts and digests stay.

@@ -29,11 +29,14 @@ pub struct Promotion {
     pub updated_at: i64,
     /// The name we last wrote to Optimove's list.
     pub synced_name: Option<String>,
+    /// What everybody gets once a pool of unique codes is empty.
+    pub fallback_code: Option<String>,
 }
 
 macro_rules! promotion_columns {
     () => {
-        "code_fold, code, name, status, kind, reward, limits, metadata, version, created_at, updated_at, synced_name"
+        "code_fold, code, name, status, kind, reward, limits, metadata, version, created_at, updated_at, synced_name,
+         fallback_code"
     };
 }
 
@@ -51,29 +54,35 @@ fn promotion(row: &Row<'_>) -> Result<Promotion, Error> {
         created_at: row.int(9)?,
         updated_at: row.int(10)?,
         synced_name: row.opt_text(11)?,
+        fallback_code: row.opt_text(12)?,
     })
 }
 
 impl Tx<'_> {
-    /// Adds or changes a promotion. The first spelling of the code stays. Gives it as it is now.
+    /// Adds or changes a promotion. The first spelling of the code stays; one of kind unique has a pool from then on.
+    /// Gives it as it is now.
     pub fn put_promotion(&mut self, tenant: i64, new: &Promotion) -> Result<Promotion, Error> {
+        if new.kind == "unique" {
+            self.make_pool(tenant, &new.code_fold)?;
+        }
         let now = self.now_ms();
         self.query_one(
             concat!(
                 "-- put_promotion
                 INSERT INTO promotion (tenant, code_fold, code, name, status, kind, reward, limits, metadata,
-                    version, created_at, updated_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)
+                    fallback_code, version, created_at, updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)
                 ON CONFLICT (tenant, code_fold) DO UPDATE SET
                     name = excluded.name, status = excluded.status, kind = excluded.kind,
                     reward = excluded.reward, limits = excluded.limits, metadata = excluded.metadata,
+                    fallback_code = excluded.fallback_code,
                     version = promotion.version + 1, updated_at = excluded.updated_at
                 RETURNING ",
                 promotion_columns!()
             ),
             values![
                 tenant, &new.code_fold, &new.code, &new.name, &new.status, &new.kind, &new.reward,
-                &new.limits, &new.metadata, now
+                &new.limits, &new.metadata, new.fallback_code.as_ref(), now
             ],
             promotion,
         )?

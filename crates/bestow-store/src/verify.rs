@@ -89,6 +89,117 @@ impl Tx<'_> {
         )
     }
 
+    /// Pools whose figures are not what their codes say, and codes and grants that do not point to each other.
+    pub fn verify_codes(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
+        let mut broken = self.query(
+            "-- verify_pools
+            SELECT p.code_fold, p.loaded, p.assigned, p.void,
+                (SELECT COUNT(*) FROM pool_code c WHERE c.tenant = p.tenant AND c.pool = p.no) AS codes,
+                (SELECT COUNT(t.customer) FROM taken_code t WHERE t.tenant = p.tenant AND t.pool = p.no) AS owned,
+                (SELECT COUNT(*) FROM taken_code t
+                    WHERE t.tenant = p.tenant AND t.pool = p.no AND t.customer IS NULL) AS nobodys,
+                (SELECT COUNT(*) FROM taken_code t
+                    WHERE t.tenant = p.tenant AND t.pool = p.no AND t.no < p.next_code) AS passed,
+                p.next_code
+            FROM code_pool p
+            WHERE p.tenant = $1
+                AND (p.loaded <> codes OR p.assigned <> owned OR p.void <> nobodys OR passed <> p.next_code - 1)",
+            values![tenant],
+            |row| {
+                let detail = format!(
+                    "loaded {} and {} there, assigned {} and {} there, void {} and {} there, {} taken before number {}",
+                    row.int(1)?, row.int(4)?, row.int(2)?, row.int(5)?, row.int(3)?, row.int(6)?, row.int(7)?,
+                    row.int(8)?
+                );
+                Ok(Violation { rule: "codes_add_up", object: format!("pool of {}", row.text(0)?), detail })
+            },
+        )?;
+        broken.extend(self.query(
+            "-- verify_code_owners
+            SELECT t.pool, t.no, t.customer FROM taken_code t
+            LEFT JOIN grants g ON g.tenant = t.tenant AND g.customer = t.customer AND g.offer = t.offer
+                AND g.occurrence = t.occurrence
+            LEFT JOIN offer o ON o.tenant = t.tenant AND o.no = t.offer
+            LEFT JOIN code_pool p ON p.tenant = t.tenant AND p.no = t.pool
+            WHERE t.tenant = $1 AND t.customer IS NOT NULL
+                AND (g.code IS NULL OR g.code <> t.no OR p.code_fold IS NULL OR p.code_fold <> o.code_fold)
+            LIMIT 100",
+            values![tenant],
+            |row| {
+                let object = format!("pool no {}, code no {}", row.int(0)?, row.int(1)?);
+                let detail = format!("customer {} has no grant with it", row.text(2)?);
+                Ok(Violation { rule: "code_has_grant", object, detail })
+            },
+        )?);
+        broken.extend(self.query(
+            "-- verify_grant_codes
+            SELECT g.customer, g.offer, g.code FROM grants g
+            JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
+            LEFT JOIN promotion m ON m.tenant = o.tenant AND m.code_fold = o.code_fold AND m.kind = 'unique'
+            LEFT JOIN code_pool p ON p.tenant = o.tenant AND p.code_fold = o.code_fold
+            LEFT JOIN taken_code t ON t.tenant = p.tenant AND t.pool = p.no AND t.no = g.code
+            WHERE g.tenant = $1 AND (g.code <> 0 OR m.kind IS NOT NULL) AND g.code <> -1
+                AND (t.customer IS NULL OR t.customer <> g.customer OR t.offer <> g.offer
+                    OR t.occurrence <> g.occurrence)
+            LIMIT 100",
+            values![tenant],
+            |row| {
+                let detail = format!("offer {}: code no {} is not its own", row.int(1)?, row.int(2)?);
+                Ok(Violation { rule: "grant_has_code", object: format!("customer {}", row.text(0)?), detail })
+            },
+        )?);
+        broken.extend(self.verify_waiting(tenant)?);
+        Ok(broken)
+    }
+
+    /// Pairs that wait for a code and are granted, or are not counted as held.
+    fn verify_waiting(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
+        let mut broken = self.query(
+            "-- verify_waiting
+            SELECT w.customer, w.offer FROM waiting_pair w
+            JOIN grants g ON g.tenant = w.tenant AND g.customer = w.customer AND g.offer = w.offer
+                AND g.occurrence = ''
+            WHERE w.tenant = $1 LIMIT 100",
+            values![tenant],
+            |row| {
+                let detail = format!("offer {} is granted and waits for a code", row.int(1)?);
+                Ok(Violation {
+                    rule: "waiting_is_not_granted",
+                    object: format!("customer {}", row.text(0)?),
+                    detail,
+                })
+            },
+        )?;
+        // Pairs of triggers wait with their triggers.
+        broken.extend(self.query(
+            "-- verify_waiting_counts
+            SELECT c.id, COALESCE(n.n, 0) AS counted, COALESCE(w.pairs, 0) AS waiting
+            FROM campaign c
+            LEFT JOIN campaign_count n
+                ON n.tenant = c.tenant AND n.campaign = c.no AND n.counter = 'held:no_free_code'
+            LEFT JOIN (
+                SELECT o.campaign AS campaign, SUM(one.pairs) AS pairs
+                FROM waiting_pair one JOIN offer o ON o.tenant = one.tenant AND o.no = one.offer
+                WHERE one.tenant = $1 GROUP BY o.campaign
+            ) w ON w.campaign = c.no
+            WHERE c.tenant = $1 AND c.kind <> 'triggered' AND counted <> waiting",
+            values![tenant],
+            |row| {
+                let detail = format!(
+                    "{} counted as held for a code, {} waiting",
+                    row.int(1)?,
+                    row.int(2)?
+                );
+                Ok(Violation {
+                    rule: "held_for_code_waits",
+                    object: format!("campaign {}", row.text(0)?),
+                    detail,
+                })
+            },
+        )?);
+        Ok(broken)
+    }
+
     /// A row of audit records with a gap.
     pub fn verify_audit(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         self.query(

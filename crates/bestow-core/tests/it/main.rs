@@ -10,6 +10,7 @@ mod merge;
 mod money;
 mod names;
 mod notification;
+mod pool;
 mod promotion;
 mod status;
 mod window;

@@ -394,7 +394,7 @@ CREATE TABLE reservation (
 ) WITHOUT ROWID;
 CREATE INDEX reservation_lapse ON reservation (tenant, lapses_at);
 
--- Pool of unique codes of one promotion.
+-- Pool of unique codes of one promotion: there is one as soon as the promotion is of kind unique.
 CREATE TABLE code_pool (
     tenant     INTEGER NOT NULL,
     no         INTEGER NOT NULL,
@@ -402,25 +402,47 @@ CREATE TABLE code_pool (
     loaded     INTEGER NOT NULL DEFAULT 0,              -- codes ever loaded: assigned + free + void
     assigned   INTEGER NOT NULL DEFAULT 0,              -- codes that belong to a customer
     void       INTEGER NOT NULL DEFAULT 0,              -- codes taken out before anybody had them
-    next_code  INTEGER NOT NULL DEFAULT 1,              -- pool_code.no of the next one to give
+    fallbacks  INTEGER NOT NULL DEFAULT 0,              -- grants that got the fallback code
+    next_code  INTEGER NOT NULL DEFAULT 1,              -- all codes with a smaller number are taken
     warned     INTEGER NOT NULL DEFAULT 100,            -- lowest percentage left that was warned of
     PRIMARY KEY (tenant, no),
-    UNIQUE (tenant, code_fold)
+    UNIQUE (tenant, code_fold),
+    CHECK (assigned + void <= loaded)
 ) WITHOUT ROWID;
 
--- One unique code. Given in the order of its number; once it belongs to a customer it does for ever.
+-- One unique code. Given in the order of its number. Only ever added to.
 CREATE TABLE pool_code (
     tenant     INTEGER NOT NULL,
     pool       INTEGER NOT NULL,                        -- code_pool.no
-    no         INTEGER NOT NULL,
-    code       TEXT    NOT NULL,                        -- as loaded or generated
+    no         INTEGER NOT NULL,                        -- counted per pool from 1, in the order of loading
+    code       TEXT,                                    -- as loaded; NULL: just as its key
     code_key   TEXT    NOT NULL,                        -- canonical form: what compares when it is typed
-    customer   TEXT,                                    -- who has it; NULL: nobody
-    offer      INTEGER,                                 -- for which grant
-    occurrence TEXT,                                    -- of that grant
-    void_at    INTEGER,
     PRIMARY KEY (tenant, pool, no),
     UNIQUE (tenant, code_key)
+) WITHOUT ROWID;
+
+-- A unique code that is free no more: it belongs to a customer, or was taken out. Its key is what makes it happen
+-- once. Only ever added to, in the order of numbers, which is what makes it cheap.
+CREATE TABLE taken_code (
+    tenant     INTEGER NOT NULL,
+    pool       INTEGER NOT NULL,                        -- code_pool.no
+    no         INTEGER NOT NULL,                        -- pool_code.no
+    customer   TEXT,                                    -- who has it; NULL: nobody, it is void
+    offer      INTEGER,                                 -- of which grant
+    occurrence TEXT,                                    -- of that grant
+    PRIMARY KEY (tenant, pool, no),
+    CHECK ((customer IS NULL) = (offer IS NULL) AND (customer IS NULL) = (occurrence IS NULL))
+) WITHOUT ROWID;
+
+-- A pair that was to be granted when its pool had no code left. It waits here, and goes when it is granted.
+CREATE TABLE waiting_pair (
+    tenant     INTEGER NOT NULL,
+    offer      INTEGER NOT NULL,
+    customer   TEXT    NOT NULL,                        -- as Optimove spells it
+    window     INTEGER NOT NULL,                        -- eligibility_window.no, as its grant will have it
+    page       INTEGER NOT NULL,                        -- the landed page that its grant will name
+    pairs      INTEGER NOT NULL,                        -- how many pairs are counted as held for it
+    PRIMARY KEY (tenant, offer, customer)
 ) WITHOUT ROWID;
 
 -- How many grants there are of a code over all campaigns, for limits on all customers.

@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod campaigns;
 pub(crate) mod catalogue;
+pub(crate) mod codes;
 pub(crate) mod imports;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
@@ -25,6 +26,11 @@ macro_rules! stamp {
                 waiting_come_oldest_first, settling, unknown_status_is_refused, filters_and_pages;
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
                 unknown_codes_hold_their_campaigns, codes_in_use;
+            codes: loaded_in_order_without_repeats, every_grant_gives_the_next_code,
+                void_codes_are_passed_over, known_grants_take_no_code, two_campaigns_share_no_code,
+                without_codes_pairs_wait_and_are_granted_once, waiting_pairs_count_on,
+                fallback_is_given_once_the_pool_is_empty, released_pairs_may_wait_for_a_code,
+                code_is_found_by_its_key, pools_are_low_by_share, codes_and_grants_must_agree;
             campaigns: seen_twice_is_one, numbers_are_per_tenant, details_have_versions,
                 errors_are_noted, suspension_can_be_lifted, revocation_is_final, counters_add_up,
                 pages_by_number;

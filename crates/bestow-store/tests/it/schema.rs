@@ -17,7 +17,7 @@ const BESIDE_THE_STATEMENTS: [&str; 3] = ["migrate.rs", "raw.rs", "sqlite.rs"];
 /// SQL that begins or ends transactions.
 const TRANSACTION_WORDS: [&str; 4] = ["BEGIN DEFERRED", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
 /// Tables whose rows are only ever added to.
-const INSERT_ONLY: [&str; 2] = ["audit", "campaign_details"];
+const INSERT_ONLY: [&str; 4] = ["audit", "campaign_details", "pool_code", "taken_code"];
 /// Tables without a tenant's rows in them.
 const TENANTLESS: [&str; 3] = ["tenant", "api_token", "schema_migration"];
 /// Statements that look over all tenants, and why they may.
@@ -45,7 +45,7 @@ const SELF_EVIDENT: &str = "tenant name created_at suspended_at revoked_at expir
 /// More of them, which say it in one table only.
 const SELF_EVIDENT_IN: &str = "api_token.id audit.seq audit.at audit.correlation \
     grants.customer grant_end.customer clearance_round.closed_at trigger_event.customer trigger_pair.occurrence \
-    trigger_pair.code_fold trigger_minute.granted reservation.customer reservation.asked_at pool_code.void_at \
+    trigger_pair.code_fold trigger_minute.granted reservation.customer reservation.asked_at \
     promotion_count.code_fold promotion_count.granted campaign.lead_time_days campaign_count.counter \
     campaign_count.n eligibility_window.starts_at offer.code_fold \
     schema_migration.applied_at";

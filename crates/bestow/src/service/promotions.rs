@@ -314,6 +314,7 @@ fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
         created_at: 0,
         updated_at: 0,
         synced_name: None,
+        fallback_code: None,
     })
 }
 

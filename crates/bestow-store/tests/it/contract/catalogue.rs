@@ -19,6 +19,7 @@ pub(crate) fn promotion(code: &str) -> Promotion {
         created_at: 0,
         updated_at: 0,
         synced_name: None,
+        fallback_code: None,
     }
 }
 

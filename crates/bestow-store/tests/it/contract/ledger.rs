@@ -1,5 +1,6 @@
 //! Reading the ledger.
 
+use bestow_core::GivenCode;
 use bestow_store::grants::{Grant, LedgerRow};
 use bestow_store::merge::{MergeChunk, NewGrant};
 
@@ -118,6 +119,7 @@ pub(crate) async fn grant_tells_its_facts(fresh: Fresh) {
         action: WINDOW.action,
         channel: CHANNEL,
         created_at: NOW_MS + 1_000,
+        given: GivenCode::Shared,
     };
     let found = fresh.read(|tx| tx.grant(TENANT, "anna", reading.offer));
     assert_eq!(found.as_ref(), Some(&grant));
@@ -141,6 +143,7 @@ pub(crate) async fn letter_case_is_kept(fresh: Fresh) {
         offer: reading.offer,
         occurrence: String::new(),
         window: reading.window,
+        code: GivenCode::Shared,
     };
     for customer in ["anna", "Anna", "ANNA"] {
         assert_eq!(

@@ -108,6 +108,7 @@ mod tests {
             version: 1,
             created_at: 0,
             updated_at: 0,
+            fallback_code: None,
             synced_name: synced.map(str::to_owned),
         }
     }

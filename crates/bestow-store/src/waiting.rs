@@ -1,0 +1,178 @@
+//! Pairs that wait for a unique code: exactly which, so that each is granted once when there are codes again.
+
+use bestow_core::HoldReason;
+
+use crate::door::{Gave, Promise};
+use crate::jobs::Job;
+use crate::{Error, Tx, values};
+
+/// A pair that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingPair {
+    /// Optimove's customer id, exactly.
+    pub customer: String,
+    /// `eligibility_window.no`, as its grant will have it.
+    pub window: u32,
+    /// The landed page that its grant will name.
+    pub page: u32,
+    /// How many pairs are counted as held for it.
+    pub pairs: i64,
+}
+
+impl Tx<'_> {
+    /// Lets a pair wait that found no code.
+    pub(crate) fn wait_for_code(
+        &mut self,
+        tenant: i64,
+        promise: &Promise<'_>,
+        pairs: i64,
+    ) -> Result<(), Error> {
+        self.execute(
+            "-- wait_for_code
+            INSERT INTO waiting_pair (tenant, offer, customer, window, page, pairs) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (tenant, offer, customer) DO UPDATE SET
+                window = excluded.window, pairs = waiting_pair.pairs + excluded.pairs",
+            values![
+                tenant, promise.offer, promise.customer, promise.window, promise.page, pairs
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Counts further pairs for one that waits, and notes the window that it will have. False where it waits no more.
+    pub(crate) fn wait_longer(
+        &mut self,
+        tenant: i64,
+        promise: &Promise<'_>,
+        pairs: i64,
+    ) -> Result<bool, Error> {
+        let changed = self.execute(
+            "-- wait_longer
+            UPDATE waiting_pair SET window = $1, pairs = pairs + $2
+            WHERE tenant = $3 AND offer = $4 AND customer = $5",
+            values![
+                promise.window,
+                pairs,
+                tenant,
+                promise.offer,
+                promise.customer
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Whether this pair waits.
+    pub(crate) fn waits_for_code(
+        &mut self,
+        tenant: i64,
+        promise: &Promise<'_>,
+    ) -> Result<bool, Error> {
+        Ok(self
+            .waiting(tenant, promise.offer, promise.customer)?
+            .is_some())
+    }
+
+    /// The pair of a customer and an offer, if it waits.
+    pub fn waiting(
+        &mut self,
+        tenant: i64,
+        offer: u32,
+        customer: &str,
+    ) -> Result<Option<WaitingPair>, Error> {
+        self.query_one(
+            "-- waiting
+            SELECT customer, window, page, pairs FROM waiting_pair
+            WHERE tenant = $1 AND offer = $2 AND customer = $3",
+            values![tenant, offer, customer],
+            waiting_pair,
+        )
+    }
+
+    /// Offers of a campaign with pairs that wait.
+    pub fn waiting_offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<u32>, Error> {
+        self.query(
+            "-- waiting_offers
+            SELECT o.no FROM offer o WHERE o.tenant = $1 AND o.campaign = $2
+                AND EXISTS (SELECT 1 FROM waiting_pair w WHERE w.tenant = o.tenant AND w.offer = o.no)
+            ORDER BY o.no",
+            values![tenant, campaign],
+            |row| Ok(row.int(0)? as u32),
+        )
+    }
+
+    /// Campaigns with pairs of a code (folded) that wait.
+    pub fn campaigns_waiting(&mut self, tenant: i64, code_fold: &str) -> Result<Vec<i64>, Error> {
+        self.query(
+            "-- campaigns_waiting
+            SELECT o.campaign FROM offer o WHERE o.tenant = $1 AND o.code_fold = $2
+                AND EXISTS (SELECT 1 FROM waiting_pair w WHERE w.tenant = o.tenant AND w.offer = o.no)",
+            values![tenant, code_fold],
+            |row| row.int(0),
+        )
+    }
+
+    /// Grants at most `limit` of the pairs of an offer that wait, in the order of customers. Gives how many were
+    /// settled: fewer than `limit` once the codes or the pairs are used up.
+    pub fn grant_waiting(
+        &mut self,
+        job: &Job,
+        campaign: i64,
+        offer: u32,
+        limit: u32,
+        lease_ms: i64,
+    ) -> Result<u32, Error> {
+        self.hold_job(job, lease_ms)?;
+        let tenant = job.tenant;
+        let pairs = self.query(
+            "-- waiting_pairs
+            SELECT customer, window, page, pairs FROM waiting_pair
+            WHERE tenant = $1 AND offer = $2 ORDER BY customer LIMIT $3",
+            values![tenant, offer, limit],
+            waiting_pair,
+        )?;
+        let mut done = self.prepare(
+            "-- end_waiting
+            DELETE FROM waiting_pair WHERE tenant = $1 AND offer = $2 AND customer = $3",
+        )?;
+        let mut door = self.open_door(tenant)?;
+        let (mut settled, mut granted, mut repeated) = (0, 0, 0);
+        for pair in &pairs {
+            let promise = Promise {
+                customer: &pair.customer,
+                offer,
+                occurrence: "",
+                window: pair.window,
+                page: pair.page,
+            };
+            let new = match door.give(self, &promise)? {
+                Gave::New => 1,
+                Gave::Known => 0,
+                Gave::NoFreeCode => break,
+            };
+            done.execute(values![tenant, offer, &pair.customer])?;
+            granted += new;
+            repeated += pair.pairs - new;
+            settled += 1;
+        }
+        self.close_door(door)?;
+        let counts = [
+            ("granted".to_owned(), granted),
+            ("repeated".to_owned(), repeated),
+            (
+                format!("held:{}", HoldReason::NoFreeCode),
+                -(granted + repeated),
+            ),
+        ];
+        self.add_counts(tenant, campaign, &counts)?;
+        Ok(settled)
+    }
+}
+
+fn waiting_pair(row: &crate::Row<'_>) -> Result<WaitingPair, Error> {
+    Ok(WaitingPair {
+        customer: row.text(0)?,
+        window: row.int(1)? as u32,
+        page: row.int(2)? as u32,
+        pairs: row.int(3)?,
+    })
+}
