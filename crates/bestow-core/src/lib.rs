@@ -14,6 +14,7 @@
 //! | may this customer redeem this code now? | [`outcome::eligibility`] |
 //! | which unique code is given next, and is the pool low? | [`pool`] |
 //! | is the list read to its end? | [`import::completeness`] |
+//! | what becomes of a trigger, what does the gateway say? | [`trigger`] |
 //! | have we had this notification before? | [`notification::NotificationKey`] |
 
 mod name;
@@ -33,6 +34,7 @@ pub mod promotion;
 pub mod import;
 pub mod notification;
 pub mod outcome;
+pub mod trigger;
 
 pub mod error;
 

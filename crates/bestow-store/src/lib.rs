@@ -21,6 +21,7 @@ pub mod campaigns;
 pub mod codes;
 pub mod door;
 pub mod findings;
+pub mod gateway;
 pub mod grants;
 pub mod imports;
 pub mod inbox;
@@ -33,6 +34,7 @@ pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;
+pub mod triggers;
 pub mod verify;
 pub mod waiting;
 

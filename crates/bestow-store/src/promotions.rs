@@ -31,12 +31,14 @@ pub struct Promotion {
     pub synced_name: Option<String>,
     /// What everybody gets once a pool of unique codes is empty.
     pub fallback_code: Option<String>,
+    /// Days that a triggered grant lasts.
+    pub validity_days: Option<i64>,
 }
 
 macro_rules! promotion_columns {
     () => {
         "code_fold, code, name, status, kind, reward, limits, metadata, version, created_at, updated_at, synced_name,
-         fallback_code"
+         fallback_code, validity_days"
     };
 }
 
@@ -55,6 +57,7 @@ fn promotion(row: &Row<'_>) -> Result<Promotion, Error> {
         updated_at: row.int(10)?,
         synced_name: row.opt_text(11)?,
         fallback_code: row.opt_text(12)?,
+        validity_days: row.opt_int(13)?,
     })
 }
 
@@ -70,19 +73,19 @@ impl Tx<'_> {
             concat!(
                 "-- put_promotion
                 INSERT INTO promotion (tenant, code_fold, code, name, status, kind, reward, limits, metadata,
-                    fallback_code, version, created_at, updated_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)
+                    fallback_code, validity_days, version, created_at, updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
                 ON CONFLICT (tenant, code_fold) DO UPDATE SET
                     name = excluded.name, status = excluded.status, kind = excluded.kind,
                     reward = excluded.reward, limits = excluded.limits, metadata = excluded.metadata,
-                    fallback_code = excluded.fallback_code,
+                    fallback_code = excluded.fallback_code, validity_days = excluded.validity_days,
                     version = promotion.version + 1, updated_at = excluded.updated_at
                 RETURNING ",
                 promotion_columns!()
             ),
             values![
                 tenant, &new.code_fold, &new.code, &new.name, &new.status, &new.kind, &new.reward,
-                &new.limits, &new.metadata, new.fallback_code.as_ref(), now
+                &new.limits, &new.metadata, new.fallback_code.as_ref(), new.validity_days, now
             ],
             promotion,
         )?

@@ -3,6 +3,7 @@
 pub mod mark;
 pub mod notification;
 pub mod page;
+pub mod trigger;
 
 use bestow_core::ScheduleTime;
 use bestow_core::campaign::{DurationRead, LeadRead};

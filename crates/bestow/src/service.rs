@@ -16,5 +16,6 @@ pub mod release;
 pub mod sweep;
 pub mod tenants;
 pub mod tokens;
+pub mod triggered;
 pub mod verify;
 pub mod view;

@@ -1,10 +1,14 @@
 //! A tenant as the service works with it: parsed settings, zone, sealed credential.
 
+mod triggered;
+
 use bestow_core::window::{Expiry, Zone};
 use bestow_store::tenants::Tenant as Row;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+pub use triggered::{Gateway, GatewayVersion, Triggered, VisitorRule, WithoutCodesRule};
 
 /// Settings of a tenant, kept as JSON beside its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,10 @@ pub struct Settings {
     pub page_rows: Option<u32>,
     /// Generation of the listeners' secrets; rises with every rotation.
     pub listener_generation: i64,
+    /// How triggers are taken.
+    pub triggered: Triggered,
+    /// The gateway of triggered conditional campaigns.
+    pub gateway: Gateway,
 }
 
 impl Default for Settings {
@@ -39,6 +47,8 @@ impl Default for Settings {
             codes_per_row_max: 5,
             page_rows: None,
             listener_generation: 1,
+            triggered: Triggered::default(),
+            gateway: Gateway::default(),
         }
     }
 }
@@ -131,6 +141,12 @@ impl Tenant {
             "both" => Expiry::Both,
             _ => Expiry::Duration,
         }
+    }
+
+    /// Whether Optimove is to ask the gateway.
+    pub fn wants_gateway(&self) -> bool {
+        let settings = &self.settings;
+        settings.conditional && settings.gateway.enabled && !settings.triggered_channels.is_empty()
     }
 
     /// Events this tenant listens to.

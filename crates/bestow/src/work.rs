@@ -23,6 +23,8 @@ pub mod kind {
     pub const GRACE: &str = "grace";
     /// Held pairs of a campaign may be grantable by now. Key: its number.
     pub const RELEASE: &str = "release";
+    /// Decides the held pairs of a triggered campaign again. Key: its number.
+    pub const TRIGGERS: &str = "triggers";
     /// Compares Optimove's lists of executed campaigns with ours. No key.
     pub const SWEEP: &str = "sweep";
 }

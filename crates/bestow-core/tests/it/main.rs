@@ -13,6 +13,7 @@ mod notification;
 mod pool;
 mod promotion;
 mod status;
+mod trigger;
 mod window;
 mod zones;
 

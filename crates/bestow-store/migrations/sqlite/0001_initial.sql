@@ -356,6 +356,7 @@ CREATE TABLE trigger_event (
     notification TEXT    NOT NULL,                      -- notification.id
     met_at       INTEGER NOT NULL,                      -- by the body's time stamp, else when it came
     taken_at     INTEGER NOT NULL,                      -- when its pairs were decided first
+    reserved     INTEGER NOT NULL CHECK (reserved IN (0, 1)), -- the gateway had said yes when it came
     kept         TEXT    NOT NULL,                      -- JSON: personal fields on the tenant's allow-list
     PRIMARY KEY (tenant, campaign, occurrence)
 ) WITHOUT ROWID;
@@ -367,8 +368,10 @@ CREATE TABLE trigger_pair (
     occurrence TEXT    NOT NULL,
     code_fold  TEXT    NOT NULL,
     outcome    TEXT    NOT NULL,                        -- a counter of campaign_count: granted, repeated, held:REASON, refused:REASON
+    waits_with TEXT,                                    -- notification.id while it is held; NULL: settled
     PRIMARY KEY (tenant, campaign, occurrence, code_fold)
 ) WITHOUT ROWID;
+CREATE INDEX trigger_pair_waits ON trigger_pair (tenant, campaign, waits_with) WHERE waits_with IS NOT NULL;
 
 -- Triggered grants of a campaign by the minute, for caps. Old minutes go.
 CREATE TABLE trigger_minute (
@@ -386,13 +389,32 @@ CREATE TABLE reservation (
     campaign    TEXT    NOT NULL,                       -- campaign.id of the question, folded
     action      INTEGER NOT NULL,                       -- 0: not told
     series      TEXT,                                   -- campaign.series_id of the question, folded
-    codes       TEXT    NOT NULL,                       -- JSON list of folded codes that are reserved
+    codes       TEXT    NOT NULL,                       -- the folded codes that are reserved, sorted, one a line
     asked_at    INTEGER NOT NULL,
     lapses_at   INTEGER NOT NULL,                       -- exclusive; not used by then: gone
     consumed_by TEXT,                                   -- the occurrence that used it
     PRIMARY KEY (tenant, customer, campaign, action)
 ) WITHOUT ROWID;
 CREATE INDEX reservation_lapse ON reservation (tenant, lapses_at);
+
+-- What we registered as the tenant's gateway at Optimove, which has no documented way to ask.
+CREATE TABLE gateway (
+    tenant        INTEGER NOT NULL PRIMARY KEY,
+    address_hash  BLOB    NOT NULL,                     -- of version and address: the address holds a secret
+    registered_at INTEGER NOT NULL,                     -- when it was last written to Optimove
+    asked_at      INTEGER                               -- about when the last question came; NULL: none yet
+) WITHOUT ROWID;
+
+-- Decisions that Optimove waits for (asynchronous gateway). A call that was made leaves the table.
+CREATE TABLE approval_call (
+    tenant   INTEGER NOT NULL,
+    no       INTEGER NOT NULL,
+    user_id  TEXT    NOT NULL,                          -- exactly as it was asked about
+    campaign TEXT    NOT NULL,                          -- campaign.id of the question, as sent
+    allowed  INTEGER NOT NULL CHECK (allowed IN (0, 1)), -- 1: yes
+    asked_at INTEGER NOT NULL,                          -- when Optimove asked
+    PRIMARY KEY (tenant, no)
+) WITHOUT ROWID;
 
 -- Pool of unique codes of one promotion: there is one as soon as the promotion is of kind unique.
 CREATE TABLE code_pool (
@@ -450,5 +472,6 @@ CREATE TABLE promotion_count (
     tenant    INTEGER NOT NULL,
     code_fold TEXT    NOT NULL,
     granted   INTEGER NOT NULL,
+    reserved  INTEGER NOT NULL DEFAULT 0,               -- reservations that hold room for it, lapsed ones until they are dropped
     PRIMARY KEY (tenant, code_fold)
 ) WITHOUT ROWID;

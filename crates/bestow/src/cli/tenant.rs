@@ -153,6 +153,8 @@ impl Add {
             duration_days_default: self.duration_days_default,
             codes_per_row_max: None,
             page_rows: None,
+            triggered: crate::tenant::Triggered::default(),
+            gateway: crate::tenant::Gateway::default(),
         })
     }
 }

@@ -1,12 +1,15 @@
 //! A notification's body into what it is about.
 
-use bestow_core::id::{CampaignId, ChannelId, CustomerId};
+use bestow_core::id::{CampaignId, ChannelId};
 use bestow_core::notification::{NotificationKey, Trigger, trigger_material};
+use bestow_core::trigger::Person;
 use bestow_core::window::{Edge, Zone, instant_of};
 use bestow_core::{HoldReason, Occurrence};
 use optimove::read::WireTime;
 use optimove::wire::Notification;
 use sha2::{Digest, Sha256};
+
+use super::trigger::subject;
 
 /// What a body says, as far as it can be told before anything is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +127,11 @@ fn occurrence(
     body: &[u8],
 ) -> Result<Occurrence, HoldReason> {
     let customer = notification.customer_id.as_deref().unwrap_or_default();
-    let customer = CustomerId::parse(customer).map_err(|_| HoldReason::BadCustomerId)?;
+    let person = match notification.is_visitor {
+        Some(true) => Person::Visitor,
+        _ => Person::Customer,
+    };
+    let customer = subject(customer, person).map_err(|_| HoldReason::BadCustomerId)?;
     let text = match notification.time_stamp.as_deref() {
         Some(time_stamp) => digest(&trigger_material(Trigger {
             customer: &customer,
@@ -137,7 +144,7 @@ fn occurrence(
     Occurrence::parse(&text).map_err(|_| HoldReason::UnreadableBody)
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(bytes)
         .iter()

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bestow_core::{CampaignId, HoldReason};
+use bestow_core::{CampaignId, CampaignKind, HoldReason};
 use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::Campaign;
 use bestow_store::{Error as StoreError, Tx};
@@ -193,11 +193,7 @@ fn want_releases(
 ) -> std::result::Result<Vec<String>, StoreError> {
     let (mut wanted, now) = (Vec::new(), tx.now_ms());
     for campaign in campaigns {
-        let offers = release::releasable(tx, tenant, campaign.no)?;
-        let reasons: BTreeSet<&str> = offers
-            .iter()
-            .map(|offer| offer.hold_reason.as_str())
-            .collect();
+        let reasons = releasable_reasons(tx, tenant, &campaign)?;
         if reasons.is_empty()
             || filter
                 .reason
@@ -217,6 +213,24 @@ fn want_releases(
         wanted.push(campaign.id);
     }
     Ok(wanted)
+}
+
+/// Why pairs are held that can be looked at again. Triggers are decided anew, whatever held them;
+/// of what was listed, what the catalogue lets through by now.
+fn releasable_reasons(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    campaign: &Campaign,
+) -> std::result::Result<BTreeSet<String>, StoreError> {
+    if campaign.kind == CampaignKind::Triggered.as_str() {
+        let counts = tx.counts(tenant, campaign.no)?;
+        let held = counts.iter().filter(|(_, pairs)| *pairs > 0);
+        return Ok(held
+            .filter_map(|(counter, _)| Some(counter.strip_prefix("held:")?.to_owned()))
+            .collect());
+    }
+    let offers = release::releasable(tx, tenant, campaign.no)?;
+    Ok(offers.into_iter().map(|offer| offer.hold_reason).collect())
 }
 
 /// What is held of one campaign, in the order of reasons.

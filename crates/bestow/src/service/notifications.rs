@@ -16,6 +16,8 @@ use crate::app::App;
 use crate::directory::{ListenerTarget, Snapshot};
 use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
+use crate::ingest::trigger;
+use crate::service::triggered::{self, Look, Settled};
 use crate::tenant::Tenant;
 use crate::work::kind;
 
@@ -29,12 +31,17 @@ const NOT_SUPPORTED: &str = "event_not_supported";
 /// # Errors
 /// The store's: then nothing is promised, and the sender may come again.
 pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()> {
-    let zone = app
-        .directory
-        .snapshot()
-        .tenant_by_no(target.tenant)
-        .map_or_else(Zone::utc, |tenant| tenant.zone.clone());
+    let snapshot = app.directory.snapshot();
+    let tenant = snapshot.tenant_by_no(target.tenant);
+    let zone = tenant.map_or_else(Zone::utc, |tenant| tenant.zone.clone());
     let read = reading::read(target.event_type, &body, &zone);
+    let body = match target.event_type {
+        11 => {
+            let rules = tenant.map(|tenant| tenant.settings.triggered.clone());
+            trigger::reduce(&body, &read, &rules.unwrap_or_default())
+        }
+        _ => body.into(),
+    };
     let new = NewNotification {
         tenant: target.tenant,
         id: app.random.id(app.clock.now_ms()),
@@ -42,7 +49,7 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
         identity: read.key.to_string(),
         campaign: read.campaign.map(|id| id.as_str().to_owned()),
         channel: read.channel.map(|channel| channel.0),
-        body: body.into(),
+        body,
     };
     app.arrivals.accept(&app.store, new).await?;
     app.work.notify_one();
@@ -107,21 +114,12 @@ fn settle(
         // The tenant was added by another process a moment ago; a later look finds it.
         return Ok(None);
     };
-    let read = reading::read(notification.event_type, &notification.body, &tenant.zone);
-    let outcome = match (read.hold, read.campaign) {
-        (Some(hold), _) => Outcome::Held(hold.as_str()),
-        (None, Some(campaign)) => {
-            let channel = read.channel.map(|channel| channel.0);
-            act(
-                tx,
-                tenant,
-                notification.event_type,
-                campaign.as_str(),
-                channel,
-                grace_ms,
-            )?
-        }
-        (None, None) => day_event(tx, tenant, notification.event_type)?,
+    let outcome = match notification.event_type {
+        11 => match triggered::take(tx, tenant, notification, Look::First)?.settled {
+            Settled::Done => Outcome::Done,
+            Settled::Held(reason) => Outcome::Held(reason),
+        },
+        _ => act_on(tx, tenant, notification, grace_ms)?,
     };
     let (status, reason) = match outcome {
         Outcome::Done | Outcome::Stopped => ("done", None),
@@ -138,6 +136,31 @@ fn settle(
     }
     tx.settle_notification(notification.tenant, &notification.id, status, reason)?;
     Ok(Some(outcome))
+}
+
+/// What a notification asks for that is not a trigger.
+fn act_on(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    notification: &Notification,
+    grace_ms: i64,
+) -> std::result::Result<Outcome, StoreError> {
+    let read = reading::read(notification.event_type, &notification.body, &tenant.zone);
+    Ok(match (read.hold, read.campaign) {
+        (Some(hold), _) => Outcome::Held(hold.as_str()),
+        (None, Some(campaign)) => {
+            let channel = read.channel.map(|channel| channel.0);
+            act(
+                tx,
+                tenant,
+                notification.event_type,
+                campaign.as_str(),
+                channel,
+                grace_ms,
+            )?
+        }
+        (None, None) => day_event(tx, tenant, notification.event_type)?,
+    })
 }
 
 enum Outcome {
@@ -182,7 +205,7 @@ fn act(
                 Outcome::Superseded("already_stopped")
             })
         }
-        5 | 11 => Ok(Outcome::Held(NOT_SUPPORTED)),
+        5 => Ok(Outcome::Held(NOT_SUPPORTED)),
         _ => Ok(Outcome::Held(HoldReason::UnknownEventType.as_str())),
     }
 }

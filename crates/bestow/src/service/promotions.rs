@@ -9,6 +9,7 @@ pub use plan::RefusedCode;
 pub use sync::{CatalogueReport, Drift, drift, sync};
 
 use bestow_core::id::fold_code;
+use bestow_core::window::DURATION_DAYS_MAX;
 use bestow_core::{Currency, PromoCode};
 use bestow_store::audit::AuditEntry;
 use bestow_store::promotions::Promotion;
@@ -50,6 +51,10 @@ pub struct PutPromotion {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
+    /// Days that a triggered grant lasts where its campaign's notes say nothing, 0 to 3650; `null`:
+    /// the tenant's default.
+    #[serde(default)]
+    pub validity_days: Option<u16>,
 }
 
 /// Where a promotion stands.
@@ -135,6 +140,8 @@ pub struct PromotionView {
     /// Whatever is kept beside it.
     #[schema(value_type = Object)]
     pub metadata: Value,
+    /// Days that a triggered grant lasts where its campaign's notes say nothing.
+    pub validity_days: Option<i64>,
     /// Rises with every change.
     pub version: i64,
     /// When it was first written.
@@ -153,6 +160,7 @@ impl PutPromotion {
             reward: Map::new(),
             limits: Limits::default(),
             metadata: Map::new(),
+            validity_days: None,
         }
     }
 }
@@ -165,6 +173,7 @@ impl TryFrom<PromotionView> for PutPromotion {
         let said = serde_json::json!({
             "name": view.name, "status": view.status, "kind": view.kind,
             "reward": view.reward, "limits": view.limits, "metadata": view.metadata,
+            "validity_days": view.validity_days,
         });
         serde_json::from_value(said).map_err(|e| {
             let message = format!("promotion {} as stored: {e}", view.code);
@@ -198,6 +207,7 @@ impl TryFrom<Promotion> for PromotionView {
             reward: json(&promotion.reward)?,
             limits: json(&promotion.limits)?,
             metadata: json(&promotion.metadata)?,
+            validity_days: promotion.validity_days,
             version: promotion.version,
             created_at: Instant(promotion.created_at),
             updated_at: Instant(promotion.updated_at),
@@ -315,7 +325,18 @@ fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
         updated_at: 0,
         synced_name: None,
         fallback_code: None,
+        validity_days: check_validity(put.validity_days)?,
     })
+}
+
+fn check_validity(days: Option<u16>) -> Result<Option<i64>> {
+    match days {
+        Some(days) if days > DURATION_DAYS_MAX => {
+            let message = format!("validity_days is 0 to {DURATION_DAYS_MAX}, or null");
+            Err(Error::invalid("bad_validity_days", message))
+        }
+        days => Ok(days.map(i64::from)),
+    }
 }
 
 fn check_document(field: &str, document: &Map<String, Value>) -> Result<String> {
@@ -360,7 +381,7 @@ fn is_equal(a: &Promotion, b: &Promotion) -> bool {
         ]
         .map(String::clone)
     };
-    said(a) == said(b)
+    said(a) == said(b) && a.validity_days == b.validity_days
 }
 
 /// What an audit record says of a promotion.

@@ -32,7 +32,14 @@ pub async fn run(app: &App, job: &Job) -> Result<Ended> {
     let job = job.clone();
     app.tx("want_release", move |tx| {
         let now = tx.now_ms();
-        tx.want_job(job.tenant, kind::IMPORT, &job.key, now)
+        let campaign = job.key.parse().unwrap_or_default();
+        // The pairs of a triggered campaign are not in landed rows.
+        let next = if tx.is_triggered(job.tenant, campaign)? {
+            kind::TRIGGERS
+        } else {
+            kind::IMPORT
+        };
+        tx.want_job(job.tenant, next, &job.key, now)
     })
     .await?;
     app.work.notify_one();

@@ -317,6 +317,14 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
             settings.page_rows == asked.page_rows,
             "exists_with_different_page_rows",
         ),
+        (
+            settings.triggered == asked.triggered,
+            "exists_with_different_triggered",
+        ),
+        (
+            settings.gateway == asked.gateway,
+            "exists_with_different_gateway",
+        ),
     ];
     let differs = comparisons
         .iter()

@@ -7,6 +7,7 @@ mod commits;
 mod found;
 mod notifications;
 mod pages;
+mod triggers;
 mod windows;
 
 use bestow::config::Config;

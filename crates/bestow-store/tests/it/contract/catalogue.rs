@@ -20,6 +20,7 @@ pub(crate) fn promotion(code: &str) -> Promotion {
         updated_at: 0,
         synced_name: None,
         fallback_code: None,
+        validity_days: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bestow_core::CampaignId;
+use bestow_core::{CampaignId, CampaignKind};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::LedgerRow;
@@ -49,11 +49,16 @@ pub struct CampaignGrants {
     windows: HashMap<u32, WindowSpec>,
 }
 
+/// Triggered grants read at once.
+const TRIGGERED_AT_ONCE: u32 = 500;
+
 #[derive(Debug)]
 struct FoundRow {
     customer: String,
     offer: u32,
     window: u32,
+    /// Empty unless triggered.
+    occurrence: String,
 }
 
 #[derive(Debug)]
@@ -118,11 +123,19 @@ impl CampaignGrants {
     pub fn next_grant(&mut self) -> Result<Option<(CampaignPlace, GrantView)>> {
         loop {
             while let Some(row) = self.found.pop_front() {
-                if self.is_known(&row) {
-                    continue;
+                if row.occurrence.is_empty() {
+                    if self.is_known(&row) {
+                        continue;
+                    }
+                    self.after = None;
                 }
-                self.after = None;
                 return self.view(row).map(Some);
+            }
+            if self.campaign.kind == CampaignKind::Triggered.as_str() {
+                if !self.look_up_triggered()? {
+                    return Ok(None);
+                }
+                continue;
             }
             if !self.group.fold().is_empty() {
                 self.group.fold().clone_into(&mut self.before);
@@ -139,6 +152,34 @@ impl CampaignGrants {
             after.before == self.before
                 && (row.customer.as_str(), row.offer) <= (&after.customer, after.offer)
         })
+    }
+
+    /// The next grants of a triggered campaign, in the order of occurrences: these are its places.
+    fn look_up_triggered(&mut self) -> Result<bool> {
+        let last = self.after.take().unwrap_or_default();
+        let (no, campaign) = (self.tenant.no(), self.campaign.no);
+        let found = self.app.store.peek(|tx| {
+            let after = (last.before.as_str(), last.offer);
+            tx.triggered_grants(no, campaign, after, TRIGGERED_AT_ONCE)
+        })?;
+        if let Some(last) = found.last() {
+            // Where the next look goes on, unless the caller ends before.
+            self.after = Some(CampaignPlace {
+                before: last.occurrence.clone(),
+                customer: last.customer.clone(),
+                offer: last.offer,
+            });
+        }
+        self.found = found
+            .into_iter()
+            .map(|grant| FoundRow {
+                customer: grant.customer,
+                offer: grant.offer,
+                window: grant.window,
+                occurrence: grant.occurrence,
+            })
+            .collect();
+        Ok(!self.found.is_empty())
     }
 
     /// Looks up in the ledger what the group's rows may have become.
@@ -170,6 +211,7 @@ impl CampaignGrants {
                         customer,
                         offer,
                         window: row.window,
+                        occurrence: String::new(),
                     });
                 }
             }
@@ -185,17 +227,25 @@ impl CampaignGrants {
             customer: &row.customer,
             code: &code.shown,
             code_fold: &code.fold,
-            occurrence: "",
+            occurrence: &row.occurrence,
             window,
             campaign: &self.campaign,
         };
         let view = GrantView::new(&self.tenant, told, self.now);
         let FoundRow {
-            customer, offer, ..
+            customer,
+            offer,
+            occurrence,
+            ..
         } = row;
+        let before = if occurrence.is_empty() {
+            self.before.clone()
+        } else {
+            occurrence
+        };
         Ok((
             CampaignPlace {
-                before: self.before.clone(),
+                before,
                 customer,
                 offer,
             },

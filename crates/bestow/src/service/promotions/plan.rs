@@ -110,6 +110,7 @@ mod tests {
             updated_at: 0,
             fallback_code: None,
             synced_name: synced.map(str::to_owned),
+            validity_days: None,
         }
     }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::tenant::{Credential, Settings};
+use crate::tenant::{Credential, Gateway, Settings, Triggered};
 
 /// Characters of a tenant's or token's name.
 pub(crate) const NAME_CHARS_MAX: usize = 200;
@@ -54,6 +54,12 @@ pub struct NewTenant {
     /// Rows asked for in one page; the deployment's setting unless said otherwise.
     #[serde(default)]
     pub page_rows: Option<u32>,
+    /// How triggers are taken.
+    #[serde(default)]
+    pub triggered: Triggered,
+    /// The gateway of triggered conditional campaigns.
+    #[serde(default)]
+    pub gateway: Gateway,
 }
 
 /// How Optimove is reached.
@@ -161,6 +167,10 @@ pub struct TenantPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub page_rows: Option<Option<u32>>,
+    /// Replaces all of it.
+    pub triggered: Option<Triggered>,
+    /// Replaces all of it.
+    pub gateway: Option<Gateway>,
 }
 
 /// A change of how Optimove is reached.
@@ -211,6 +221,8 @@ impl NewTenant {
                 )?,
                 page_rows: check_page_rows(self.page_rows)?,
                 listener_generation: defaults.listener_generation,
+                triggered: self.triggered.check()?,
+                gateway: self.gateway.check()?,
             },
         };
         Ok((checked, self.optimove.auth.check()?))
@@ -264,6 +276,12 @@ impl TenantPatch {
         }
         if let Some(rows) = self.page_rows {
             settings.page_rows = check_page_rows(rows)?;
+        }
+        if let Some(triggered) = &self.triggered {
+            settings.triggered = triggered.check()?;
+        }
+        if let Some(gateway) = &self.gateway {
+            settings.gateway = gateway.check()?;
         }
         Ok(changed)
     }

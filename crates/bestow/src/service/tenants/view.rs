@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{ExpiryRule, is_deleted};
 use crate::service::view::Instant;
-use crate::tenant::Tenant;
+use crate::tenant::{Gateway, Tenant, Triggered};
 
 /// A tenant as everybody may see it who may see it at all: without its credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -34,6 +34,10 @@ pub struct TenantView {
     pub codes_per_row_max: usize,
     /// Rows asked for in one page; `null`: the deployment's setting.
     pub page_rows: Option<u32>,
+    /// How triggers are taken.
+    pub triggered: Triggered,
+    /// The gateway of triggered conditional campaigns.
+    pub gateway: Gateway,
     /// Rises with every rotation of the listeners' addresses.
     pub listener_generation: i64,
     /// When it was made.
@@ -75,6 +79,8 @@ impl From<&Tenant> for TenantView {
             duration_days_default: settings.duration_days_default,
             codes_per_row_max: settings.codes_per_row_max,
             page_rows: settings.page_rows,
+            triggered: settings.triggered.clone(),
+            gateway: settings.gateway.clone(),
             listener_generation: settings.listener_generation,
             created_at: Instant(row.created_at),
             suspended_at: row.suspended_at.map(Instant),

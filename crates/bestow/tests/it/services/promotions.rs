@@ -251,6 +251,7 @@ async fn one_entry_that_is_refused_does_not_stop_the_others() {
         updated_at: 0,
         synced_name: None,
         fallback_code: None,
+        validity_days: None,
     };
     for code in ["BAD1", "Z-BAD2"] {
         let nameless = nameless(code);
