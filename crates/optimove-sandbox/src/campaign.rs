@@ -7,22 +7,59 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::random::Permutation;
+use crate::id::CampaignId;
+use crate::random::{Permutation, key, text_key};
 
 /// The action of the control group, in every campaign.
 pub(crate) const CONTROL_ACTION_ID: u64 = 1;
 
+/// Places that the customers of a triggered campaign are drawn into, to find their action.
+pub(crate) const DRAWN_PLACES: u64 = 1_000_000;
+
+/// How a campaign runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Scheduled,
+    Conditional,
+    /// Sent without a question, or only where the gateway allows it.
+    Triggered(Asking),
+}
+
+/// Whether a triggered campaign asks the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    Never,
+    First,
+}
+
+impl Kind {
+    /// The name that the control API gives it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Conditional => "conditional",
+            Self::Triggered(_) => "triggered",
+        }
+    }
+}
+
 /// A campaign, complete and unchanging from its creation.
 #[derive(Debug)]
 pub(crate) struct Campaign {
-    pub(crate) id: u64,
+    pub(crate) id: CampaignId,
+    /// The series that it is an occurrence of.
+    pub(crate) series: CampaignId,
+    pub(crate) kind: Kind,
     pub(crate) tenant: String,
     pub(crate) zone: TimeZone,
     pub(crate) seed: u64,
     pub(crate) target_group_id: u64,
+    pub(crate) scheduled_at: Timestamp,
+    /// Whether the time was chosen by hand.
+    pub(crate) time_is_chosen: bool,
     pub(crate) duration_days: i32,
     pub(crate) lead_time_days: i32,
     pub(crate) notes: String,
@@ -84,6 +121,8 @@ pub(crate) enum Audience {
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) id: String,
+    /// Index of the first entry of the same customer.
+    pub(crate) unit: u64,
     /// Index of the action; none for the control group.
     pub(crate) action: Option<usize>,
     /// Indexes of the placements within the action.
@@ -101,6 +140,66 @@ impl Campaign {
             Audience::Counted { count, .. } => count,
             Audience::Listed(_) => 0,
         }
+    }
+
+    /// The number of the campaign; only triggered ones may have none.
+    pub(crate) fn number(&self) -> u64 {
+        self.id.number().unwrap_or_default()
+    }
+
+    /// Places at which a customer can stand: positions of a counted audience, entries of a list.
+    pub(crate) fn units(&self) -> u64 {
+        match &self.audience {
+            Audience::Counted { count, .. } => *count,
+            Audience::Listed(listed) => listed.len() as u64,
+        }
+    }
+
+    /// Whether something would be sent to the customer at a position of a counted audience.
+    pub(crate) fn reaches(&self, position: u64) -> bool {
+        self.action_at(position).is_some_and(|(_, action)| {
+            let local = position - action.slice.start;
+            let mut placements = action.placements.iter();
+            placements.any(|placement| placement.reaches(local, action.len()))
+        })
+    }
+
+    /// The position of a customer of a counted audience that something would be sent to.
+    pub(crate) fn position_of(&self, customer: &str) -> Option<u64> {
+        let Audience::Counted { count, prefix } = &self.audience else {
+            return None;
+        };
+        let digits = customer.strip_prefix(prefix.as_str())?;
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+        let number: u64 = digits
+            .parse()
+            .ok()
+            .filter(|number| plain && number <= count)?;
+        let position = self.shuffle.place_of(number - 1);
+        self.reaches(position).then_some(position)
+    }
+
+    /// The action that a triggered campaign has for a customer; none for the control group.
+    pub(crate) fn drawn_action(&self, customer: &str) -> Option<&Action> {
+        let place = key(&[self.seed, text_key(customer)]) % DRAWN_PLACES;
+        self.action_at(place).map(|(_, action)| action)
+    }
+
+    /// When a row is scheduled: by hand, or with its placement in a send group `later`.
+    pub(crate) fn schedule(
+        placement: &Placement,
+        listed: Option<&Listed>,
+        later: SignedDuration,
+    ) -> Timestamp {
+        let moved = || {
+            placement
+                .schedule
+                .checked_add(later)
+                .unwrap_or(placement.schedule)
+        };
+        listed
+            .and_then(|listed| listed.schedule)
+            .unwrap_or_else(moved)
     }
 
     /// Customers in the campaign, control group included.
@@ -153,6 +252,14 @@ impl Campaign {
 
 /// Customers of an action that at least one channel reaches.
 fn reached(action: &Action) -> u64 {
+    reached_spans(action)
+        .iter()
+        .map(|span| span.end - span.start)
+        .sum()
+}
+
+/// The places within an action that at least one channel reaches, apart and in order.
+pub(crate) fn reached_spans(action: &Action) -> Vec<Range<u64>> {
     let len = action.len();
     let mut spans = Vec::new();
     for placement in &action.placements {
@@ -161,13 +268,16 @@ fn reached(action: &Action) -> u64 {
         spans.push((0, end.saturating_sub(len)));
     }
     spans.sort_unstable();
-    let mut sum = 0;
+    let mut apart = Vec::new();
     let mut counted_to = 0;
     for (start, end) in spans {
-        sum += end.saturating_sub(start.max(counted_to));
-        counted_to = counted_to.max(end);
+        let start = start.max(counted_to);
+        if end > start {
+            apart.push(start..end);
+            counted_to = end;
+        }
     }
-    sum
+    apart
 }
 
 /// Customers of a list, each counted once.

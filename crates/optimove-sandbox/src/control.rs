@@ -6,24 +6,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
-use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::body::Body;
 use crate::emit::Notification;
-use crate::oracle::Expected;
 use crate::routes::Query;
 use crate::shared::Shared;
-use crate::spec::{AdvanceSpec, ClockSpec, TenantSpec};
+use crate::spec::TenantSpec;
 use crate::switch::Transfer;
-use crate::world::{Entry, State, Trouble};
+use crate::world::Trouble;
 
-/// Bytes of the oracle's answer made at a time.
-const PIECE_BYTES: usize = 64 * 1024;
-/// The clock can be set from 1970 up to this second, the end of the year 9000.
-const CLOCK_SECOND_MAX: i64 = 221_845_391_999;
+mod campaigns;
+mod clock;
+mod triggers;
+
+pub(crate) use campaigns::view as campaign_view;
 
 /// The part of a path after `/_sandbox`, if it is one of the control API.
 pub(crate) fn path(path: &str) -> Option<&str> {
@@ -43,7 +42,8 @@ pub(crate) struct ControlRequest<'a> {
 /// An answer of the control API.
 enum Reply {
     Json(StatusCode, Value),
-    Lines(Expected),
+    /// Lines of JSON, made as they go.
+    Lines(Body),
 }
 
 /// Why the control API refuses.
@@ -66,7 +66,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: ControlRequest<'_>) ->
         Err(problem) => Err(problem),
     };
     let (status, value) = match reply {
-        Ok(Reply::Lines(expected)) => return lines(expected),
+        Ok(Reply::Lines(lines)) => return as_lines(lines),
         Ok(Reply::Json(status, value)) => (status, value),
         Err(Problem(status, message)) => (status, json!({ "error": message })),
     };
@@ -105,55 +105,26 @@ async fn route(shared: &Arc<Shared>, request: &ControlRequest<'_>) -> Result<Rep
         .collect();
     match (request.parts.method.as_str(), &segments[..]) {
         ("PUT", ["tenants", name]) => put_tenant(shared, name, request),
-        ("POST", ["campaigns"]) => {
-            let entry = shared.add_campaign(request.json()?)?;
-            Ok(Reply::Json(StatusCode::CREATED, campaign_view(&entry)))
-        }
-        ("GET", ["campaigns", id]) => {
-            Ok(ok(campaign_view(&shared.entry(campaign_id(id)?, tenant)?)))
-        }
-        ("POST", ["campaigns", id, "process"]) => {
-            let id = campaign_id(id)?;
-            let sent = shared.process(id, tenant)?;
-            Ok(ok(with_notifications(
-                campaign_view(&shared.entry(id, tenant)?),
-                sent,
-            )))
-        }
-        ("POST", ["campaigns", id, "cancel"]) => {
-            let id = campaign_id(id)?;
-            let sent = shared.cancel(id, tenant)?;
-            Ok(ok(with_notifications(
-                campaign_view(&shared.entry(id, tenant)?),
-                sent,
-            )))
-        }
-        ("GET", ["campaigns", id, "expected"]) => {
-            Ok(Reply::Lines(shared.expected(campaign_id(id)?, tenant)?))
-        }
-        ("POST", ["triggers"]) => Err(Problem(
-            StatusCode::BAD_REQUEST,
-            "triggers are not played yet, only scheduled campaigns are".into(),
-        )),
-        ("POST", ["day", "close"]) => {
-            Ok(ok(with_notifications(json!({}), shared.close_day(tenant)?)))
-        }
-        ("GET", ["clock"]) => Ok(ok(clock_view(shared))),
-        ("PUT", ["clock"]) => set_clock(shared, request),
-        ("POST", ["clock", "advance"]) => advance_clock(shared, request),
+        ("POST", ["campaigns"]) => campaigns::add(shared, request),
+        ("GET", ["campaigns", id]) => campaigns::show(shared, id, tenant),
+        ("POST", ["campaigns", id, "process"]) => campaigns::process(shared, id, tenant, request),
+        ("POST", ["campaigns", id, "cancel"]) => campaigns::cancel(shared, id, tenant),
+        ("GET", ["campaigns", id, "expected"]) => campaigns::expected(shared, id, tenant),
+        ("GET", ["campaigns", id, "statuses"]) => campaigns::statuses(shared, id, tenant),
+        ("POST", ["triggers"]) => triggers::trigger(shared, request).await,
+        ("POST", ["day", "close"]) => Ok(ok(with_notifications(
+            json!({}),
+            &shared.close_day(tenant)?,
+        ))),
+        ("GET", ["clock"]) => Ok(ok(clock::view(shared))),
+        ("PUT", ["clock"]) => clock::set(shared, request),
+        ("POST", ["clock", "advance"]) => clock::advance(shared, request),
         ("GET", ["switches"]) => Ok(ok(shared.switches().to_json())),
         ("PUT", ["switches"]) => {
             shared.change_switches(&request.json()?)?;
             Ok(ok(shared.switches().to_json()))
         }
-        ("GET", ["notifications"]) => {
-            let log = shared.outbox.log();
-            let log: Vec<_> = log
-                .iter()
-                .map(|(id, one)| notification_view(*id, one))
-                .collect();
-            Ok(ok(json!({ "data": log })))
-        }
+        ("GET", ["notifications"]) => notifications(shared, query.get("after")),
         ("POST", ["notifications", id, "redeliver"]) => redeliver(shared, id).await,
         ("GET", ["requests"]) => requests(shared, tenant),
         ("POST", ["reset"]) => {
@@ -171,6 +142,14 @@ async fn route(shared: &Arc<Shared>, request: &ControlRequest<'_>) -> Result<Rep
 }
 
 impl ControlRequest<'_> {
+    /// As `json`, where a body may be left out.
+    fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        match &self.body {
+            Some(body) if body.trim_ascii().is_empty() => Ok(T::default()),
+            _ => self.json(),
+        }
+    }
+
     fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let wrong = |message: String| Problem(StatusCode::BAD_REQUEST, message);
         let body = self.body.as_ref();
@@ -181,16 +160,6 @@ impl ControlRequest<'_> {
 
 fn ok(value: Value) -> Reply {
     Reply::Json(StatusCode::OK, value)
-}
-
-fn campaign_id(text: &str) -> Result<u64, Problem> {
-    let unknown = || {
-        Problem(
-            StatusCode::NOT_FOUND,
-            format!("there is no campaign {text}"),
-        )
-    };
-    text.parse().map_err(|_| unknown())
 }
 
 fn put_tenant(shared: &Shared, name: &str, request: &ControlRequest) -> Result<Reply, Problem> {
@@ -218,67 +187,23 @@ fn put_tenant(shared: &Shared, name: &str, request: &ControlRequest) -> Result<R
     ))
 }
 
-fn campaign_view(entry: &Entry) -> Value {
-    let campaign = &entry.campaign;
-    let sent = match entry.state {
-        State::Executed(_) => campaign.sent_size(),
-        State::Draft | State::Cancelled(_) => 0,
-    };
-    json!({
-        "id": campaign.id,
-        "tenant": campaign.tenant,
-        "kind": "scheduled",
-        "status": entry.state.name(),
-        "audience": campaign.audience_size(),
-        "control": campaign.control,
-        "approved": 0,
-        "denied": 0,
-        "sent": sent,
-        "executed_on": entry.executed_on().map(|date| date.to_string()),
-    })
-}
-
-fn with_notifications(mut view: Value, ids: Vec<u64>) -> Value {
+fn with_notifications(mut view: Value, ids: &[u64]) -> Value {
     view["notifications"] = ids.into();
     view
 }
 
-fn clock_view(shared: &Shared) -> Value {
-    json!({ "now": shared.clock.now().to_string() })
-}
-
-fn set_clock(shared: &Shared, request: &ControlRequest) -> Result<Reply, Problem> {
-    let spec: ClockSpec = request.json()?;
-    let now = spec.now.parse::<Timestamp>();
-    let now = now.map_err(|_| {
+/// The log, from the beginning or after a notification.
+fn notifications(shared: &Shared, after: Option<&str>) -> Result<Reply, Problem> {
+    let number = after.map_or(Ok(0), str::parse);
+    let wrong = |_| {
         Problem(
             StatusCode::BAD_REQUEST,
-            format!("{:?} is not an RFC 3339 instant", spec.now),
+            "after is the id of a notification".into(),
         )
-    })?;
-    move_clock(shared, now)
-}
-
-fn advance_clock(shared: &Shared, request: &ControlRequest) -> Result<Reply, Problem> {
-    let AdvanceSpec { seconds } = request.json()?;
-    let now = shared
-        .clock
-        .now()
-        .checked_add(SignedDuration::from_secs(seconds));
-    move_clock(shared, now.unwrap_or(Timestamp::MAX))
-}
-
-fn move_clock(shared: &Shared, now: Timestamp) -> Result<Reply, Problem> {
-    if !shared.clock.may_be_set() {
-        let message = "the clock can be set only where the sandbox is started with a test clock";
-        return Err(Problem(StatusCode::NOT_FOUND, message.into()));
-    }
-    if !(0..=CLOCK_SECOND_MAX).contains(&now.as_second()) {
-        let message = "the clock goes from 1970 to 9000";
-        return Err(Problem(StatusCode::BAD_REQUEST, message.into()));
-    }
-    shared.clock.set(now);
-    Ok(ok(clock_view(shared)))
+    };
+    let log = shared.outbox.log(number.map_err(wrong)?);
+    let log = log.iter().map(|(id, one)| notification_view(*id, one));
+    Ok(ok(json!({ "data": log.collect::<Vec<_>>() })))
 }
 
 fn notification_view(id: u64, notification: &Notification) -> Value {
@@ -340,19 +265,8 @@ fn requests(shared: &Shared, wanted: Option<&str>) -> Result<Reply, Problem> {
     one.map(ok).ok_or_else(unknown)
 }
 
-/// The oracle's answer as it is made.
-fn lines(mut expected: Expected) -> Response<Body> {
-    let pieces = std::iter::from_fn(move || {
-        let mut piece = Vec::with_capacity(PIECE_BYTES + 1024);
-        while piece.len() < PIECE_BYTES {
-            let Some(expectation) = expected.next() else {
-                break;
-            };
-            expectation.write_line(&mut piece);
-        }
-        (!piece.is_empty()).then(|| Bytes::from(piece))
-    });
-    let mut response = Response::new(Body::stream(pieces));
+fn as_lines(lines: Body) -> Response<Body> {
+    let mut response = Response::new(lines);
     let content_type = http::HeaderValue::from_static("application/x-ndjson");
     response
         .headers_mut()

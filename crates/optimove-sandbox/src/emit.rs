@@ -1,9 +1,11 @@
 //! Notifications: who gets them, in what order, how often, and a log of all of it.
 //!
-//! Each tenant has one lane. What is in a lane goes out one after the other, so that the order
-//! is that of the events unless a switch says otherwise. Retries wait beside the lane.
+//! Each tenant has one lane for scheduled events. What is in it goes out one after the other, so
+//! that the order is that of the events unless a switch says otherwise. Triggers have a lane of
+//! their own, where many go out side by side. Retries wait beside the lanes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,94 +13,27 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use sha2::Sha256;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::event::{Event, Message};
 use crate::random::within_percent;
 use crate::shared::Shared;
-use crate::switch::{ListenerMatch, OnOff, Signature, Switches};
-use crate::world::{Listener, Tenant};
-use crate::write::{number, text};
+use crate::switch::{OnOff, Signature, Switches};
+use crate::world::Tenant;
 
 /// Notifications kept in the log; beyond, the oldest go.
 const NOTIFICATIONS_KEPT_MAX: usize = 100_000;
-/// Notifications waiting in the lane of one tenant; beyond, they are logged but not sent.
-const LANE_ORDERS_MAX: usize = 10_000;
+/// Notifications waiting in a lane; beyond, they are logged but not sent.
+const LANE_ORDERS_MAX: usize = 100_000;
+/// Triggers of one tenant on their way at one time.
+const TRIGGERS_AT_ONCE_MAX: usize = 256;
+/// Bytes of a listener's answer that are read, so that its connection can be used again.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The event type of triggers.
+pub(crate) const TRIGGER: u64 = 11;
 /// How long a notification waits for a second one that is to overtake it.
 const REORDER_WAIT: Duration = Duration::from_secs(2);
-
-/// Something that happened to a tenant.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Event {
-    kind: u64,
-    campaign: Option<u64>,
-    channel: Option<u64>,
-}
-
-impl Event {
-    pub(crate) fn of_day(kind: u64) -> Self {
-        Self {
-            kind,
-            campaign: None,
-            channel: None,
-        }
-    }
-
-    pub(crate) fn of_campaign(kind: u64, campaign: u64) -> Self {
-        Self {
-            kind,
-            campaign: Some(campaign),
-            channel: None,
-        }
-    }
-
-    pub(crate) fn of_channel(kind: u64, campaign: u64, channel: u64) -> Self {
-        Self {
-            kind,
-            campaign: Some(campaign),
-            channel: Some(channel),
-        }
-    }
-
-    /// The body that is posted.
-    fn body(self, tenant: &Tenant, now: Timestamp, switches: &Switches) -> Bytes {
-        let mut json = b"{".to_vec();
-        if switches.event_type_in_body == OnOff::On {
-            json.extend_from_slice(b"\"EventTypeID\":");
-            number(&mut json, self.kind);
-            json.push(b',');
-        }
-        json.extend_from_slice(b"\"TimeStamp\":");
-        let local = tenant.zone.to_datetime(now);
-        text(&mut json, &local.strftime("%Y-%m-%d %H:%M").to_string());
-        for (name, value) in [("CampaignID", self.campaign), ("ChannelID", self.channel)] {
-            let Some(value) = value else { continue };
-            json.push(b',');
-            text(&mut json, name);
-            json.push(b':');
-            number(&mut json, value);
-        }
-        json.push(b'}');
-        json.into()
-    }
-
-    /// The listeners that the event goes to.
-    fn listeners<'a>(self, tenant: &'a Tenant, switches: &Switches) -> Vec<&'a Listener> {
-        let listeners = tenant.listeners.iter();
-        let mut matching: Vec<_> = listeners
-            .filter(|listener| {
-                let same_channel = || listener.channel == self.channel;
-                listener.event_type == self.kind
-                    && (listener.channel.is_none() || self.channel.is_none() || same_channel())
-            })
-            .collect();
-        let specific = matching.iter().any(|listener| listener.channel.is_some());
-        if switches.listener_match == ListenerMatch::MostSpecific && specific {
-            matching.retain(|listener| listener.channel.is_some());
-        }
-        matching
-    }
-}
 
 /// A notification in the log.
 #[derive(Clone, Debug)]
@@ -114,6 +49,17 @@ pub(crate) struct Notification {
     pub(crate) last_status: Option<u16>,
     pub(crate) last_error: Option<&'static str>,
     signing_secret: String,
+    /// Set when it is sent after all, for who waits for that.
+    sent_after_all: Option<Arc<AtomicBool>>,
+}
+
+/// What became of a message that was announced.
+#[derive(Debug, Default)]
+pub(crate) struct Announced {
+    /// The notifications, one for each listener.
+    pub(crate) ids: Vec<u64>,
+    /// Whether a switch dropped all of them; set to false when one is sent after all.
+    pub(crate) dropped: Option<Arc<AtomicBool>>,
 }
 
 /// A notification on its way out.
@@ -133,11 +79,18 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
 }
 
+/// Whether what is in a lane goes out one by one or side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum LaneKind {
+    OneByOne,
+    SideBySide,
+}
+
 #[derive(Debug)]
 struct State {
     log: BTreeMap<u64, Notification>,
     last_id: u64,
-    lanes: HashMap<String, mpsc::Sender<Order>>,
+    lanes: HashMap<(String, LaneKind), mpsc::Sender<Order>>,
     /// Cancelled by a reset.
     generation: CancellationToken,
 }
@@ -177,18 +130,28 @@ impl Outbox {
         old.generation.cancel();
     }
 
-    /// All notifications, oldest first.
-    pub(crate) fn log(&self) -> Vec<(u64, Notification)> {
+    /// The notifications after one of them, oldest first.
+    pub(crate) fn log(&self, after: u64) -> Vec<(u64, Notification)> {
         let state = self.state();
         state
             .log
-            .iter()
+            .range(after.saturating_add(1)..)
             .map(|(id, notification)| (*id, notification.clone()))
             .collect()
     }
 
     pub(crate) fn find(&self, id: u64) -> Option<Notification> {
         self.state().log.get(&id).cloned()
+    }
+
+    /// The client that posts, which the gateway is asked with too.
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// What a reset cancels.
+    pub(crate) fn generation(&self) -> CancellationToken {
+        self.state().generation.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -222,35 +185,72 @@ impl Shared {
     pub(crate) fn announce(
         self: &Arc<Self>,
         tenant_name: &str,
+        at: Timestamp,
         events: impl IntoIterator<Item = Event>,
     ) -> Vec<u64> {
-        let (switches, now) = (self.switches(), self.clock.now());
-        let mut notifications = Vec::new();
-        if let Some(tenant) = self.world().tenants.get(tenant_name) {
-            for event in events {
-                for listener in event.listeners(tenant, &switches) {
-                    let percent = switches.notify_drop.0;
-                    let touched = switches.notify_events.covers(event.kind);
-                    notifications.push(Notification {
-                        tenant: tenant_name.to_owned(),
-                        event_type: event.kind,
-                        url: listener.url.clone(),
-                        body: event.body(tenant, now, &switches),
-                        created_at: now,
-                        dropped: touched
-                            && within_percent(&[self.seed, DROP, self.next_draw()], percent),
-                        attempts: 0,
-                        last_status: None,
-                        last_error: None,
-                        signing_secret: tenant.signing_secret.clone(),
-                    });
-                }
+        let switches = self.switches();
+        let notifications = match self.world().tenants.get(tenant_name) {
+            None => Vec::new(),
+            Some(tenant) => {
+                let events = events.into_iter();
+                let messages = events.map(|event| event.message(tenant, at, &switches));
+                messages
+                    .flat_map(|message| self.address(tenant_name, tenant, &message, &switches))
+                    .collect()
             }
+        };
+        let send = |one| self.send_in_lane(one, &switches);
+        notifications.into_iter().map(send).collect()
+    }
+
+    /// Tells a tenant's listeners one thing.
+    pub(crate) fn announce_one(
+        self: &Arc<Self>,
+        tenant_name: &str,
+        tenant: &Tenant,
+        message: &Message,
+        switches: &Switches,
+    ) -> Announced {
+        let mut notifications = self.address(tenant_name, tenant, message, switches);
+        let mut announced = Announced::default();
+        if !notifications.is_empty() && notifications.iter().all(|one| one.dropped) {
+            let dropped = Arc::new(AtomicBool::new(true));
+            for one in &mut notifications {
+                one.sent_after_all = Some(dropped.clone());
+            }
+            announced.dropped = Some(dropped);
         }
-        notifications
-            .into_iter()
-            .map(|one| self.send_in_lane(one, &switches))
-            .collect()
+        for one in notifications {
+            announced.ids.push(self.send_in_lane(one, switches));
+        }
+        announced
+    }
+
+    /// A notification for each listener that hears the message.
+    fn address(
+        &self,
+        tenant_name: &str,
+        tenant: &Tenant,
+        message: &Message,
+        switches: &Switches,
+    ) -> Vec<Notification> {
+        let touched = switches.notify_events.covers(message.kind);
+        let percent = switches.notify_drop.0;
+        let listeners = message.listeners(tenant, switches).into_iter();
+        let notification = listeners.map(|listener| Notification {
+            tenant: tenant_name.to_owned(),
+            event_type: message.kind,
+            url: listener.url.clone(),
+            body: message.body.clone(),
+            created_at: self.clock.now(),
+            dropped: touched && within_percent(&[self.seed, DROP, self.next_draw()], percent),
+            attempts: 0,
+            last_status: None,
+            last_error: None,
+            signing_secret: tenant.signing_secret.clone(),
+            sent_after_all: None,
+        });
+        notification.collect()
     }
 
     /// Sends a notification of the log once more, at once; gives it as it stands afterwards.
@@ -279,9 +279,13 @@ impl Shared {
             return id;
         }
         let generation = state.generation.clone();
-        let lane = state.lanes.entry(tenant).or_insert_with(|| {
+        let kind = match event_type {
+            TRIGGER => LaneKind::SideBySide,
+            _ => LaneKind::OneByOne,
+        };
+        let lane = state.lanes.entry((tenant, kind)).or_insert_with(|| {
             let (lane, orders) = mpsc::channel(LANE_ORDERS_MAX);
-            self.spawn(generation, self.clone().run_lane(orders));
+            self.spawn(generation, self.clone().run_lane(orders, kind));
             lane
         });
         if lane
@@ -300,7 +304,7 @@ impl Shared {
         id
     }
 
-    fn spawn(
+    pub(crate) fn spawn(
         &self,
         generation: CancellationToken,
         work: impl Future<Output = ()> + Send + 'static,
@@ -310,17 +314,28 @@ impl Shared {
         });
     }
 
-    async fn run_lane(self: Arc<Self>, mut orders: mpsc::Receiver<Order>) {
+    async fn run_lane(self: Arc<Self>, mut orders: mpsc::Receiver<Order>, kind: LaneKind) {
+        let places = Arc::new(Semaphore::new(TRIGGERS_AT_ONCE_MAX));
         while let Some(order) = orders.recv().await {
             let switches = self.switches();
             let reorder = switches.notify_reorder == OnOff::On
                 && switches.notify_events.covers(order.event_type);
-            if reorder
-                && let Ok(Some(second)) = tokio::time::timeout(REORDER_WAIT, orders.recv()).await
-            {
-                self.deliver(second).await;
+            if reorder {
+                let second = tokio::time::timeout(REORDER_WAIT, orders.recv()).await;
+                if let Ok(Some(second)) = second {
+                    self.deliver(second).await;
+                }
+                self.deliver(order).await;
+            } else if kind == LaneKind::OneByOne {
+                self.deliver(order).await;
+            } else if let Ok(place) = places.clone().acquire_owned().await {
+                let generation = self.outbox.generation();
+                let shared = self.clone();
+                self.spawn(generation, async move {
+                    shared.deliver(order).await;
+                    drop(place);
+                });
             }
-            self.deliver(order).await;
         }
     }
 
@@ -328,7 +343,7 @@ impl Shared {
         tokio::time::sleep(order.due.saturating_sub(self.clock.elapsed())).await;
         for _ in 0..=order.copies {
             if !self.attempt(order.id).await {
-                let generation = self.outbox.state().generation.clone();
+                let generation = self.outbox.generation();
                 self.spawn(generation, self.clone().retry(order.id));
             }
         }
@@ -356,6 +371,9 @@ impl Shared {
             return true;
         };
         let switches = self.switches();
+        if let Some(dropped) = &notification.sent_after_all {
+            dropped.store(false, Ordering::Relaxed);
+        }
         let outcome = self.post(&notification, &switches).await;
         if let Some(notification) = self.outbox.state().log.get_mut(&id) {
             notification.attempts += 1;
@@ -382,9 +400,26 @@ impl Shared {
         match tokio::time::timeout(limit, request.send()).await {
             Err(_) => Err("the listener did not answer in time"),
             Ok(Err(_)) => Err("the listener could not be reached"),
-            Ok(Ok(response)) => Ok(response.status().as_u16()),
+            Ok(Ok(response)) => {
+                let status = response.status().as_u16();
+                // The status is what counts; a body that breaks off does not matter.
+                let _ = tokio::time::timeout(limit, read_answer(response)).await;
+                Ok(status)
+            }
         }
     }
+}
+
+/// The body of an answer, unless it breaks off or is too long.
+pub(crate) async fn read_answer(mut response: reqwest::Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.ok()? {
+        body.extend_from_slice(&piece);
+        if body.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(body)
 }
 
 /// What the draws for dropping are drawn under.

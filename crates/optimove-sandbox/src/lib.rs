@@ -25,32 +25,51 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 mod access;
 mod answer;
+mod approval;
 mod body;
 mod campaign;
 mod clock;
 mod control;
 mod emit;
+mod entry;
+mod event;
+mod event11;
+mod gateway;
+mod hold;
+mod id;
+mod lifecycle;
 mod oracle;
 mod paging;
 mod plan;
 mod random;
 mod routes;
 mod rows;
+mod scope;
+mod selection;
 mod server;
 mod shared;
 mod spec;
+mod statuses;
 mod switch;
+mod trigger;
+mod window;
 mod world;
 mod write;
 
+pub use id::CampaignId;
 pub use oracle::{Expectation, Expected};
+pub use statuses::{CustomerStatus, Statuses};
+pub use trigger::{TriggerExpectation, TriggerOutcome};
 
+use lifecycle::Expectations;
 use shared::Shared;
+use spec::{ProcessSpec, Spec, TriggerSpec};
 use world::Trouble;
 
 /// How to start a sandbox.
@@ -156,27 +175,104 @@ impl Sandbox {
         Ok(self.shared.change_switches(change)?)
     }
 
-    /// Plans a campaign from the body of `POST /_sandbox/campaigns` and gives its id.
-    pub fn add_campaign(&self, spec: Value) -> Result<u64, Error> {
-        let spec = serde_json::from_value(spec).map_err(|error| Error::Wrong(error.to_string()))?;
-        Ok(self.shared.add_campaign(spec)?.campaign.id)
+    /// Sets the sandbox clock, back or forward; what is due by then is queued when this returns.
+    /// Refused without a test clock.
+    pub fn set_now(&self, now: Timestamp) -> Result<(), Error> {
+        Ok(self.shared.move_clock(now)?)
     }
 
-    /// Executes a campaign and sends its notifications, as `POST …/process` does.
-    pub fn process(&self, campaign: u64) -> Result<(), Error> {
-        self.shared.process(campaign, None)?;
+    /// Moves the sandbox clock by a span, as [`Sandbox::set_now`] does.
+    pub fn advance(&self, span: SignedDuration) -> Result<(), Error> {
+        let now = self.now().checked_add(span);
+        self.set_now(now.map_err(|error| Error::Wrong(error.to_string()))?)
+    }
+
+    /// Plans a campaign from the body of `POST /_sandbox/campaigns` and gives its number.
+    /// One whose id is text is planned by [`Sandbox::plan`].
+    pub fn add_campaign(&self, spec: Value) -> Result<u64, Error> {
+        let spec: Spec = read(spec)?;
+        if spec.id.as_ref().is_some_and(|id| id.number().is_none()) {
+            return Err(Error::Wrong(
+                "the id of this campaign is not a number".into(),
+            ));
+        }
+        Ok(self.shared.add_campaign(spec)?.campaign.number())
+    }
+
+    /// Plans a campaign from the body of `POST /_sandbox/campaigns` and gives its id.
+    pub fn plan(&self, spec: Value) -> Result<CampaignId, Error> {
+        Ok(self.shared.add_campaign(read(spec)?)?.campaign.id.clone())
+    }
+
+    /// The campaign as `GET /_sandbox/campaigns/{id}` shows it.
+    pub fn campaign(&self, campaign: impl Into<CampaignId>) -> Result<Value, Error> {
+        self.shared.settle();
+        Ok(control::campaign_view(
+            &self.shared.entry(&campaign.into(), None)?,
+        ))
+    }
+
+    /// Executes a scheduled campaign or holds a conditional one, and sends its notifications, as
+    /// `POST …/process` does.
+    pub fn process(&self, campaign: impl Into<CampaignId>) -> Result<(), Error> {
+        let options = ProcessSpec::default();
+        self.shared.process(&campaign.into(), None, &options)?;
+        Ok(())
+    }
+
+    /// Holds a conditional campaign until `seconds` from now, as `POST …/process` does with
+    /// `clearance_in_seconds`.
+    pub fn hold(&self, campaign: impl Into<CampaignId>, seconds: u32) -> Result<(), Error> {
+        let options = ProcessSpec {
+            clearance_in_seconds: Some(seconds),
+        };
+        self.shared.process(&campaign.into(), None, &options)?;
         Ok(())
     }
 
     /// Cancels a campaign, as `POST …/cancel` does.
-    pub fn cancel(&self, campaign: u64) -> Result<(), Error> {
-        self.shared.cancel(campaign, None)?;
+    pub fn cancel(&self, campaign: impl Into<CampaignId>) -> Result<(), Error> {
+        self.shared.settle();
+        self.shared.cancel(&campaign.into(), None)?;
         Ok(())
     }
 
-    /// The oracle: everyone who should hold a grant of the campaign, one at a time.
-    pub fn expected(&self, campaign: u64) -> Result<Expected, Error> {
-        Ok(self.shared.expected(campaign, None)?)
+    /// Lets a customer meet a trigger, from the body of `POST /_sandbox/triggers`. It returns when
+    /// the gateway has decided and event 11 is queued, without waiting for its delivery.
+    pub async fn trigger(&self, trigger: Value) -> Result<TriggerOutcome, Error> {
+        let spec: TriggerSpec = read(trigger)?;
+        Ok(self.shared.trigger(&spec).await?)
+    }
+
+    /// The oracle: everyone who should hold a grant of the campaign, one at a time. Triggered
+    /// campaigns have [`Sandbox::expected_of_triggers`].
+    pub fn expected(&self, campaign: impl Into<CampaignId>) -> Result<Expected, Error> {
+        self.shared.settle();
+        match self.shared.expected(&campaign.into(), None)? {
+            Expectations::Executed(expected) => Ok(expected),
+            Expectations::Triggered(_) => Err(Error::Wrong(
+                "of a triggered campaign the triggers are asked".into(),
+            )),
+        }
+    }
+
+    /// The oracle of a triggered campaign: each promo code that each trigger gave.
+    pub fn expected_of_triggers(
+        &self,
+        campaign: impl Into<CampaignId>,
+    ) -> Result<Vec<TriggerExpectation>, Error> {
+        match self.shared.expected(&campaign.into(), None)? {
+            Expectations::Triggered(expected) => Ok(expected),
+            Expectations::Executed(_) => {
+                Err(Error::Wrong("the campaign is not a triggered one".into()))
+            }
+        }
+    }
+
+    /// The oracle of approvals: what was reported on each customer of a conditional campaign.
+    pub fn statuses(&self, campaign: impl Into<CampaignId>) -> Result<Statuses, Error> {
+        self.shared.settle();
+        Ok(self.shared.statuses(&campaign.into(), None)?)
     }
 
     /// Stops listening, breaks off what is open, and waits until all of it has ended.
@@ -191,4 +287,9 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.shared.stop.cancel();
     }
+}
+
+/// A body of the control API, given in process.
+fn read<T: DeserializeOwned>(body: Value) -> Result<T, Error> {
+    serde_json::from_value(body).map_err(|error| Error::Wrong(error.to_string()))
 }

@@ -7,17 +7,18 @@
 //!   in calendar days on the wall clock of the tenant's zone, and each turned into an instant by
 //!   itself; a duration of 0 ends with the local day of the start;
 //! - over several rows of one customer and code: the earliest start and the latest end;
+//! - of a conditional campaign: only customers whose last report in time was true;
 //! - nothing for the control group, for a campaign not executed yet, or for a cancelled one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::civil::{DateTime, Time};
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 
 use crate::campaign::{Audience, Campaign, Listed};
+use crate::scope::Scope;
 use crate::switch::TimeFormat;
+use crate::window::window;
 
 /// One customer who should hold one promotion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,89 +50,17 @@ impl Expectation {
     }
 }
 
-/// The first instant at which the clocks of `zone` show `wall` or, where they skip it, what comes
-/// after the skip. Of a time shown twice it is the earlier one.
-pub(crate) fn first_shown(wall: DateTime, zone: &TimeZone) -> Result<Timestamp, jiff::Error> {
-    match zone.to_ambiguous_timestamp(wall).offset() {
-        AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall),
-        AmbiguousOffset::Fold { before, .. } => before.to_timestamp(wall),
-        AmbiguousOffset::Gap { before, after } => skip_end(wall, zone, before, after),
-    }
-}
-
-/// As `first_shown`, but the later instant of a time shown twice.
-pub(crate) fn last_shown(wall: DateTime, zone: &TimeZone) -> Result<Timestamp, jiff::Error> {
-    match zone.to_ambiguous_timestamp(wall).offset() {
-        AmbiguousOffset::Fold { after, .. } => after.to_timestamp(wall),
-        _ => first_shown(wall, zone),
-    }
-}
-
-/// The instant at which the clocks jump over `wall`.
-fn skip_end(
-    wall: DateTime,
-    zone: &TimeZone,
-    before: jiff::tz::Offset,
-    after: jiff::tz::Offset,
-) -> Result<Timestamp, jiff::Error> {
-    // Read with the later offset, the skipped time lies before the jump.
-    let earlier = after.to_timestamp(wall)?;
-    match zone.following(earlier).find(|jump| jump.offset() == after) {
-        Some(jump) => Ok(jump.timestamp()),
-        None => before.to_timestamp(wall),
-    }
-}
-
-/// When a promotion scheduled for `schedule` can be used: from the first instant up to, not
-/// including, the second.
-pub(crate) fn window(
-    schedule: Timestamp,
-    campaign: &Campaign,
-    format: TimeFormat,
-) -> Result<(Timestamp, Timestamp), jiff::Error> {
-    let zone = &campaign.zone;
-    let sent = read_back(schedule, zone, format)?;
-    let start = zone
-        .to_datetime(sent)
-        .checked_add(campaign.lead_time_days.days())?;
-    let starts_at = match campaign.lead_time_days {
-        0 => sent,
-        _ => first_shown(start, zone)?,
-    };
-    let end = match campaign.duration_days {
-        // The day is that of the start as it really is, moved out of a skip or not.
-        0 => zone
-            .to_datetime(starts_at)
-            .date()
-            .tomorrow()?
-            .to_datetime(Time::midnight()),
-        days => start.checked_add(days.days())?,
-    };
-    Ok((starts_at, last_shown(end, zone)?))
-}
-
-/// The schedule time as a reader of the wire knows it: without an offset a time shown twice reads
-/// as the earlier one, and the short format has no seconds.
-fn read_back(
-    schedule: Timestamp,
-    zone: &TimeZone,
-    format: TimeFormat,
-) -> Result<Timestamp, jiff::Error> {
-    let wall = zone.to_datetime(schedule);
-    match format {
-        TimeFormat::IsoOffset => Ok(schedule),
-        TimeFormat::Space | TimeFormat::Iso => first_shown(wall, zone),
-        TimeFormat::Minutes => first_shown(wall.with().second(0).build()?, zone),
-    }
-}
+/// From the first instant up to, not including, the second.
+type Window = (Timestamp, Timestamp);
 
 /// Everyone who should hold a grant of one campaign, one at a time.
 ///
 /// A counted audience is computed as it is asked for, so ten million customers take no memory.
 pub struct Expected {
     campaign: Arc<Campaign>,
-    /// Windows by action and placement.
-    windows: Vec<Vec<(Timestamp, Timestamp)>>,
+    scope: Scope,
+    /// Windows by send group, action and placement.
+    windows: Vec<Vec<Vec<Window>>>,
     /// Distinct codes by action.
     codes: Vec<Vec<String>>,
     /// The next position of a counted audience.
@@ -141,43 +70,45 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Nobody should hold anything.
-    pub(crate) fn nobody(campaign: Arc<Campaign>) -> Self {
-        let position = campaign.audience_size();
-        Self {
-            campaign,
-            windows: Vec::new(),
-            codes: Vec::new(),
-            position,
-            ready: Vec::new(),
-        }
-    }
-
-    /// Everyone who was sent something.
-    pub(crate) fn everyone(
+    /// Everyone in `scope`.
+    pub(crate) fn of(
         campaign: Arc<Campaign>,
+        scope: Scope,
         format: TimeFormat,
     ) -> Result<Self, jiff::Error> {
-        let windows = campaign.actions.iter().map(|action| {
-            let placements = action.placements.iter();
-            placements
-                .map(|placement| window(placement.schedule, &campaign, format))
-                .collect()
+        let groups = scope.shifts().map(|later| {
+            let actions = campaign.actions.iter().map(|action| {
+                let placements = action.placements.iter();
+                let windows = placements.map(|placement| {
+                    window(
+                        Campaign::schedule(placement, None, later),
+                        &campaign,
+                        format,
+                    )
+                });
+                windows.collect()
+            });
+            actions.collect()
         });
-        let windows = windows.collect::<Result<_, _>>()?;
+        let windows = groups.collect::<Result<_, _>>()?;
         let codes = campaign
             .actions
             .iter()
-            .map(|action| distinct(&action.codes))
-            .collect();
+            .map(|action| distinct(&action.codes));
+        let codes = codes.collect();
         let mut ready = Vec::new();
         if let Audience::Listed(listed) = &campaign.audience {
-            ready = expect_listed(&campaign, listed, format)?;
+            ready = expect_listed(&campaign, listed, &scope, format)?;
             ready.reverse();
         }
-        let position = campaign.control;
+        let position = if scope.is_empty() {
+            campaign.counted()
+        } else {
+            campaign.control
+        };
         Ok(Self {
             campaign,
+            scope,
             windows,
             codes,
             position,
@@ -190,8 +121,12 @@ impl Expected {
         let Some((index, action)) = self.campaign.action_at(position) else {
             return Vec::new();
         };
+        if !self.scope.holds(position) {
+            return Vec::new();
+        }
         let local = position - action.slice.start;
-        let reached = action.placements.iter().zip(&self.windows[index]);
+        let windows = &self.windows[self.scope.group_of(position)][index];
+        let reached = action.placements.iter().zip(windows);
         let reached = reached.filter(|(placement, _)| placement.reaches(local, action.len()));
         let Some((starts_at, ends_at)) = reached.map(|(_, window)| *window).reduce(union) else {
             return Vec::new();
@@ -224,11 +159,12 @@ impl Iterator for Expected {
 fn expect_listed(
     campaign: &Campaign,
     listed: &[Listed],
+    scope: &Scope,
     format: TimeFormat,
 ) -> Result<Vec<Expectation>, jiff::Error> {
     let mut expected: Vec<Expectation> = Vec::new();
     let mut places: BTreeMap<(&str, String), usize> = BTreeMap::new();
-    for entry in listed {
+    for entry in listed.iter().filter(|entry| scope.holds(entry.unit)) {
         let Some(action) = entry.action.map(|index| &campaign.actions[index]) else {
             continue;
         };
@@ -238,7 +174,8 @@ fn expect_listed(
             .iter()
             .map(|index| &action.placements[*index])
         {
-            let schedule = entry.schedule.unwrap_or(placement.schedule);
+            let later = scope.later(entry.unit);
+            let schedule = Campaign::schedule(placement, Some(entry), later);
             let (starts_at, ends_at) = window(schedule, campaign, format)?;
             for code in distinct(codes) {
                 let place = *places
@@ -262,12 +199,12 @@ fn expect_listed(
 }
 
 /// The span from the earlier start to the later end.
-fn union(one: (Timestamp, Timestamp), other: (Timestamp, Timestamp)) -> (Timestamp, Timestamp) {
+fn union(one: Window, other: Window) -> Window {
     (one.0.min(other.0), one.1.max(other.1))
 }
 
 /// The codes without repeats, compared without case, first spelling kept.
-fn distinct(codes: &[String]) -> Vec<String> {
+pub(crate) fn distinct(codes: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for code in codes {
         let lower = code.to_lowercase();

@@ -1,27 +1,28 @@
 //! How a campaign is made from what the control API was told.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::campaign::{
-    Action, Audience, CONTROL_ACTION_ID, Campaign, Listed, Placement, distinct_ids,
+    Action, Asking, Audience, CONTROL_ACTION_ID, Campaign, DRAWN_PLACES, Kind, Listed, Placement,
+    distinct_ids,
 };
-use crate::oracle::first_shown;
+use crate::id::CampaignId;
 use crate::random::{Permutation, key, text_key};
-use crate::spec::{ActionSpec, AudienceSpec, ChannelSpec, CustomerSpec, Spec};
+use crate::spec::{AudienceSpec, CustomerSpec, KindSpec, Spec};
+use crate::window::first_shown;
+
+mod actions;
+
+use actions::{actions, share_of};
 
 /// Largest counted audience.
 const AUDIENCE_COUNT_MAX: u64 = 1_000_000_000;
-/// Most actions in a campaign, channels in an action, codes in an action.
-const PARTS_MAX: usize = 100;
 /// Longest duration and lead time, in days.
-const DAYS_MAX: i32 = 36_500;
-/// Longest delay of a channel, in minutes.
-const DELAY_MINUTES_MAX: i64 = 60 * 24 * 366;
+pub(crate) const DAYS_MAX: i32 = 36_500;
 
 /// What a campaign has to know of its tenant and its world.
 pub(crate) struct Surroundings<'a> {
@@ -33,29 +34,38 @@ pub(crate) struct Surroundings<'a> {
 
 impl Campaign {
     /// Builds the campaign that `spec` describes, or says what is wrong with it.
-    pub(crate) fn build(spec: Spec, id: u64, around: &Surroundings) -> Result<Self, String> {
-        if spec.kind != "scheduled" {
-            return Err(format!(
-                "campaigns of kind \"{}\" are not played yet, only \"scheduled\" ones",
-                spec.kind
-            ));
-        }
+    pub(crate) fn build(spec: Spec, id: CampaignId, around: &Surroundings) -> Result<Self, String> {
+        let kind = kind(&spec, &id)?;
         if !(0.0..=1.0).contains(&spec.control_share) {
             return Err("control_share is a number from 0 to 1".into());
         }
-        let seed = key(&[around.seed, text_key(&spec.tenant), id]);
         let scheduled_at = match &spec.scheduled_at {
             Some(text) => instant(text, around.zone)?,
             None => whole_minute(around.now),
         };
-        let counted = counted_size(&spec.audience)?;
+        let audience = match (kind, spec.audience) {
+            (Kind::Triggered(_), None) => AudienceSpec::default(),
+            (Kind::Triggered(_), Some(_)) => {
+                return Err("a triggered campaign has no audience: triggers name customers".into());
+            }
+            (_, audience) => audience.ok_or("an audience is needed")?,
+        };
+        let counted = match kind {
+            Kind::Triggered(_) => DRAWN_PLACES,
+            Kind::Scheduled | Kind::Conditional => counted_size(&audience)?,
+        };
         let control = share_of(counted, spec.control_share);
+        let seed = key(&[around.seed, text_key(&spec.tenant), id_key(&id)]);
         let mut campaign = Self {
+            series: spec.series_id.unwrap_or_else(|| id.clone()),
             id,
+            kind,
             tenant: spec.tenant,
             zone: around.zone.clone(),
             seed,
             target_group_id: spec.target_group_id,
+            scheduled_at,
+            time_is_chosen: spec.scheduled_at.is_some(),
             duration_days: days("duration", spec.duration)?,
             lead_time_days: days("lead_time", spec.lead_time)?,
             notes: spec.notes,
@@ -67,13 +77,17 @@ impl Campaign {
                 &around.channels,
             )?,
             audience: Audience::Counted {
-                count: counted,
+                count: 0,
                 prefix: String::new(),
             },
             control,
             shuffle: Permutation::new(seed, counted),
         };
-        campaign.audience = match spec.audience {
+        if let Kind::Triggered(_) = kind {
+            campaign.control = 0;
+            return one_channel_each(campaign);
+        }
+        campaign.audience = match audience {
             AudienceSpec {
                 customers: Some(customers),
                 ..
@@ -93,13 +107,16 @@ impl Campaign {
     /// Gives every listed customer an action and channels, drawn where the list does not say.
     fn list(&self, customers: Vec<CustomerSpec>) -> Result<Vec<Listed>, String> {
         let mut position = 0;
-        let mut listed = Vec::with_capacity(customers.len());
-        for customer in customers {
+        let mut listed: Vec<Listed> = Vec::with_capacity(customers.len());
+        let mut units = HashMap::new();
+        for (index, customer) in customers.into_iter().enumerate() {
+            let unit = *units.entry(customer.id.clone()).or_insert(index as u64);
             let drawn = customer.action.is_none().then(|| {
                 position += 1;
                 self.shuffle.at(position - 1)
             });
-            listed.push(self.list_one(customer, drawn)?);
+            let one = self.list_one(customer, drawn)?;
+            listed.push(Listed { unit, ..one });
         }
         Ok(listed)
     }
@@ -124,6 +141,7 @@ impl Campaign {
         };
         Ok(Listed {
             id: customer.id,
+            unit: 0,
             action,
             placements,
             schedule: customer
@@ -133,6 +151,51 @@ impl Campaign {
             codes: customer.promo_code.as_deref().map(split_codes),
             promo_text: customer.promo_code,
         })
+    }
+}
+
+/// How the campaign runs, if the rest of `spec` fits that.
+fn kind(spec: &Spec, id: &CampaignId) -> Result<Kind, String> {
+    let triggered = spec.kind == KindSpec::Triggered;
+    if !triggered && id.number().is_none() {
+        return Err("only a triggered campaign has an id that is not a number".into());
+    }
+    if !triggered && spec.conditional {
+        return Err("conditional is for triggered campaigns; others say it with their kind".into());
+    }
+    let ids = [Some(id), spec.series_id.as_ref()];
+    if let Some(odd) = ids.into_iter().flatten().find(|id| !id.is_plain()) {
+        return Err(format!(
+            "an id has 1 to 64 letters, digits, hyphens, underscores and dots, unlike {odd:?}"
+        ));
+    }
+    Ok(match (spec.kind, spec.conditional) {
+        (KindSpec::Scheduled, _) => Kind::Scheduled,
+        (KindSpec::Conditional, _) => Kind::Conditional,
+        (KindSpec::Triggered, false) => Kind::Triggered(Asking::Never),
+        (KindSpec::Triggered, true) => Kind::Triggered(Asking::First),
+    })
+}
+
+/// A trigger sends one notification, so an action of a triggered campaign has one channel.
+fn one_channel_each(campaign: Campaign) -> Result<Campaign, String> {
+    match campaign
+        .actions
+        .iter()
+        .find(|action| action.placements.len() != 1)
+    {
+        Some(action) => Err(format!(
+            "action {} of a triggered campaign needs exactly one of the channels",
+            action.id
+        )),
+        None => Ok(campaign),
+    }
+}
+
+fn id_key(id: &CampaignId) -> u64 {
+    match id {
+        CampaignId::Number(number) => *number,
+        CampaignId::Text(text) => text_key(&text.to_ascii_lowercase()),
     }
 }
 
@@ -174,142 +237,6 @@ fn counted_size(audience: &AudienceSpec) -> Result<u64, String> {
     }
 }
 
-fn actions(
-    specs: Vec<ActionSpec>,
-    positions: Range<u64>,
-    scheduled_at: Timestamp,
-    channels: &[u64],
-) -> Result<Vec<Action>, String> {
-    if specs.is_empty() || specs.len() > PARTS_MAX {
-        return Err(format!("a campaign has 1 to {PARTS_MAX} actions"));
-    }
-    let mut ids = BTreeSet::from([CONTROL_ACTION_ID]);
-    if let Some(twice) = specs.iter().find(|spec| !ids.insert(spec.id)) {
-        return Err(format!(
-            "action ids differ from each other and from the control group's 1, unlike {}",
-            twice.id
-        ));
-    }
-    let mut slices = slices(&specs, positions)?;
-    let build = |spec| action(spec, slices.remove(0), scheduled_at, channels);
-    specs.into_iter().map(build).collect()
-}
-
-fn action(
-    spec: ActionSpec,
-    slice: Range<u64>,
-    scheduled_at: Timestamp,
-    known: &[u64],
-) -> Result<Action, String> {
-    let ActionSpec {
-        id,
-        name,
-        promo_codes: codes,
-        channels,
-        ..
-    } = spec;
-    if codes.len() > PARTS_MAX || codes.iter().any(|code| code.trim().is_empty()) {
-        return Err(format!(
-            "action {id} has at most {PARTS_MAX} promo codes, none blank"
-        ));
-    }
-    if let Some(code) = codes.iter().find(|code| code.contains(',')) {
-        return Err(format!(
-            "commas separate promo codes, so {code:?} cannot be one"
-        ));
-    }
-    if channels.is_empty() || channels.len() > PARTS_MAX {
-        return Err(format!("action {id} needs 1 to {PARTS_MAX} channels"));
-    }
-    let mut ids = BTreeSet::new();
-    if let Some(twice) = channels.iter().find(|channel| !ids.insert(channel.id)) {
-        return Err(format!("action {id} names channel {} twice", twice.id));
-    }
-    if let Some(unknown) = channels.iter().find(|channel| !known.contains(&channel.id)) {
-        return Err(format!("the tenant has no channel {}", unknown.id));
-    }
-    let (len, parts) = (slice.end - slice.start, channels.len() as u64);
-    let placements = channels.into_iter().enumerate().map(|(index, channel)| {
-        // The reached parts begin spread evenly, so that partial channels overlap only partly.
-        let offset = len * index as u64 / parts;
-        placement(channel, id, len, offset, scheduled_at)
-    });
-    Ok(Action {
-        id,
-        name: name.unwrap_or_else(|| format!("Action {id}")),
-        codes,
-        slice,
-        placements: placements.collect::<Result<_, _>>()?,
-    })
-}
-
-fn placement(
-    spec: ChannelSpec,
-    action_id: u64,
-    len: u64,
-    offset: u64,
-    scheduled_at: Timestamp,
-) -> Result<Placement, String> {
-    let ChannelSpec {
-        id: channel,
-        template_id,
-        template_name,
-        share,
-        delay_minutes,
-    } = spec;
-    if !(0.0..=1.0).contains(&share) {
-        return Err(format!(
-            "the share of channel {channel} is a number from 0 to 1"
-        ));
-    }
-    if !(0..=DELAY_MINUTES_MAX).contains(&delay_minutes) {
-        return Err(format!(
-            "delay_minutes is a number from 0 to {DELAY_MINUTES_MAX}"
-        ));
-    }
-    let schedule = scheduled_at
-        .checked_add(jiff::SignedDuration::from_mins(delay_minutes))
-        .map_err(|_| "the schedule time is out of range".to_owned())?;
-    let template_id = template_id.unwrap_or(action_id);
-    Ok(Placement {
-        channel,
-        template_id,
-        template_name: template_name.unwrap_or_else(|| format!("Template {template_id}")),
-        schedule,
-        count: share_of(len, share),
-        offset,
-    })
-}
-
-/// Cuts the positions into one slice for each action, in the proportion of their shares.
-fn slices(specs: &[ActionSpec], positions: Range<u64>) -> Result<Vec<Range<u64>>, String> {
-    let given: f64 = specs.iter().filter_map(|spec| spec.share).sum();
-    let silent = specs.iter().filter(|spec| spec.share.is_none()).count();
-    let rest = (1.0 - given).max(0.0) / (silent.max(1)) as f64;
-    let shares: Vec<f64> = specs
-        .iter()
-        .map(|spec| spec.share.unwrap_or(rest))
-        .collect();
-    let total: f64 = shares.iter().sum();
-    let sound = shares.iter().all(|share| *share >= 0.0) && total > 0.0 && total.is_finite();
-    if !sound {
-        return Err("the shares of the actions are 0 or more, and not all 0".into());
-    }
-    let len = positions.end - positions.start;
-    let mut before = 0.0;
-    let cut = shares.iter().map(|share| {
-        let start = positions.start + share_of(len, before / total);
-        before += share;
-        start..positions.start + share_of(len, before / total)
-    });
-    Ok(cut.collect())
-}
-
-/// `share` of `len`, rounded; never more than `len`.
-fn share_of(len: u64, share: f64) -> u64 {
-    ((len as f64 * share).round() as u64).min(len)
-}
-
 fn days(name: &str, days: i32) -> Result<i32, String> {
     match days {
         0..=DAYS_MAX => Ok(days),
@@ -336,7 +263,7 @@ fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     instant.ok_or_else(|| format!("{text:?} is neither RFC 3339 nor a local date and time"))
 }
 
-fn whole_minute(instant: Timestamp) -> Timestamp {
+pub(crate) fn whole_minute(instant: Timestamp) -> Timestamp {
     let second = instant.as_second();
     Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(instant)
 }

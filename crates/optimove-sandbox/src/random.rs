@@ -82,6 +82,45 @@ impl Permutation {
             }
         }
     }
+
+    /// The place that goes to `target`, which must be below the length.
+    pub(crate) fn place_of(&self, target: u64) -> u64 {
+        debug_assert!(target < self.len, "{target} is outside 0..{}", self.len);
+        let mut x = target;
+        loop {
+            for round in (0..ROUNDS).rev() {
+                x = x.wrapping_sub(self.offsets[round]) & self.mask;
+                x = self.unshifted(x);
+                x = x.wrapping_mul(inverse(self.factors[round])) & self.mask;
+            }
+            if x < self.len {
+                return x;
+            }
+        }
+    }
+
+    /// The number that, with itself shifted added bit by bit, gives `mixed`.
+    fn unshifted(&self, mixed: u64) -> u64 {
+        let mut x = mixed;
+        let mut known = self.shift;
+        // Each turn makes as many more bits right, from the top down.
+        while known < u64::BITS - self.mask.leading_zeros() {
+            x = mixed ^ (x >> self.shift);
+            known += self.shift;
+        }
+        x
+    }
+}
+
+/// The number that, multiplied with an odd one, gives 1; each step doubles the bits that are right.
+const fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd;
+    let mut right_bits = 3;
+    while right_bits < u64::BITS {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        right_bits *= 2;
+    }
+    inverse
 }
 
 #[cfg(test)]
@@ -100,6 +139,7 @@ mod tests {
                         !std::mem::replace(&mut seen[target], true),
                         "{target} twice"
                     );
+                    assert_eq!(shuffle.place_of(target as u64), place);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The functions of the API and how a request finds its function.
 //!
-//! A path is an optional prefix, a group and a function, in any letter case and with slashes
-//! doubled at will. Whatever is not such a path answers 405, so that a mistyped one is never read
+//! A path is an optional prefix, mostly a group, and a function, in any letter case and with
+//! slashes doubled at will. Whatever is not such a path answers 405, so that a mistyped one is never read
 //! as "no rows".
 
 use std::str::FromStr;
@@ -17,6 +17,10 @@ mod actions;
 mod customers;
 mod general;
 mod integrations;
+mod lists;
+mod row_writer;
+mod status;
+mod triggered;
 
 /// Who may call a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,39 +29,42 @@ pub(crate) enum Group {
     Everyone,
     /// On the list for third parties.
     ThirdParties,
-    /// The promotion calls, for third parties only in the wide reading of their role.
+    /// What a promotion system calls, for third parties only in the wide reading of their role.
     Promotions,
     /// Admin keys and sessions only.
     Clients,
 }
 
-/// The table of functions: variant, group of the path, method, who may call.
+/// The table of functions: variant, name unless it is that of the variant, group of the path,
+/// methods, who may call.
 macro_rules! functions {
-    ($($name:ident $path:literal $method:ident $group:ident;)+) => {
+    ($($variant:ident $(= $name:literal)? $path:literal $($method:ident)|+ $group:ident;)+) => {
         /// A function of the API that is played.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Function { $($name),+ }
+        pub(crate) enum Function { $($variant),+ }
 
         impl Function {
-            const ALL: &[Self] = &[$(Self::$name),+];
+            const ALL: &[Self] = &[$(Self::$variant),+];
 
             pub(crate) fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name)),+ }
+                match self { $(Self::$variant => functions!(@name $variant $($name)?)),+ }
             }
 
             pub(crate) fn group(self) -> Group {
-                match self { $(Self::$name => Group::$group),+ }
+                match self { $(Self::$variant => Group::$group),+ }
             }
 
-            pub(crate) fn method(self) -> Method {
-                match self { $(Self::$name => Method::$method),+ }
+            pub(crate) fn takes(self, method: &Method) -> bool {
+                match self { $(Self::$variant => [$(Method::$method),+].contains(method)),+ }
             }
 
             fn path_group(self) -> &'static str {
-                match self { $(Self::$name => $path),+ }
+                match self { $(Self::$variant => $path),+ }
             }
         }
     };
+    (@name $variant:ident) => { stringify!($variant) };
+    (@name $variant:ident $name:literal) => { $name };
 }
 
 functions! {
@@ -77,29 +84,26 @@ functions! {
     GetActionName "actions" GET Clients;
     GetAllActions "actions" GET Clients;
     GetCustomerExecutionDetailsByCampaign "customers" GET ThirdParties;
+    GetProcessedCampaignCustomers "customers" GET Promotions;
+    GetCanceledCampaignCustomers "customers" GET Promotions;
+    GetCustomersActionEndedByDate "customers" GET Promotions;
+    GetCurrentlyTargetedCustomers "customers" GET Clients;
     AddPromotions "integrations" POST Promotions;
     DeletePromotions "integrations" POST Promotions;
     GetPromotions "integrations" GET Promotions;
+    UpdateCustomerPromotionStatus "integrations" POST Promotions;
+    Gateway = "triggered_conditional_execution_gateway" "" PUT | GET | DELETE Promotions;
+    Webhooks = "webhooks" "conditional-execution/v2/triggered" POST Promotions;
+    Approval = "approval" "conditional-execution/v2/triggered" POST Promotions;
 }
-
-/// Functions of the contract that are not played yet; a switch may name them all the same.
-const LATER: [&str; 5] = [
-    "GetProcessedCampaignCustomers",
-    "GetCanceledCampaignCustomers",
-    "GetCustomersActionEndedByDate",
-    "UpdateCustomerPromotionStatus",
-    "triggered_conditional_execution_gateway",
-];
 
 /// What may stand before the group.
 const PREFIXES: [&str; 3] = ["current", "v3.0", "v1.6"];
 
 /// Whether the contract has a function of that name, in any letter case.
 pub(crate) fn is_function_name(name: &str) -> bool {
-    let played = Function::ALL.iter().map(|function| function.name());
-    played
-        .chain(LATER)
-        .any(|known| known.eq_ignore_ascii_case(name))
+    let mut played = Function::ALL.iter().map(|function| function.name());
+    played.any(|known| known.eq_ignore_ascii_case(name))
 }
 
 impl Function {
@@ -111,14 +115,12 @@ impl Function {
                 .iter()
                 .any(|prefix| prefix.eq_ignore_ascii_case(part))
         });
-        let (group, name) = (parts.next()?, parts.next()?);
-        if parts.next().is_some() {
-            return None;
-        }
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|function| name.eq_ignore_ascii_case(function.name()) && function.is_under(group))
+        let parts: Vec<&str> = parts.collect();
+        let (name, group) = parts.split_last()?;
+        let group = group.join("/");
+        Self::ALL.iter().copied().find(|function| {
+            name.eq_ignore_ascii_case(function.name()) && function.is_under(&group)
+        })
     }
 
     fn is_under(self, group: &str) -> bool {
@@ -136,14 +138,16 @@ pub(crate) struct Call<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) switches: &'a Switches,
     pub(crate) tenant: &'a str,
+    pub(crate) function: Function,
+    pub(crate) method: &'a Method,
     pub(crate) query: &'a Query,
     pub(crate) body: &'a [u8],
 }
 
 impl Call<'_> {
     /// Runs the function.
-    pub(crate) fn run(&self, function: Function) -> Result<Reply, Refusal> {
-        match function {
+    pub(crate) fn run(&self) -> Result<Reply, Refusal> {
+        match self.function {
             // A login has no tenant before it succeeds, so it is answered before the others.
             Function::Login => Err(Refusal::plain(StatusCode::METHOD_NOT_ALLOWED)),
             Function::RegisterEventListener => general::register(self),
@@ -161,14 +165,22 @@ impl Call<'_> {
             Function::GetActionName => actions::action_name(self),
             Function::GetAllActions => actions::all_actions(self),
             Function::GetCustomerExecutionDetailsByCampaign => customers::execution_details(self),
+            Function::GetProcessedCampaignCustomers => customers::processed(self),
+            Function::GetCanceledCampaignCustomers => customers::cancelled(self),
+            Function::GetCustomersActionEndedByDate => customers::ended(self),
+            Function::GetCurrentlyTargetedCustomers => customers::targeted(self),
             Function::AddPromotions => integrations::add_promotions(self),
             Function::DeletePromotions => integrations::delete_promotions(self),
             Function::GetPromotions => integrations::promotions(self),
+            Function::UpdateCustomerPromotionStatus => status::update(self),
+            Function::Gateway => triggered::gateway(self),
+            Function::Webhooks => triggered::register_webhook(self),
+            Function::Approval => triggered::approve(self),
         }
     }
 }
 
-pub(crate) use general::credentials;
+pub(crate) use general::{credentials, get};
 
 /// The query of a request; names compare without letter case.
 #[derive(Debug, Default)]

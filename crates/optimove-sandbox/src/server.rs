@@ -80,6 +80,8 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
     let body = body.ok().map(http_body_util::Collected::to_bytes);
+    // What is due comes before whatever is asked.
+    shared.settle();
     if let Some(rest) = control::path(parts.uri.path()) {
         let request = control::ControlRequest {
             parts: &parts,
@@ -129,7 +131,7 @@ fn handle(shared: &Shared, switches: &Switches, parts: &Parts, body: Option<&Byt
         return refuse(Refusal::plain(StatusCode::METHOD_NOT_ALLOWED)).into();
     };
     let login_off = function == Function::Login && switches.login == OnOff::Off;
-    if parts.method != function.method() || login_off {
+    if !function.takes(&parts.method) || login_off {
         return refuse(Refusal::plain(StatusCode::METHOD_NOT_ALLOWED)).into();
     }
     let mut tenant = None;
@@ -171,7 +173,8 @@ fn admit(
     let content_type = content_type(&parts.headers);
     let is_json = content_type.eq_ignore_ascii_case("application/json");
     let is_form = content_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    let fits = parts.method == Method::GET || is_json || (function == Function::Login && is_form);
+    let has_body = parts.method == Method::POST || parts.method == Method::PUT;
+    let fits = !has_body || is_json || (function == Function::Login && is_form);
     if !fits && switches.content_type_check == ContentTypeCheck::Strict {
         return Err(Refusal::bad_request(
             "The content type must be application/json.",
@@ -218,10 +221,12 @@ fn run(
                 shared,
                 switches,
                 tenant,
+                function,
+                method: &parts.method,
                 query: &query,
                 body,
             }
-            .run(function)
+            .run()
         }
     };
     Handled {

@@ -1,16 +1,23 @@
 //! Bodies of the control API, as they come.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::id::CampaignId;
 
 /// Body of `POST /_sandbox/campaigns`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
     pub(crate) tenant: String,
-    pub(crate) id: Option<u64>,
-    #[serde(default = "scheduled")]
-    pub(crate) kind: String,
-    pub(crate) audience: AudienceSpec,
+    pub(crate) id: Option<CampaignId>,
+    #[serde(default)]
+    pub(crate) kind: KindSpec,
+    /// Whether a triggered campaign asks the gateway first.
+    #[serde(default)]
+    pub(crate) conditional: bool,
+    pub(crate) series_id: Option<CampaignId>,
+    pub(crate) audience: Option<AudienceSpec>,
     #[serde(default)]
     pub(crate) control_share: f64,
     pub(crate) actions: Vec<ActionSpec>,
@@ -27,8 +34,21 @@ pub(crate) struct Spec {
     pub(crate) target_group_id: u64,
 }
 
+/// How a campaign runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KindSpec {
+    /// Executed when it is processed.
+    #[default]
+    Scheduled,
+    /// Held when it is processed, executed to the approved.
+    Conditional,
+    /// One customer at a time, when a trigger is met.
+    Triggered,
+}
+
 /// Who is in a campaign: counted, or listed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AudienceSpec {
     pub(crate) count: Option<u64>,
@@ -171,8 +191,26 @@ pub(crate) struct AdvanceSpec {
     pub(crate) seconds: i64,
 }
 
-fn scheduled() -> String {
-    "scheduled".into()
+/// Body of `POST /_sandbox/campaigns/{id}/process`, which may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProcessSpec {
+    pub(crate) clearance_in_seconds: Option<u32>,
+}
+
+/// Body of `POST /_sandbox/triggers`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TriggerSpec {
+    pub(crate) tenant: Option<String>,
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) customer_id: String,
+    #[serde(default)]
+    pub(crate) is_visitor: bool,
+    #[serde(default)]
+    pub(crate) attributes: Map<String, Value>,
+    /// The action, where it is not to be drawn.
+    pub(crate) action: Option<u64>,
 }
 
 fn one_week() -> i32 {

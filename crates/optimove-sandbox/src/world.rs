@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::access::{Session, Usage};
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Kind};
+use crate::entry::{Entry, State};
+use crate::hold::Due;
+use crate::id::CampaignId;
 use crate::plan::Surroundings;
 use crate::spec::{ApiKeySpec, NamedChannel, Role, Spec, TenantSpec};
 
@@ -28,10 +30,18 @@ pub(crate) struct World {
     pub(crate) logins: u64,
     /// Lists read to their end once, for the switch `page-churn`.
     pub(crate) lists_read: HashSet<ListName>,
+    /// What falls due on the sandbox clock.
+    pub(crate) agenda: BTreeSet<Due>,
 }
 
-/// A list that is read in pages: tenant, campaign, channel.
-pub(crate) type ListName = (String, u64, Option<u64>);
+/// A list that is read in pages.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ListName {
+    pub(crate) tenant: String,
+    pub(crate) function: &'static str,
+    /// The parameters that choose the list.
+    pub(crate) of: String,
+}
 
 /// One Optimove client.
 #[derive(Debug)]
@@ -44,7 +54,9 @@ pub(crate) struct Tenant {
     pub(crate) channels: Vec<NamedChannel>,
     pub(crate) catalogue: Catalogue,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) campaigns: BTreeMap<u64, Entry>,
+    pub(crate) campaigns: BTreeMap<CampaignId, Entry>,
+    /// Who is asked about triggered campaigns, under both versions of the question.
+    pub(crate) gateways: Gateways,
     pub(crate) usage: Usage,
 }
 
@@ -56,47 +68,13 @@ pub(crate) struct Listener {
     pub(crate) url: String,
 }
 
-/// A campaign and how far it has come.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) campaign: Arc<Campaign>,
-    pub(crate) state: State,
-}
-
-/// How far a campaign has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Planned; the API does not know it yet.
-    Draft,
-    /// Executed on that local date.
-    Executed(Date),
-    /// Cancelled after its execution was prepared on that local date, or before.
-    Cancelled(Option<Date>),
-}
-
-impl State {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Executed(_) => "executed",
-            Self::Cancelled(_) => "cancelled",
-        }
-    }
-}
-
-impl Entry {
-    /// Whether the API lists the campaign as executed, and on which date.
-    pub(crate) fn executed_on(&self) -> Option<Date> {
-        match self.state {
-            State::Executed(date) => Some(date),
-            State::Draft | State::Cancelled(_) => None,
-        }
-    }
-
-    /// Whether the API knows the campaign.
-    pub(crate) fn is_known(&self) -> bool {
-        !matches!(self.state, State::Draft | State::Cancelled(None))
-    }
+/// Addresses that decide on triggered campaigns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gateways {
+    /// Answers at once.
+    pub(crate) gateway: Option<String>,
+    /// Is told, and decides by a call of its own.
+    pub(crate) webhook: Option<String>,
 }
 
 /// The promo codes that a tenant's marketers can choose from, in the order of their adding.
@@ -162,6 +140,7 @@ impl World {
             sessions: HashMap::new(),
             logins: 0,
             lists_read: HashSet::new(),
+            agenda: BTreeSet::new(),
         }
     }
 
@@ -223,10 +202,10 @@ impl World {
                 "there are {CAMPAIGNS_MAX} campaigns already"
             )));
         }
-        let highest = tenant.campaigns.last_key_value().map_or(0, |(id, _)| *id);
-        let id = spec
-            .id
-            .unwrap_or(highest.saturating_add(1).max(FIRST_CAMPAIGN_ID));
+        let id = match &spec.id {
+            Some(id) => id.clone(),
+            None => CampaignId::Number(tenant.next_campaign_id()),
+        };
         if tenant.campaigns.contains_key(&id) {
             return Err(Trouble::Conflict(format!("campaign {id} exists already")));
         }
@@ -237,11 +216,12 @@ impl World {
             seed,
             now,
         };
-        let campaign = Arc::new(Campaign::build(spec, id, &around).map_err(Trouble::Wrong)?);
-        let entry = Entry {
-            campaign,
-            state: State::Draft,
+        let campaign = Campaign::build(spec, id.clone(), &around).map_err(Trouble::Wrong)?;
+        let state = match campaign.kind {
+            Kind::Scheduled | Kind::Conditional => State::Draft,
+            Kind::Triggered(_) => State::Running,
         };
+        let entry = Entry::new(Arc::new(campaign), state);
         tenant.campaigns.insert(id, entry.clone());
         Ok(entry)
     }
@@ -249,22 +229,19 @@ impl World {
     /// Finds a campaign by id, in the named tenant or in the only one that has it.
     pub(crate) fn campaign(
         &mut self,
-        id: u64,
+        id: &CampaignId,
         tenant: Option<&str>,
-    ) -> Result<(&str, &mut Tenant), Trouble> {
+    ) -> Result<&mut Entry, Trouble> {
         let tenants = self.tenants.iter_mut();
-        let mut found = tenants.filter(|(name, world)| {
-            tenant.is_none_or(|wanted| wanted == *name) && world.campaigns.contains_key(&id)
-        });
+        let tenants = tenants.filter(|(name, _)| tenant.is_none_or(|wanted| wanted == *name));
+        let mut found = tenants.filter_map(|(_, tenant)| tenant.campaigns.get_mut(id));
         let first = found.next();
         if found.next().is_some() {
             return Err(Trouble::Conflict(format!(
                 "several tenants have a campaign {id}: add ?tenant=NAME"
             )));
         }
-        first
-            .map(|(name, tenant)| (name.as_str(), tenant))
-            .ok_or_else(|| Trouble::NotFound(format!("there is no campaign {id}")))
+        first.ok_or_else(|| Trouble::NotFound(format!("there is no campaign {id}")))
     }
 }
 
@@ -290,8 +267,16 @@ impl Tenant {
             catalogue: Catalogue::default(),
             listeners: Vec::new(),
             campaigns: BTreeMap::new(),
+            gateways: Gateways::default(),
             usage: Usage::default(),
         }
+    }
+
+    /// The id of the next campaign for which none is chosen.
+    fn next_campaign_id(&self) -> u64 {
+        let highest = self.campaigns.keys().rev().find_map(CampaignId::number);
+        let highest = highest.unwrap_or(0);
+        highest.saturating_add(1).max(FIRST_CAMPAIGN_ID)
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::id::CampaignId;
 use crate::switch::{Booleans, Ids, KeyCasing, OptionalFields, Switches, TimeFormat};
 
 /// How names and values look in list and object answers.
@@ -168,14 +169,18 @@ impl<'a> Object<'a> {
 
     /// A time in the tenant's zone, in the chosen format.
     pub(crate) fn time(&mut self, name: &str, instant: Timestamp, zone: &TimeZone) {
-        let value = instant.to_zoned(zone.clone());
-        let format = match self.style.time {
-            TimeFormat::Space => "%Y-%m-%d %H:%M:%S",
-            TimeFormat::Minutes => "%Y-%m-%d %H:%M",
-            TimeFormat::Iso => "%Y-%m-%dT%H:%M:%S",
-            TimeFormat::IsoOffset => "%Y-%m-%dT%H:%M:%S%:z",
-        };
-        self.text(name, &value.strftime(format).to_string());
+        self.text(name, &time_text(instant, zone, self.style.time));
+    }
+
+    /// An identifier that the documentation shows as text.
+    pub(crate) fn text_id(&mut self, name: &str, value: u64) {
+        let bare = self.style.ids == Ids::Number;
+        let out = self.name(name);
+        if bare {
+            number(out, value);
+        } else {
+            text(out, &value.to_string());
+        }
     }
 
     /// A field that some source of the contract lacks: the switch decides whether it comes.
@@ -206,6 +211,26 @@ impl<'a> Object<'a> {
             object.close();
         }
         out.push(b']');
+    }
+}
+
+/// A time as local text of a zone, in the chosen format.
+pub(crate) fn time_text(instant: Timestamp, zone: &TimeZone, format: TimeFormat) -> String {
+    let value = instant.to_zoned(zone.clone());
+    let format = match format {
+        TimeFormat::Space => "%Y-%m-%d %H:%M:%S",
+        TimeFormat::Minutes => "%Y-%m-%d %H:%M",
+        TimeFormat::Iso => "%Y-%m-%dT%H:%M:%S",
+        TimeFormat::IsoOffset => "%Y-%m-%dT%H:%M:%S%:z",
+    };
+    value.strftime(format).to_string()
+}
+
+/// The id of a campaign: a number, or text.
+pub(crate) fn campaign_id(out: &mut Vec<u8>, id: &CampaignId) {
+    match id {
+        CampaignId::Number(value) => number(out, *value),
+        CampaignId::Text(value) => text(out, value),
     }
 }
 

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::Call;
 use crate::answer::{Refusal, Reply};
 use crate::campaign::{Audience, CONTROL_ACTION_ID, Campaign};
+use crate::entry::{Entry, State};
+use crate::id::CampaignId;
 use crate::random::{key, letters};
-use crate::world::{Entry, State};
 use crate::write::{List, Object, Style, texts};
 
 /// Name of the control group's action.
@@ -32,7 +33,7 @@ pub(super) fn executed_campaigns(call: &Call) -> Result<Reply, Refusal> {
     let names = channel_names(call)?;
     let executed = executed_on_date(call)?;
     Ok(list(call, executed, |row, entry| {
-        row.id("CampaignID", entry.campaign.id);
+        row.id("CampaignID", entry.campaign.number());
         write_details(row, &entry, &names, call);
     }))
 }
@@ -42,10 +43,8 @@ pub(super) fn channel_details(call: &Call) -> Result<Reply, Refusal> {
     let id = call.query.required_number("CampaignID")?;
     let channel = call.query.required_number("ChannelID")?;
     let entry = known_campaign(call, id)?.filter(|entry| entry.executed_on().is_some());
-    let sends = entry
-        .as_ref()
-        .map(|entry| sends(&entry.campaign, channel))
-        .unwrap_or_default();
+    let sends = entry.as_ref().map(|entry| sends(entry, channel));
+    let sends = sends.unwrap_or_default();
     Ok(list(call, sends, |row, (template, scheduled)| {
         let Some(entry) = &entry else { return };
         let campaign = &entry.campaign;
@@ -68,7 +67,7 @@ pub(super) fn campaigns_by_channel(call: &Call) -> Result<Reply, Refusal> {
     let mut executed = executed_on_date(call)?;
     executed.retain(|entry| entry.campaign.channels().contains(&channel));
     Ok(list(call, executed, |row, entry| {
-        row.id("CampaignID", entry.campaign.id);
+        row.id("CampaignID", entry.campaign.number());
     }))
 }
 
@@ -155,7 +154,7 @@ pub(super) fn known_campaign(call: &Call, id: u64) -> Result<Option<Entry>, Refu
     call.shared.with_tenant(call.tenant, |tenant| {
         Ok(tenant
             .campaigns
-            .get(&id)
+            .get(&CampaignId::Number(id))
             .filter(|entry| entry.is_known())
             .cloned())
     })
@@ -198,10 +197,10 @@ fn tenant_actions(call: &Call) -> Result<BTreeMap<u64, String>, Refusal> {
 fn write_details(row: &mut Object, entry: &Entry, names: &BTreeMap<u64, String>, call: &Call) {
     let campaign = &entry.campaign;
     let channels = campaign.channels();
-    let status = if matches!(entry.state, State::Cancelled(_)) {
-        "Canceled"
-    } else {
-        "Successful"
+    let status = match entry.state {
+        State::Cancelled(..) => "Canceled",
+        State::Held if entry.executed_on().is_none() => "Pending",
+        _ => "Successful",
     };
     let failing = &call.switches.failing_channels.0;
     let failed = channels.iter().filter(|channel| failing.contains(channel));
@@ -243,14 +242,24 @@ fn write_details(row: &mut Object, entry: &Entry, names: &BTreeMap<u64, String>,
 }
 
 /// The templates sent on a channel with their times, each once.
-fn sends(campaign: &Campaign, channel: u64) -> BTreeSet<(u64, Timestamp)> {
+fn sends(entry: &Entry, channel: u64) -> BTreeSet<(u64, Timestamp)> {
+    let campaign = &entry.campaign;
     let placements = campaign
         .actions
         .iter()
         .flat_map(|action| &action.placements);
     let on_channel = placements.filter(|placement| placement.channel == channel);
+    let scope = entry.sent();
     let mut sends: BTreeSet<_> = on_channel
-        .map(|placement| (placement.template_id, placement.schedule))
+        .flat_map(|placement| {
+            let times = scope.sent_shifts();
+            times.map(|later| {
+                (
+                    placement.template_id,
+                    Campaign::schedule(placement, None, later),
+                )
+            })
+        })
         .collect();
     if let Audience::Listed(listed) = &campaign.audience {
         for customer in listed {

@@ -36,22 +36,13 @@ pub(crate) fn credentials(content_type: &str, body: &[u8]) -> Result<(String, St
 pub(super) fn register(call: &Call) -> Result<Reply, Refusal> {
     let body = object(call.body)?;
     let (event_type, channel) = event_and_channel(&body)?;
-    let url = get(&body, "ListenerURL")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .trim();
-    let url = decoded(url);
-    if !is_absolute(&url) {
-        return Err(Refusal::bad_request(
-            "ListenerURL is not an absolute http or https address.",
-        ));
-    }
+    let url = address(&body, "ListenerURL")?;
     call.shared.with_tenant(call.tenant, |tenant| {
         let same = |known: &Listener| (known.event_type, known.channel) == (event_type, channel);
         let listener = Listener {
             event_type,
             channel,
-            url: url.into_owned(),
+            url,
         };
         match tenant.listeners.iter().position(same) {
             Some(index) => tenant.listeners[index] = listener,
@@ -129,6 +120,18 @@ fn event_and_channel(body: &Map<String, Value>) -> Result<(u64, Option<u64>), Re
     Ok((event_type, channel))
 }
 
+/// An absolute address in the body, decoded.
+pub(super) fn address(body: &Map<String, Value>, name: &str) -> Result<String, Refusal> {
+    let url = get(body, name).and_then(Value::as_str).unwrap_or_default();
+    let url = decoded(url.trim());
+    if !is_absolute(&url) {
+        return Err(Refusal::bad_request(format!(
+            "{name} is not an absolute http or https address."
+        )));
+    }
+    Ok(url.into_owned())
+}
+
 /// Some callers percent-encode the whole address inside the body.
 fn decoded(url: &str) -> Cow<'_, str> {
     let encoded = ["http%3a", "https%3a"].iter().any(|scheme| {
@@ -156,7 +159,7 @@ fn is_absolute(url: &str) -> bool {
 }
 
 /// The body as an object.
-fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
         _ => Err(Refusal::bad_request("The body is not a JSON object.")),
@@ -164,7 +167,7 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
 }
 
 /// A property, whatever the letter case of its name.
-pub(super) fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(crate) fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name))

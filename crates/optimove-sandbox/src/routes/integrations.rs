@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::Call;
-use super::general::get;
+use super::{Call, get};
 use crate::answer::{Refusal, Reply};
 use crate::switch::BatchBadEntry;
 use crate::write::{List, Style};

@@ -79,8 +79,11 @@ async fn ids_are_given_where_none_is_chosen_and_never_twice() {
 async fn a_wrong_campaign_is_refused_with_its_reason() {
     let world = World::start().await;
     for (change, part) in [
-        (json!({"kind": "conditional"}), "not played yet"),
-        (json!({"kind": "triggered"}), "not played yet"),
+        (json!({"kind": "recurring"}), "recurring"),
+        (json!({"kind": "triggered"}), "no audience"),
+        (json!({"id": "rt-812"}), "not a number"),
+        (json!({"conditional": true}), "conditional"),
+        (json!({"audience": null}), "audience"),
         (json!({"tenant": "nobody"}), "no tenant"),
         (json!({"control_share": 1.5}), "control_share"),
         (json!({"duration": -1}), "duration"),
@@ -146,7 +149,7 @@ async fn a_wrong_campaign_is_refused_with_its_reason() {
         .control("POST", "/triggers", json!({"tenant": "acme"}))
         .await;
     assert_eq!(status, 400);
-    assert!(body["error"].as_str().unwrap().contains("not played yet"));
+    assert!(body["error"].as_str().unwrap().contains("campaign_id"));
 }
 
 #[tokio::test]

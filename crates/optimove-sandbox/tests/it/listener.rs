@@ -32,8 +32,13 @@ impl Arrival {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Plan {
     Status(u16),
+    /// 200 with that body.
+    Body(&'static str),
     Silence,
 }
+
+/// What stands in the body of an answer that is not planned.
+type Answering = fn(&Arrival) -> String;
 
 pub(crate) struct Listener {
     url: String,
@@ -43,6 +48,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn start() -> Self {
+        Self::answering(|_| String::new()).await
+    }
+
+    /// A listener that answers with what `answering` makes of an arrival.
+    pub(crate) async fn answering(answering: Answering) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, arrivals) = mpsc::unbounded_channel();
@@ -50,7 +60,7 @@ impl Listener {
         let planned = plans.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, sender.clone(), planned.clone()));
+                tokio::spawn(serve(stream, sender.clone(), planned.clone(), answering));
             }
         });
         Self {
@@ -58,6 +68,10 @@ impl Listener {
             plans,
             arrivals,
         }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn plan(&self, plans: &[Plan]) {
@@ -95,6 +109,7 @@ async fn serve(
     stream: TcpStream,
     arrivals: mpsc::UnboundedSender<Arrival>,
     plans: Arc<Mutex<VecDeque<Plan>>>,
+    answering: Answering,
 ) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -124,22 +139,21 @@ async fn serve(
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.ok()?;
         arrival.body = String::from_utf8(body).ok()?;
-        let plan = plans
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or(Plan::Status(200));
+        let plan = plans.lock().unwrap().pop_front();
+        let answer = answering(&arrival);
         arrivals.send(arrival).ok()?;
-        match plan {
-            Plan::Status(status) => {
-                let answer = format!("HTTP/1.1 {status} Planned\r\nContent-Length: 0\r\n\r\n");
-                stream.write_all(answer.as_bytes()).await.ok()?;
-            }
-            Plan::Silence => {
+        let (status, body) = match plan {
+            None => (200, answer),
+            Some(Plan::Status(status)) => (status, String::new()),
+            Some(Plan::Body(body)) => (200, body.to_owned()),
+            Some(Plan::Silence) => {
                 // Reads until the sender gives up.
                 stream.read_line(&mut String::new()).await.ok()?;
                 return None;
             }
-        }
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} Planned\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all((head + &body).as_bytes()).await.ok()?;
     }
 }

@@ -5,6 +5,7 @@
 mod access;
 mod catalogue;
 mod client;
+mod conditional;
 mod control;
 mod faults;
 mod hostile;

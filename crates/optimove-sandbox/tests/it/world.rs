@@ -116,6 +116,44 @@ impl World {
         (answer.status, answer.json())
     }
 
+    /// Calls the control API, which has to agree.
+    pub(crate) async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.control(method, path, body).await;
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// Sets the clock.
+    pub(crate) fn at(&self, now: &str) {
+        self.sandbox.set_now(now.parse().unwrap()).unwrap();
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        let span = jiff::SignedDuration::from_secs(seconds);
+        self.sandbox.advance(span).unwrap();
+    }
+
+    /// Reports customers of a campaign as approved or denied; gives the status.
+    pub(crate) async fn report(&self, id: u64, customers: &[(&str, bool)]) -> u16 {
+        let entries = customers.iter();
+        let entries: Vec<Value> = entries
+            .map(|(customer, status)| json!({"CustomerID": customer, "Status": status}))
+            .collect();
+        let body = json!({"CampaignID": id, "PromosUpdated": entries});
+        let target = "/Integrations/UpdateCustomerPromotionStatus";
+        self.post(target, body).await.status
+    }
+
+    /// The notifications of the log, of one event type.
+    pub(crate) async fn told(&self, event: u64) -> Vec<Value> {
+        let log = self.ok("GET", "/notifications", Value::Null).await;
+        let log = log["data"].as_array().unwrap().iter();
+        let of_type = log.filter(|one| one["event_type"] == event);
+        let bodies =
+            of_type.map(|one| serde_json::from_str(one["body"].as_str().unwrap()).unwrap());
+        bodies.collect()
+    }
+
     /// Plans and executes a campaign of `count` customers with one action and one code.
     pub(crate) fn executed(&self, id: u64, count: u64) -> u64 {
         self.executed_spec(simple(id, count))
