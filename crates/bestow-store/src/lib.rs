@@ -20,6 +20,7 @@ pub mod block;
 pub mod campaigns;
 pub mod codes;
 pub mod door;
+pub mod exclusions;
 pub mod findings;
 pub mod gateway;
 pub mod grants;

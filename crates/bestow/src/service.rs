@@ -3,6 +3,7 @@
 pub mod campaigns;
 pub mod doctor;
 pub mod eligibility;
+pub mod exclusions;
 pub mod findings;
 pub mod grants;
 pub mod held;

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod campaigns;
 pub(crate) mod catalogue;
 pub(crate) mod codes;
+pub(crate) mod exclusions;
 pub(crate) mod imports;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
@@ -26,6 +27,7 @@ macro_rules! stamp {
                 waiting_come_oldest_first, settling, unknown_status_is_refused, filters_and_pages;
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
                 unknown_codes_hold_their_campaigns, codes_in_use;
+            exclusions: exact_and_per_tenant;
             codes: loaded_in_order_without_repeats, every_grant_gives_the_next_code,
                 void_codes_are_passed_over, known_grants_take_no_code, two_campaigns_share_no_code,
                 without_codes_pairs_wait_and_are_granted_once, waiting_pairs_count_on,

@@ -5,6 +5,7 @@ pub(crate) mod campaigns;
 pub(crate) mod clock;
 pub(crate) mod eligibility;
 pub(crate) mod events;
+pub(crate) mod exclusions;
 pub(crate) mod findings;
 pub(crate) mod grants;
 pub(crate) mod health;

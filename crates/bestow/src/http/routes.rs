@@ -118,8 +118,8 @@ impl Inner {
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
-    use api::{audit, campaigns, clock, eligibility, events, findings, grants, health, held};
-    use api::{listeners, notifications as inbox, promotions, tenants};
+    use api::{audit, campaigns, clock, eligibility, events, exclusions, findings, grants, health};
+    use api::{held, listeners, notifications as inbox, promotions, tenants};
     vec![
         get("/healthz", Public, health::alive),
         get("/readyz", Public, health::ready),
@@ -153,6 +153,10 @@ pub fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}/held", Tenant(READERS), held::list),
         post("/v1/tenants/{tenant}/held/release", Tenant(RELEASERS), held::release),
         get("/v1/tenants/{tenant}/findings", Tenant(READERS), findings::list),
+        get("/v1/tenants/{tenant}/exclusions", Tenant(READERS), exclusions::list),
+        post("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::exclude),
+        delete("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::include),
+        delete("/v1/tenants/{tenant}/exclusions/{customer}", Tenant(OPERATORS), exclusions::include_one),
         get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
 
         get("/v1/events", Any(READERS), events::stream),

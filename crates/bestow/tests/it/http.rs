@@ -7,6 +7,7 @@ mod campaigns;
 mod clock;
 mod connections;
 mod eligibility;
+mod exclusions;
 mod export;
 mod held;
 mod inbox;

@@ -27,7 +27,7 @@ fn address(route: &Route, tenant: &str) -> String {
 /// All routes; the one that ends a tenant comes last.
 fn routes() -> Vec<Route> {
     let mut routes = table();
-    routes.sort_by_key(|route| route.method == "DELETE");
+    routes.sort_by_key(|route| route.method == "DELETE" && route.path == "/v1/tenants/{tenant}");
     routes
 }
 

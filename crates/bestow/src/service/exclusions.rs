@@ -1,0 +1,183 @@
+//! The exclusion list: customers who may get nothing now, whatever Optimove picks them for.
+
+use bestow_core::CustomerId;
+use bestow_store::audit::AuditEntry;
+use bestow_store::{Error as StoreError, Tx};
+use serde::{Deserialize, Serialize};
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::service::grants::{customer_id, sentence};
+use crate::service::view::Instant;
+use crate::tenant::Tenant;
+
+/// Customers of one request.
+pub const CUSTOMERS_AT_ONCE_MAX: usize = 10_000;
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 200;
+
+/// Customers to be excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exclude {
+    /// Optimove's customer ids, at most 10,000.
+    pub customer_ids: Vec<String>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Customers to be let in again.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Include {
+    /// Optimove's customer ids, at most 10,000.
+    pub customer_ids: Vec<String>,
+}
+
+/// What came of excluding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Excluded {
+    /// Customers who were not excluded before.
+    pub added: u64,
+    /// Customers who were; they keep the reason that was given first.
+    pub known: u64,
+}
+
+/// What came of letting in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Included {
+    /// Customers who are no longer excluded.
+    pub removed: u64,
+}
+
+/// A customer who is excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct ExclusionView {
+    /// Optimove's customer id.
+    pub customer_id: String,
+    /// Why, for people.
+    pub reason: String,
+    /// Since when.
+    pub created_at: Instant,
+    /// A token's id, `admin-token` or `cli`.
+    pub created_by: String,
+}
+
+/// Whether a customer may get nothing now. One look-up by key on the calling thread, which takes microseconds.
+///
+/// # Errors
+/// The store's: whoever asks has to take that for a yes.
+pub fn is_excluded(app: &App, tenant: &Tenant, customer: &str) -> Result<bool> {
+    Ok(app.store.peek(|tx| tx.is_excluded(tenant.no(), customer))?)
+}
+
+/// Excludes customers, from this commit on.
+///
+/// # Errors
+/// [`Error::Invalid`] for no customers, too many, one that cannot be a customer's id, or a bad reason.
+pub async fn exclude(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    wanted: Exclude,
+) -> Result<Excluded> {
+    let customers = checked(&wanted.customer_ids)?;
+    let reason = wanted.reason.trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        let message = format!("`reason` must have 1 to {REASON_CHARS_MAX} characters");
+        return Err(Error::invalid("bad_reason", message));
+    }
+    let (no, actor) = (tenant.no(), actor.id.clone());
+    app.tx("exclude", move |tx| {
+        let added = tx.exclude(no, &customers, &reason, &actor)?;
+        let known = customers.len() as u64 - added;
+        let detail = serde_json::json!({ "reason": reason, "added": added, "known": known });
+        audit(tx, no, &actor, "customers.excluded", &detail)?;
+        Ok(Excluded { added, known })
+    })
+    .await
+}
+
+/// Lets customers in again.
+///
+/// # Errors
+/// [`Error::Invalid`] for no customers, too many, or one that cannot be a customer's id.
+pub async fn include(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    wanted: &Include,
+) -> Result<Included> {
+    let customers = checked(&wanted.customer_ids)?;
+    let (no, actor) = (tenant.no(), actor.id.clone());
+    app.tx("include", move |tx| {
+        let removed = tx.include(no, &customers)?;
+        let detail = serde_json::json!({ "asked": customers.len(), "removed": removed });
+        audit(tx, no, &actor, "customers.included", &detail)?;
+        Ok(Included { removed })
+    })
+    .await
+}
+
+/// Excluded customers behind one, in the order of their ids.
+///
+/// # Errors
+/// The store's.
+pub fn list(app: &App, tenant: &Tenant, after: &str, limit: u32) -> Result<Vec<ExclusionView>> {
+    let found = app
+        .store
+        .peek(|tx| tx.exclusions(tenant.no(), after, limit))?;
+    let view = |found: bestow_store::exclusions::Exclusion| ExclusionView {
+        customer_id: found.customer,
+        reason: found.reason,
+        created_at: Instant(found.created_at),
+        created_by: found.created_by,
+    };
+    Ok(found.into_iter().map(view).collect())
+}
+
+/// Each once, in the spelling that rows are compared by.
+fn checked(ids: &[String]) -> Result<Vec<String>> {
+    if ids.is_empty() || ids.len() > CUSTOMERS_AT_ONCE_MAX {
+        let message = format!("`customer_ids` must name 1 to {CUSTOMERS_AT_ONCE_MAX} customers");
+        return Err(Error::invalid("bad_customer_ids", message));
+    }
+    let checked = ids.iter().enumerate().map(|(place, id)| {
+        let faulty = |e| format!("`customer_ids[{place}]`: {}", sentence(&e));
+        CustomerId::check(id)
+            .map(str::to_owned)
+            .map_err(|e| Error::invalid("bad_customer_id", faulty(e)))
+    });
+    let mut customers = checked.collect::<Result<Vec<_>>>()?;
+    customers.sort_unstable();
+    customers.dedup();
+    Ok(customers)
+}
+
+fn audit(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    actor: &str,
+    action: &str,
+    detail: &serde_json::Value,
+) -> std::result::Result<(), StoreError> {
+    tx.audit(&AuditEntry {
+        tenant,
+        actor,
+        action,
+        object: "exclusions",
+        detail: &detail.to_string(),
+        correlation: None,
+    })
+}
+
+/// The one customer that a path names.
+///
+/// # Errors
+/// [`Error::Invalid`] with `bad_customer_id`.
+pub fn only(customer: &str) -> Result<Include> {
+    Ok(Include {
+        customer_ids: vec![customer_id(customer)?.to_owned()],
+    })
+}
