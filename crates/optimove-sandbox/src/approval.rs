@@ -122,8 +122,8 @@ pub(crate) enum Taken {
 
 /// What becomes of a call in which some report is late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IfLate {
-    SkipThem,
+pub(crate) enum LateOnes {
+    Ignored,
     RefuseAll,
 }
 
@@ -167,7 +167,7 @@ impl Board {
         reports: impl Iterator<Item = (&'a str, bool)> + Clone,
         now: Timestamp,
         is_late: impl Fn(usize) -> bool,
-        if_late: IfLate,
+        late_ones: LateOnes,
     ) -> Taken {
         let mut state = self.state();
         let call = state.calls.len();
@@ -176,7 +176,7 @@ impl Board {
         }
         let group_of = |place: u64| (place % self.groups as u64) as usize;
         let any_late = (0..self.groups).any(&is_late);
-        let refused = any_late && if_late == IfLate::RefuseAll && {
+        let refused = any_late && late_ones == LateOnes::RefuseAll && {
             let mut places = reports
                 .clone()
                 .filter_map(|(id, _)| self.place(campaign, id));

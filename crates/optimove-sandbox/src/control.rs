@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::body::Body;
-use crate::emit::Notification;
+use crate::outbox::Notification;
 use crate::routes::Query;
 use crate::shared::Shared;
 use crate::spec::TenantSpec;

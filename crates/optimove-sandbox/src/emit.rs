@@ -1,57 +1,32 @@
-//! Notifications: who gets them, in what order, how often, and a log of all of it.
+//! Notifications: who gets them, in what order and how often.
 //!
 //! Each tenant has one lane for scheduled events. What is in it goes out one after the other, so
 //! that the order is that of the events unless a switch says otherwise. Triggers have a lane of
 //! their own, where many go out side by side. Retries wait beside the lanes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
-use sha2::Sha256;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Message};
+use crate::outbox::{LaneKind, Notification, Order, Place, read_answer, signature};
 use crate::random::within_percent;
 use crate::shared::Shared;
 use crate::switch::{OnOff, Signature, Switches};
 use crate::world::Tenant;
 
-/// Notifications kept in the log; beyond, the oldest go.
-const NOTIFICATIONS_KEPT_MAX: usize = 100_000;
 /// Notifications waiting in a lane; beyond, they are logged but not sent.
 const LANE_ORDERS_MAX: usize = 100_000;
 /// Triggers of one tenant on their way at one time.
 const TRIGGERS_AT_ONCE_MAX: usize = 256;
-/// Bytes of a listener's answer that are read, so that its connection can be used again.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The event type of triggers.
 pub(crate) const TRIGGER: u64 = 11;
 /// How long a notification waits for a second one that is to overtake it.
 const REORDER_WAIT: Duration = Duration::from_secs(2);
-
-/// A notification in the log.
-#[derive(Clone, Debug)]
-pub(crate) struct Notification {
-    pub(crate) tenant: String,
-    pub(crate) event_type: u64,
-    pub(crate) url: String,
-    pub(crate) body: Bytes,
-    pub(crate) created_at: Timestamp,
-    /// A switch kept it from being sent.
-    pub(crate) dropped: bool,
-    pub(crate) attempts: u64,
-    pub(crate) last_status: Option<u16>,
-    pub(crate) last_error: Option<&'static str>,
-    signing_secret: String,
-    /// Set when it is sent after all, for who waits for that.
-    sent_after_all: Option<Arc<AtomicBool>>,
-}
 
 /// What became of a message that was announced.
 #[derive(Debug, Default)]
@@ -60,124 +35,6 @@ pub(crate) struct Announced {
     pub(crate) ids: Vec<u64>,
     /// Whether a switch dropped all of them; set to false when one is sent after all.
     pub(crate) dropped: Option<Arc<AtomicBool>>,
-}
-
-/// A notification on its way out.
-#[derive(Debug)]
-struct Order {
-    id: u64,
-    event_type: u64,
-    copies: u64,
-    /// Real time before which it does not go.
-    due: Duration,
-}
-
-/// The log, the lanes, and the client that sends.
-#[derive(Debug)]
-pub(crate) struct Outbox {
-    client: reqwest::Client,
-    state: Mutex<State>,
-}
-
-/// Whether what is in a lane goes out one by one or side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum LaneKind {
-    OneByOne,
-    SideBySide,
-}
-
-#[derive(Debug)]
-struct State {
-    log: BTreeMap<u64, Notification>,
-    last_id: u64,
-    lanes: HashMap<(String, LaneKind), mpsc::Sender<Order>>,
-    /// Cancelled by a reset.
-    generation: CancellationToken,
-}
-
-impl State {
-    fn new(stop: &CancellationToken) -> Self {
-        let generation = stop.child_token();
-        Self {
-            log: BTreeMap::new(),
-            last_id: 0,
-            lanes: HashMap::new(),
-            generation,
-        }
-    }
-
-    fn record(&mut self, notification: Notification) -> u64 {
-        if self.log.len() >= NOTIFICATIONS_KEPT_MAX {
-            self.log.pop_first();
-        }
-        self.last_id += 1;
-        self.log.insert(self.last_id, notification);
-        self.last_id
-    }
-}
-
-impl Outbox {
-    pub(crate) fn new(stop: &CancellationToken) -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            client: client()?,
-            state: Mutex::new(State::new(stop)),
-        })
-    }
-
-    /// Forgets everything and ends what is under way.
-    pub(crate) fn reset(&self, stop: &CancellationToken) {
-        let old = std::mem::replace(&mut *self.state(), State::new(stop));
-        old.generation.cancel();
-    }
-
-    /// The notifications after one of them, oldest first.
-    pub(crate) fn log(&self, after: u64) -> Vec<(u64, Notification)> {
-        let state = self.state();
-        state
-            .log
-            .range(after.saturating_add(1)..)
-            .map(|(id, notification)| (*id, notification.clone()))
-            .collect()
-    }
-
-    pub(crate) fn find(&self, id: u64) -> Option<Notification> {
-        self.state().log.get(&id).cloned()
-    }
-
-    /// The client that posts, which the gateway is asked with too.
-    pub(crate) fn client(&self) -> &reqwest::Client {
-        &self.client
-    }
-
-    /// What a reset cancels.
-    pub(crate) fn generation(&self) -> CancellationToken {
-        self.state().generation.clone()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, id: u64, outcome: Result<u16, &'static str>) {
-        if let Some(notification) = self.state().log.get_mut(&id) {
-            notification.last_status = outcome.ok();
-            notification.last_error = outcome.err();
-        }
-    }
-}
-
-/// The client that posts notifications. It works without certificates on the machine; listeners
-/// with https are then refused.
-fn client() -> Result<reqwest::Client, reqwest::Error> {
-    // An error here means that the process has chosen a provider already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        let builder = reqwest::Client::builder().no_proxy().tcp_nodelay(true);
-        builder.redirect(reqwest::redirect::Policy::none())
-    };
-    builder()
-        .build()
-        .or_else(|_| builder().tls_certs_only([]).build())
 }
 
 impl Shared {
@@ -199,7 +56,7 @@ impl Shared {
                     .collect()
             }
         };
-        let send = |one| self.send_in_lane(one, &switches);
+        let send = |one| self.send_in_lane(one, None, &switches);
         notifications.into_iter().map(send).collect()
     }
 
@@ -208,7 +65,7 @@ impl Shared {
         self: &Arc<Self>,
         tenant_name: &str,
         tenant: &Tenant,
-        message: &Message,
+        (message, place): (&Message, Option<Place>),
         switches: &Switches,
     ) -> Announced {
         let mut notifications = self.address(tenant_name, tenant, message, switches);
@@ -221,7 +78,9 @@ impl Shared {
             announced.dropped = Some(dropped);
         }
         for one in notifications {
-            announced.ids.push(self.send_in_lane(one, switches));
+            announced
+                .ids
+                .push(self.send_in_lane(one, place.clone(), switches));
         }
         announced
     }
@@ -260,7 +119,12 @@ impl Shared {
         self.outbox.find(id)
     }
 
-    fn send_in_lane(self: &Arc<Self>, notification: Notification, switches: &Switches) -> u64 {
+    fn send_in_lane(
+        self: &Arc<Self>,
+        notification: Notification,
+        place: Option<Place>,
+        switches: &Switches,
+    ) -> u64 {
         let touched = switches.notify_events.covers(notification.event_type);
         let (copies, delay) = if touched {
             (
@@ -294,6 +158,7 @@ impl Shared {
                 event_type,
                 copies,
                 due,
+                place,
             })
             .is_err()
         {
@@ -347,6 +212,7 @@ impl Shared {
                 self.spawn(generation, self.clone().retry(order.id));
             }
         }
+        drop(order.place);
     }
 
     /// Tries again after each wait of the schedule, on the sandbox clock, until it succeeds.
@@ -389,7 +255,7 @@ impl Shared {
     ) -> Result<u16, &'static str> {
         let mut request = self
             .outbox
-            .client
+            .client()
             .post(&notification.url)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(notification.body.clone());
@@ -410,30 +276,5 @@ impl Shared {
     }
 }
 
-/// The body of an answer, unless it breaks off or is too long.
-pub(crate) async fn read_answer(mut response: reqwest::Response) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.ok()? {
-        body.extend_from_slice(&piece);
-        if body.len() > ANSWER_BYTES_MAX {
-            return None;
-        }
-    }
-    Some(body)
-}
-
 /// What the draws for dropping are drawn under.
 const DROP: u64 = 0xd0;
-
-/// `sha256=` and the keyed digest of the body in hex.
-fn signature(notification: &Notification) -> String {
-    use std::fmt::Write as _;
-    let mut mac = Hmac::<Sha256>::new_from_slice(notification.signing_secret.as_bytes())
-        .expect("a key of any length is accepted");
-    mac.update(&notification.body);
-    let mut value = "sha256=".to_owned();
-    for byte in mac.finalize().into_bytes() {
-        write!(value, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    value
-}

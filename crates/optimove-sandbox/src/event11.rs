@@ -1,5 +1,5 @@
-//! The body of event 11: camelCase where all other events are in PascalCase, unless a switch says
-//! otherwise, and with the parameters and tags of the trigger among its own fields or below them.
+//! The body of event 11: its names begin small where those of all other events begin large, unless
+//! a switch says otherwise, and with the parameters and tags of the trigger among its own fields or below them.
 
 use bytes::Bytes;
 use jiff::civil::DateTime;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::emit::read_answer;
 use crate::event11::Occasion;
 use crate::id::CampaignId;
+use crate::outbox::read_answer;
 use crate::routes::get;
 use crate::shared::Shared;
 use crate::spec::NamedChannel;

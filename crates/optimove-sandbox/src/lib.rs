@@ -45,6 +45,7 @@ mod hold;
 mod id;
 mod lifecycle;
 mod oracle;
+mod outbox;
 mod paging;
 mod plan;
 mod random;

@@ -207,6 +207,16 @@ impl Shared {
 }
 
 impl Entry {
+    /// Customers approved and denied: by reports, or triggers by the gateway.
+    pub(crate) fn decided(&self) -> (u64, u64) {
+        if let Kind::Triggered(_) = self.campaign.kind {
+            let tally = self.triggers.tally();
+            return (tally.allowed, tally.denied);
+        }
+        let tally = self.tally();
+        (tally.approved.iter().sum(), tally.denied)
+    }
+
     /// What was reported on the campaign so far.
     pub(crate) fn tally(&self) -> Tally {
         let board = self.hold.as_ref().map(|hold| &hold.board);

@@ -14,6 +14,7 @@ use crate::entry::{Entry, State};
 use crate::event::Message;
 use crate::event11::{self, Occasion};
 use crate::oracle::distinct;
+use crate::outbox::Place;
 use crate::plan::DAYS_MAX;
 use crate::random::{key, text_key};
 use crate::shared::Shared;
@@ -249,7 +250,8 @@ impl Shared {
                 }
             }
         }
-        self.send_trigger(&entry, action, spec, &mut outcome)?;
+        let place = self.outbox.place().await;
+        self.send_trigger(&entry, (action, spec), place, &mut outcome)?;
         Ok(outcome)
     }
 
@@ -278,8 +280,8 @@ impl Shared {
     fn send_trigger(
         self: &Arc<Self>,
         entry: &Entry,
-        action: &Action,
-        spec: &TriggerSpec,
+        (action, spec): (&Action, &TriggerSpec),
+        place: Option<Place>,
         outcome: &mut TriggerOutcome,
     ) -> Result<(), Trouble> {
         let campaign = &entry.campaign;
@@ -309,7 +311,7 @@ impl Shared {
             channel: action.placements.first().map(|placement| placement.channel),
             body: Occasion::new(campaign, action, spec).body(stamp, &switches),
         };
-        let announced = self.announce_one(&campaign.tenant, tenant, &message, &switches);
+        let announced = self.announce_one(&campaign.tenant, tenant, (&message, place), &switches);
         if announced.ids.is_empty() {
             return Ok(());
         }

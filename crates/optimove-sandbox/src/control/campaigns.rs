@@ -65,7 +65,7 @@ pub(super) fn expected(shared: &Shared, id: &str, tenant: Option<&str>) -> Resul
 pub(super) fn statuses(shared: &Shared, id: &str, tenant: Option<&str>) -> Result<Reply, Problem> {
     let statuses = shared.statuses(&id.into(), tenant)?;
     Ok(Reply::Lines(lines(statuses, |one, out| {
-        one.write_line(out)
+        one.write_line(out);
     })))
 }
 
@@ -76,16 +76,7 @@ pub(crate) fn view(entry: &Entry) -> Value {
         CampaignId::Number(number) => json!(number),
         CampaignId::Text(text) => json!(text),
     };
-    let (approved, denied) = match campaign.kind {
-        Kind::Triggered(_) => {
-            let tally = entry.triggers.tally();
-            (tally.allowed, tally.denied)
-        }
-        _ => {
-            let tally = entry.tally();
-            (tally.approved.iter().sum(), tally.denied)
-        }
-    };
+    let (approved, denied) = entry.decided();
     let mut view = json!({
         "id": id,
         "tenant": campaign.tenant,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Call;
 use crate::answer::{Refusal, Reply};
-use crate::approval::{IfLate, Taken};
+use crate::approval::{LateOnes, Taken};
 use crate::entry::State;
 use crate::id::CampaignId;
 use crate::switch::{BatchBadEntry, LateStatus};
@@ -44,16 +44,16 @@ pub(super) fn update(call: &Call) -> Result<Reply, Refusal> {
             let group = &hold.groups[group];
             over || group.phase.executed_on().is_some() || now >= group.deadline
         };
-        let if_late = match call.switches.late_status {
-            LateStatus::Ignore => IfLate::SkipThem,
-            LateStatus::Refuse => IfLate::RefuseAll,
+        let late_ones = match call.switches.late_status {
+            LateStatus::Ignore => LateOnes::Ignored,
+            LateStatus::Refuse => LateOnes::RefuseAll,
         };
         let each = reports
             .iter()
             .map(|report| (&*report.customer, report.status));
         match hold
             .board
-            .report(&entry.campaign, each, now, is_late, if_late)
+            .report(&entry.campaign, each, now, is_late, late_ones)
         {
             Taken::Counted => Ok(Reply::Void),
             Taken::Refused => Err(Refusal::bad_request("ClearanceRequiredBy is over.")),

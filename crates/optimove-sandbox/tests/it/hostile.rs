@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::world::{KEY, World, simple};
 
-const FUNCTIONS: [(&str, &str); 21] = [
+const FUNCTIONS: [(&str, &str); 32] = [
     ("POST", "general/Login"),
     ("POST", "general/RegisterEventListener"),
     ("POST", "general/UnregisterEventListener"),
@@ -21,6 +21,17 @@ const FUNCTIONS: [(&str, &str); 21] = [
     ("GET", "actions/GetActionName"),
     ("GET", "actions/GetAllActions"),
     ("GET", "customers/GetCustomerExecutionDetailsByCampaign"),
+    ("GET", "customers/GetProcessedCampaignCustomers"),
+    ("GET", "customers/GetCanceledCampaignCustomers"),
+    ("GET", "customers/GetCustomersActionEndedByDate"),
+    ("GET", "customers/GetCurrentlyTargetedCustomers"),
+    ("POST", "integrations/UpdateCustomerPromotionStatus"),
+    ("PUT", "triggered_conditional_execution_gateway"),
+    ("GET", "triggered_conditional_execution_gateway"),
+    ("DELETE", "triggered_conditional_execution_gateway"),
+    ("POST", "conditional-execution/v2/triggered/webhooks/"),
+    ("POST", "conditional-execution/v2/triggered/approval"),
+    ("PUT", "conditional-execution/v2/triggered/approval"),
     ("POST", "integrations/AddPromotions"),
     ("POST", "integrations/DeletePromotions"),
     ("GET", "integrations/GetPromotions"),
@@ -28,12 +39,15 @@ const FUNCTIONS: [(&str, &str); 21] = [
     ("GET", "nowhere/Nothing"),
 ];
 
-const CONTROL: [(&str, &str); 12] = [
+const CONTROL: [(&str, &str); 15] = [
     ("PUT", "tenants/x"),
     ("POST", "campaigns"),
     ("POST", "campaigns/5101/process"),
     ("POST", "campaigns/5101/cancel"),
     ("GET", "campaigns/5101"),
+    ("GET", "campaigns/5101/statuses"),
+    ("GET", "campaigns/5101/expected"),
+    ("POST", "campaigns/5102/process"),
     ("POST", "triggers"),
     ("PUT", "clock"),
     ("POST", "clock/advance"),
@@ -102,6 +116,19 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
             r#"{"tenant":"acme","audience":{"customers":[{"id":"x","promo_code":",,"}]},
                 "scheduled_at":"-009999-01-02T01:59:59Z",
                 "actions":[{"id":2,"share":0.0,"channels":[{"id":504,"share":0.0}]}]}"#,
+            r#"{"tenant":"acme","id":5102,"kind":"conditional","duration":36500,
+                "audience":{"count":1000000000},"scheduled_at":"-009999-01-02T01:59:59Z",
+                "actions":[{"id":2,"channels":[{"id":504}]}]}"#,
+            r#"{"clearance_in_seconds":4294967295}"#,
+            r#"{"clearance_in_seconds":0}"#,
+            r#"{"CampaignID":5102,"PromosUpdated":[{"CustomerID":"1","Status":true}]}"#,
+            r#"{"CampaignID":5102,"PromosUpdated":[{"CustomerID":"\ud800","Status":1e999}]}"#,
+            r#"{"tenant":"acme","id":"5101","kind":"triggered","conditional":true,
+                "notes":"{\"duration\":36500}","actions":[{"id":2,"channels":[{"id":504}]}]}"#,
+            r#"{"campaign_id":"5101","customer_id":"\u0000","attributes":{"":{"a":[]}}}"#,
+            r#"{"user_id":"","campaign":{"id":-1},"allowed":true}"#,
+            r#"{"conditional-version":"v2","conditional-rounds":10,
+                "clearance-notice-minutes":1000000000,"clearance-deadline-minutes":1000000000}"#,
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ]
@@ -112,7 +139,7 @@ proptest! {
 
     #[test]
     fn every_answer_is_a_documented_one(
-        calls in prop::collection::vec((0_usize..64, query(), body()), 20),
+        calls in prop::collection::vec((0_usize..94, query(), body()), 30),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
