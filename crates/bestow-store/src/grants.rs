@@ -157,6 +157,8 @@ pub struct LedgerRow {
     pub occurrence: String,
     /// `eligibility_window.no`.
     pub window: u32,
+    /// `landed_page.page` within the offer's campaign; 0: none.
+    pub page: u32,
     /// The unique code that it gave, if any.
     pub code: GivenCode,
 }
@@ -175,14 +177,15 @@ impl Tx<'_> {
     pub fn ledger_rows(&mut self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
         self.query(
             "-- ledger_rows
-            SELECT offer, occurrence, window, code FROM grants WHERE tenant = $1 AND customer = $2",
+            SELECT offer, occurrence, window, page, code FROM grants WHERE tenant = $1 AND customer = $2",
             values![tenant, customer],
             |row| {
                 Ok(LedgerRow {
                     offer: row.int(0)? as u32,
                     occurrence: row.text(1)?,
                     window: row.int(2)? as u32,
-                    code: GivenCode::from_number(row.int(3)?),
+                    page: row.int(3)? as u32,
+                    code: GivenCode::from_number(row.int(4)?),
                 })
             },
         )
@@ -200,6 +203,21 @@ impl Tx<'_> {
                     code_fold: row.text(1)?,
                 })
             },
+        )
+    }
+
+    /// When a page landed, in milliseconds; never changes once it did.
+    pub fn page_landed_at(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        page: u32,
+    ) -> Result<Option<i64>, Error> {
+        self.query_one(
+            "-- page_landed_at
+            SELECT landed_at FROM landed_page WHERE tenant = $1 AND campaign = $2 AND page = $3",
+            values![tenant, campaign, page],
+            |row| row.int(0),
         )
     }
 

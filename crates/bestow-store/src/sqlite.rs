@@ -1,5 +1,7 @@
 //! Opening SQLite the only way that keeps what was acknowledged.
 
+use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,8 +21,10 @@ const WAL_TRIES_MAX: u32 = 1_000;
 const STATEMENTS_CACHED_MAX: usize = 256;
 /// Page cache of the writing connection, in KiB (negative is SQLite's way to say KiB).
 const WRITER_CACHE_KIB: i64 = -32_768;
-/// Page cache of a reading connection, in KiB.
-const READER_CACHE_KIB: i64 = -16_384;
+/// Page caches of the connections that as many threads read from as there are processors, in KiB.
+const READERS_CACHE_KIB: i64 = 131_072;
+/// Page cache of one of them, at least and at most.
+const READER_CACHE_KIB: RangeInclusive<i64> = 8_192..=32_768;
 /// WAL pages after which the writer copies them into the database file.
 const CHECKPOINT_PAGES: i64 = 4_000;
 
@@ -35,11 +39,17 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| classify("open", &e))?;
-    prepare(&connection, READER_CACHE_KIB)?;
+    prepare(&connection, reader_cache_kib())?;
     connection
         .pragma_update(None, "query_only", true)
         .map_err(|e| classify("query_only", &e))?;
     Ok(connection)
+}
+
+/// In SQLite's way to say KiB.
+fn reader_cache_kib() -> i64 {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) as i64;
+    -(READERS_CACHE_KIB / threads).clamp(*READER_CACHE_KIB.start(), *READER_CACHE_KIB.end())
 }
 
 /// Sets what durability needs and reads it back: a setting that did not take is a refusal to start, not a surprise.

@@ -5,15 +5,20 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bestow_core::promotion::{Limits, Usage};
+use bestow_core::{Minor, PromotionFacts, PromotionStatus};
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::{LedgerRow, OfferFacts};
 use bestow_store::promotions::Promotion;
 use bestow_store::{Error as StoreError, Store};
+use serde::Deserialize;
 
-/// Entries of one kind kept at hand; beyond it the kind starts over.
-const ENTRIES_MAX: usize = 200_000;
+/// Entries of one kind kept at hand in each copy; beyond it the copy starts over.
+const ENTRIES_MAX: usize = 20_000;
 
 /// A grant as the ledger has it, with what its numbers stand for.
 #[derive(Debug, Clone)]
@@ -26,6 +31,51 @@ pub struct FoundGrant {
     pub window: WindowSpec,
     /// Its campaign.
     pub campaign: Arc<Campaign>,
+    /// Milliseconds; when the page that gave it landed.
+    pub created_at: i64,
+}
+
+/// A promotion, with what decisions need of it already read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPromotion {
+    row: Promotion,
+    /// For the decisions. Nothing is redeemed through this release, so nothing is used up.
+    pub facts: PromotionFacts,
+}
+
+impl Deref for KnownPromotion {
+    type Target = Promotion;
+
+    fn deref(&self) -> &Promotion {
+        &self.row
+    }
+}
+
+/// What is kept of a promotion's limits, as far as they decide here.
+#[derive(Deserialize)]
+struct KeptLimits {
+    per_customer: Option<u64>,
+    total: Option<u64>,
+    budget_minor: Option<i64>,
+}
+
+impl KnownPromotion {
+    fn read(row: Promotion) -> Result<Self, StoreError> {
+        let corrupt = |what: &dyn std::fmt::Display| {
+            StoreError::Corrupt(format!("promotion {}: {what}", row.code_fold))
+        };
+        let kept: KeptLimits = serde_json::from_str(&row.limits).map_err(|e| corrupt(&e))?;
+        let facts = PromotionFacts {
+            status: PromotionStatus::parse(&row.status).map_err(|e| corrupt(&e))?,
+            limits: Limits {
+                per_customer: kept.per_customer,
+                total: kept.total,
+                budget: kept.budget_minor.map(Minor),
+            },
+            usage: Usage::default(),
+        };
+        Ok(Self { row, facts })
+    }
 }
 
 /// The cache.
@@ -34,7 +84,8 @@ pub struct Facts {
     offers: Shelf<(i64, u32), Arc<OfferFacts>>,
     windows: Shelf<(i64, u32), WindowSpec>,
     campaigns: Shelf<(i64, i64), Arc<Campaign>>,
-    promotions: Shelf<(i64, String), Option<Arc<Promotion>>>,
+    landings: Shelf<(i64, i64, u32), i64>,
+    promotions: Shelf<(i64, String), Option<Arc<KnownPromotion>>>,
 }
 
 impl Facts {
@@ -58,11 +109,13 @@ impl Facts {
             }
             let window = self.window(store, tenant, row.window)?;
             let campaign = self.campaign(store, tenant, offer.campaign)?;
+            let created_at = self.landed_at(store, tenant, &campaign, row.page)?;
             found.push(FoundGrant {
                 row,
                 offer,
                 window,
                 campaign,
+                created_at,
             });
         }
         Ok(found)
@@ -77,11 +130,12 @@ impl Facts {
         store: &Store,
         tenant: i64,
         code_fold: &str,
-    ) -> Result<Option<Arc<Promotion>>, StoreError> {
+    ) -> Result<Option<Arc<KnownPromotion>>, StoreError> {
         self.promotions.get_or((tenant, code_fold.to_owned()), || {
-            Ok(store
-                .peek(|tx| tx.promotion(tenant, code_fold))?
-                .map(Arc::new))
+            let found = store.peek(|tx| tx.promotion(tenant, code_fold))?;
+            found
+                .map(|row| KnownPromotion::read(row).map(Arc::new))
+                .transpose()
         })
     }
 
@@ -107,6 +161,27 @@ impl Facts {
         self.promotions.clear();
     }
 
+    /// When a page of a campaign landed, in milliseconds. What no page gave counts from when its campaign was first
+    /// heard of.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn landed_at(
+        &self,
+        store: &Store,
+        tenant: i64,
+        campaign: &Campaign,
+        page: u32,
+    ) -> Result<i64, StoreError> {
+        if page == 0 {
+            return Ok(campaign.first_seen_at);
+        }
+        self.landings.get_or((tenant, campaign.no, page), || {
+            let found = store.peek(|tx| tx.page_landed_at(tenant, campaign.no, page))?;
+            Ok(found.unwrap_or(campaign.first_seen_at))
+        })
+    }
+
     fn offer(&self, store: &Store, tenant: i64, no: u32) -> Result<Arc<OfferFacts>, StoreError> {
         self.offers.get_or((tenant, no), || {
             let found = store.peek(|tx| tx.offer_facts(tenant, no))?;
@@ -129,13 +204,35 @@ fn missing(what: &str, no: i64) -> StoreError {
     StoreError::Corrupt(format!("a grant points to {what} {no}, which is not there"))
 }
 
+/// Copies of a shelf. Threads that ask at the same time mostly meet different ones: a lock and the counts of what is
+/// shared cost more than the look-up where several processors write to them.
+const COPIES: usize = 16;
+/// Gives each thread the copy it looks into.
+static NEXT_COPY: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static COPY: usize = NEXT_COPY.fetch_add(1, Ordering::Relaxed) % COPIES;
+}
+
 /// A bounded map that is read far more often than written.
 #[derive(Debug)]
-struct Shelf<K, V>(RwLock<HashMap<K, V>>);
+struct Shelf<K, V> {
+    copies: [Aligned<RwLock<HashMap<K, V>>>; COPIES],
+    /// How often it was cleared.
+    cleared: AtomicU64,
+}
+
+/// Apart from its neighbours in the processor's caches.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Aligned<T>(T);
 
 impl<K, V> Default for Shelf<K, V> {
     fn default() -> Self {
-        Self(RwLock::default())
+        Self {
+            copies: Default::default(),
+            cleared: AtomicU64::new(0),
+        }
     }
 }
 
@@ -145,27 +242,31 @@ impl<K: Hash + Eq, V: Clone> Shelf<K, V> {
         key: K,
         load: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<V, StoreError> {
-        if let Some(value) = self
-            .0
+        let Aligned(copy) = &self.copies[COPY.with(|copy| *copy)];
+        if let Some(value) = copy
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&key)
         {
             return Ok(value.clone());
         }
+        let cleared = self.cleared.load(Ordering::SeqCst);
         let value = load()?;
-        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= ENTRIES_MAX {
-            entries.clear();
+        let mut entries = copy.write().unwrap_or_else(PoisonError::into_inner);
+        // What was loaded before a change is not kept behind it.
+        if self.cleared.load(Ordering::SeqCst) == cleared {
+            if entries.len() >= ENTRIES_MAX {
+                entries.clear();
+            }
+            entries.insert(key, value.clone());
         }
-        entries.insert(key, value.clone());
         Ok(value)
     }
 
     fn clear(&self) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.cleared.fetch_add(1, Ordering::SeqCst);
+        for Aligned(copy) in &self.copies {
+            copy.write().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 }

@@ -61,6 +61,7 @@ CREATE TABLE notification (
     UNIQUE (tenant, identity)
 ) WITHOUT ROWID;
 CREATE INDEX notification_waiting ON notification (id) WHERE status = 'waiting';
+CREATE INDEX notification_held ON notification (id) WHERE status = 'held';
 
 -- The catalogue: our promotions, the source of Optimove's list.
 CREATE TABLE promotion (

@@ -137,7 +137,7 @@ fn write_store(text: &mut String, app: &App) -> Result<()> {
         text,
         "bestow_notifications",
         "gauge",
-        "Notifications kept, by status.",
+        "Notifications that wait or are held, by status.",
     );
     for (status, count) in inbox {
         line(

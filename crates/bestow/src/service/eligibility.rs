@@ -1,12 +1,7 @@
 //! May this customer redeem this code now? Asked at every checkout, so everything it needs is at
 //! hand: one look-up in the ledger, on the calling thread. Writes nothing.
 
-use bestow_core::promotion::{Limits, Usage};
-use bestow_core::{
-    CampaignFacts, GrantFacts, Minor, PromoCode, PromotionFacts, PromotionStatus, outcome,
-};
-use bestow_store::Error as StoreError;
-use bestow_store::promotions::Promotion;
+use bestow_core::{CampaignFacts, GrantFacts, PromoCode, outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -55,7 +50,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
     let grants: Vec<_> = found.iter().map(|grant| facts_of(tenant, grant)).collect();
     // Read once the facts are: what started meanwhile has started.
     let now = app.clock.now();
-    match outcome::eligibility(Some(&promotion_facts(&promotion)?), &grants, now) {
+    match outcome::eligibility(Some(&promotion.facts), &grants, now) {
         Err(refusal) => Ok(refused(refusal)),
         Ok(index) => {
             let FoundGrant {
@@ -63,6 +58,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 offer,
                 window,
                 campaign,
+                created_at,
             } = &found[index];
             let told = Told {
                 customer,
@@ -71,6 +67,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 occurrence: &row.occurrence,
                 window: *window,
                 campaign,
+                created_at: *created_at,
             };
             let grant = Some(GrantView::new(tenant, told, now));
             Ok(Answer {
@@ -95,29 +92,4 @@ fn facts_of(tenant: &Tenant, found: &FoundGrant) -> (GrantFacts, CampaignFacts) 
         GrantFacts::single_use(window_of(found.window)),
         campaign_facts(tenant, &found.campaign),
     )
-}
-
-/// What is kept of a promotion's limits, as far as they decide here.
-#[derive(Deserialize)]
-struct KeptLimits {
-    per_customer: Option<u64>,
-    total: Option<u64>,
-    budget_minor: Option<i64>,
-}
-
-/// Nothing is redeemed through this release, so nothing is used up.
-fn promotion_facts(promotion: &Promotion) -> Result<PromotionFacts> {
-    let corrupt = |what: &dyn std::fmt::Display| {
-        StoreError::Corrupt(format!("promotion {}: {what}", promotion.code_fold))
-    };
-    let kept: KeptLimits = serde_json::from_str(&promotion.limits).map_err(|e| corrupt(&e))?;
-    Ok(PromotionFacts {
-        status: PromotionStatus::parse(&promotion.status).map_err(|e| corrupt(&e))?,
-        limits: Limits {
-            per_customer: kept.per_customer,
-            total: kept.total,
-            budget: kept.budget_minor.map(Minor),
-        },
-        usage: Usage::default(),
-    })
 }

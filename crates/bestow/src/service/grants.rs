@@ -56,7 +56,7 @@ pub struct GrantView {
     pub ends_at: Option<Instant>,
     /// Redemptions, reversed ones taken off.
     pub redeemed_count: u32,
-    /// When the campaign that gave it was first heard of.
+    /// When the page of Optimove's list that gave it landed here.
     pub created_at: Instant,
 }
 
@@ -72,6 +72,8 @@ pub(crate) struct Told<'a> {
     pub(crate) occurrence: &'a str,
     pub(crate) window: WindowSpec,
     pub(crate) campaign: &'a Campaign,
+    /// Milliseconds; when the page that gave it landed.
+    pub(crate) created_at: i64,
 }
 
 impl GrantView {
@@ -104,7 +106,7 @@ impl GrantView {
             starts_at: Instant(window.starts_at),
             ends_at: window.ends_at.map(Instant),
             redeemed_count: facts.redeemed_count,
-            created_at: Instant(campaign.first_seen_at),
+            created_at: Instant(told.created_at),
         }
     }
 }
@@ -253,6 +255,7 @@ fn of_row(
             channel: row.channel,
         },
         campaign,
+        created_at: row.created_at,
     };
     Ok(GrantView::new(tenant, told, now))
 }

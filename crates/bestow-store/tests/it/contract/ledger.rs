@@ -123,6 +123,8 @@ pub(crate) async fn grant_tells_its_facts(fresh: Fresh) {
     };
     let found = fresh.read(|tx| tx.grant(TENANT, "anna", reading.offer));
     assert_eq!(found.as_ref(), Some(&grant));
+    let landed_at = |page| fresh.read(|tx| tx.page_landed_at(TENANT, no, page));
+    assert_eq!((landed_at(1), landed_at(2)), (Some(grant.created_at), None));
     assert_eq!(
         fresh.read(|tx| tx.grants_for_code(TENANT, "anna", "fs20")),
         std::slice::from_ref(&grant)
@@ -143,6 +145,7 @@ pub(crate) async fn letter_case_is_kept(fresh: Fresh) {
         offer: reading.offer,
         occurrence: String::new(),
         window: reading.window,
+        page: 1,
         code: GivenCode::Shared,
     };
     for customer in ["anna", "Anna", "ANNA"] {

@@ -57,6 +57,7 @@ struct FoundRow {
     customer: String,
     offer: u32,
     window: u32,
+    page: u32,
     /// Empty unless triggered.
     occurrence: String,
 }
@@ -176,6 +177,7 @@ impl CampaignGrants {
                 customer: grant.customer,
                 offer: grant.offer,
                 window: grant.window,
+                page: 0,
                 occurrence: grant.occurrence,
             })
             .collect();
@@ -211,6 +213,7 @@ impl CampaignGrants {
                         customer,
                         offer,
                         window: row.window,
+                        page: row.page,
                         occurrence: String::new(),
                     });
                 }
@@ -230,6 +233,12 @@ impl CampaignGrants {
             occurrence: &row.occurrence,
             window,
             campaign: &self.campaign,
+            created_at: self.app.facts.landed_at(
+                &self.app.store,
+                self.tenant.no(),
+                &self.campaign,
+                row.page,
+            )?,
         };
         let view = GrantView::new(&self.tenant, told, self.now);
         let FoundRow {

@@ -3,7 +3,6 @@
 //! Whoever comes while the writer is busy waits, together with all others who come meanwhile: it takes them all the
 //! moment it is free.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bestow_store::inbox::NewNotification;
@@ -24,7 +23,7 @@ pub struct Arrivals(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    queue: VecDeque<Arrival>,
+    queue: Vec<Arrival>,
     /// The writer has been asked to take what is here.
     is_called: bool,
 }
@@ -47,7 +46,7 @@ impl Arrivals {
                     "too many notifications wait".into(),
                 ));
             }
-            waiting.queue.push_back((new, sender));
+            waiting.queue.push((new, sender));
             std::mem::replace(&mut waiting.is_called, true)
         };
         if !is_called {
@@ -71,8 +70,8 @@ impl Arrivals {
                     if group.arrivals.is_empty() {
                         *group = arrivals.take();
                     }
-                    let mut all = group.arrivals.iter();
-                    all.try_for_each(|(new, _)| tx.accept_notification(new).map(|_| ()))
+                    let all = group.arrivals.iter().map(|(new, _)| new);
+                    tx.accept_notifications(all).map(|_| ())
                 })
                 .await;
             let mut group =
@@ -93,14 +92,18 @@ impl Arrivals {
     }
 
     fn take(&self) -> Group {
-        let mut waiting = self.lock();
-        let count = waiting.queue.len().min(GROUP_MAX);
-        let arrivals = waiting.queue.drain(..count).collect();
-        waiting.is_called = !waiting.queue.is_empty();
-        Group {
-            arrivals,
-            is_last: !waiting.is_called,
-        }
+        let (mut arrivals, is_last) = {
+            let mut waiting = self.lock();
+            // The rest keeps its turn. Mostly there is none, and all that happens under the lock is an exchange.
+            let rest = waiting.queue.len().min(GROUP_MAX);
+            let rest = waiting.queue.split_off(rest);
+            let arrivals = std::mem::replace(&mut waiting.queue, rest);
+            waiting.is_called = !waiting.queue.is_empty();
+            (arrivals, !waiting.is_called)
+        };
+        // In the order of their keys the database only ever adds at the end.
+        arrivals.sort_unstable_by(|(one, _), (other, _)| one.id.cmp(&other.id));
+        Group { arrivals, is_last }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -51,6 +51,25 @@ async fn a_yes_names_the_grant_as_the_customers_list_does() {
 }
 
 #[tokio::test]
+async fn a_grant_is_as_old_as_the_page_that_gave_it() {
+    let service = Service::start().await;
+    service.promotion("FS20", "active").await;
+    let no = service.app.tenant("acme").unwrap().no();
+    service
+        .plant(move |tx| tx.see_campaign(no, "12345", "scheduled", "notification"))
+        .await;
+    service.app.clock.advance(90_250);
+    service.campaign("12345", &["C-1"], &["FS20"], 0).await;
+    let (_, grant) = ask(&service, "C-1", "FS20").await;
+    assert_eq!(grant["created_at"], "2027-03-25T06:01:30.25Z");
+    for path in ["campaigns/12345/grants", "customers/C-1/grants"] {
+        let path = format!("/v1/tenants/acme/{path}");
+        let listed = service.get(&path).await.list().0;
+        assert_eq!(listed, std::slice::from_ref(&grant), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn each_no_has_its_reason() {
     let service = Service::start().await;
     for (code, status) in [
