@@ -45,6 +45,8 @@ pub(crate) struct Permutation {
     mask: u64,
     shift: u32,
     factors: [u64; ROUNDS],
+    /// What undoes the factors.
+    inverses: [u64; ROUNDS],
     offsets: [u64; ROUNDS],
 }
 
@@ -54,6 +56,7 @@ impl Permutation {
     pub(crate) fn new(seed: u64, len: u64) -> Self {
         let bits = 64 - len.saturating_sub(1).leading_zeros();
         let draw = |round: usize, kind: u64| key(&[seed, round as u64, kind]);
+        let factors = std::array::from_fn(|round| draw(round, 1) | 1);
         Self {
             len,
             mask: if bits == 64 {
@@ -62,7 +65,8 @@ impl Permutation {
                 (1 << bits) - 1
             },
             shift: (bits / 2).max(1),
-            factors: std::array::from_fn(|round| draw(round, 1) | 1),
+            factors,
+            inverses: factors.map(inverse),
             offsets: std::array::from_fn(|round| draw(round, 2)),
         }
     }
@@ -91,7 +95,7 @@ impl Permutation {
             for round in (0..ROUNDS).rev() {
                 x = x.wrapping_sub(self.offsets[round]) & self.mask;
                 x = self.unshifted(x);
-                x = x.wrapping_mul(inverse(self.factors[round])) & self.mask;
+                x = x.wrapping_mul(self.inverses[round]) & self.mask;
             }
             if x < self.len {
                 return x;

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use optimove::client::Auth;
+use optimove::client::{Auth, PagedList};
 use optimove::page::Paging;
 use optimove::rate::{BudgetConfig, CallBudget};
-use optimove::wire::{Promotion, RegisterEventListener, UnregisterEventListener};
+use optimove::wire::{
+    CustomerDecision, Promotion, PromotionStatusReport, RegisterEventListener,
+    UnregisterEventListener,
+};
 use optimove::{Client, Error, Secret, SecretUrl};
 use serde_json::{Value, json};
 
@@ -208,4 +211,62 @@ async fn the_client_stays_below_the_rate_limit() {
         .control("GET", "/requests?tenant=acme", Value::Null)
         .await;
     assert_eq!(usage["by_status"], json!({"200": 17}));
+}
+
+/// Customers of a list, read in pages of 7.
+async fn customers(client: &Client, list: PagedList) -> BTreeSet<String> {
+    let mut pages = client.pages(list, Paging::new(7));
+    let mut ids = BTreeSet::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        for row in page.rows().unwrap() {
+            ids.insert(row.customer_id.unwrap().into_owned());
+        }
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_conditional_campaign_is_approved_executed_and_taken_back() {
+    let world = World::start().await;
+    let mut spec = simple(5102, 40);
+    spec["kind"] = json!("conditional");
+    world.sandbox.add_campaign(spec).unwrap();
+    world.sandbox.hold(5102, 600).unwrap();
+    let client = client(&world, with_key());
+    let campaign_id = || "5102".to_owned();
+    let processed = PagedList::Processed {
+        campaign_id: campaign_id(),
+    };
+    let waiting = customers(&client, processed).await;
+    assert_eq!(waiting.len(), 40);
+    let decisions = waiting.iter().map(|id| CustomerDecision {
+        customer_id: id.clone(),
+        approved: id.ends_with('1'),
+    });
+    let report = PromotionStatusReport {
+        time_stamp: Some("2025-03-04 09:20:00".into()),
+        campaign_id: campaign_id(),
+        decisions: decisions.collect(),
+    };
+    let reported = client.update_customer_promotion_status(&report).await;
+    reported.unwrap();
+    world.advance(600);
+    let approved: BTreeSet<String> = ["P-1", "P-11", "P-21", "P-31"].map(str::to_owned).into();
+    let execution = PagedList::Execution {
+        campaign_id: campaign_id(),
+        channel_id: None,
+    };
+    assert_eq!(customers(&client, execution).await, approved);
+    world.sandbox.cancel(5102).unwrap();
+    let cancelled = PagedList::Cancelled {
+        campaign_id: campaign_id(),
+    };
+    assert_eq!(customers(&client, cancelled).await, approved);
+    let gateway = SecretUrl::new("https://promo.example.test/optimove/gateway/secret");
+    client.set_gateway(gateway).await.unwrap();
+    let shown = world.get("/triggered_conditional_execution_gateway").await;
+    assert_eq!(
+        shown.json()["url"],
+        "https://promo.example.test/optimove/gateway/secret"
+    );
 }

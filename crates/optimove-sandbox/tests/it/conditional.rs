@@ -327,3 +327,57 @@ async fn millions_are_approved_and_listed_page_by_page() {
     approved.sort();
     assert_eq!(expected, approved);
 }
+
+#[tokio::test]
+async fn the_switches_of_notifications_touch_events_4_and_5() {
+    let (world, mut listener) = at_nine().await;
+    world.set(&json!({"notify-events": [4, 5], "notify-duplicate": 1}));
+    world
+        .sandbox
+        .add_campaign(conditional(5102, &["P-1"]))
+        .unwrap();
+    world.sandbox.hold(5102, 600).unwrap();
+    world.sandbox.cancel(5102).unwrap();
+    let bodies: Vec<String> = listener
+        .take(4)
+        .await
+        .into_iter()
+        .map(|one| one.body)
+        .collect();
+    assert!(bodies[0].contains("\"EventTypeID\":5,") && bodies[0] == bodies[1]);
+    assert!(bodies[2].contains("\"EventTypeID\":4,") && bodies[2] == bodies[3]);
+    world.set(&json!({"notify-events": [5], "notify-drop": 100}));
+    world
+        .sandbox
+        .add_campaign(conditional(5103, &["P-1"]))
+        .unwrap();
+    world.sandbox.hold(5103, 600).unwrap();
+    world.sandbox.cancel(5103).unwrap();
+    assert!(
+        listener.next().await.body.contains("\"EventTypeID\":4,"),
+        "5 was dropped"
+    );
+}
+
+#[tokio::test]
+async fn the_deadline_is_written_in_each_format_of_the_tenants_zone() {
+    let (world, mut listener) = at_nine().await;
+    let zone = json!({"time_zone": "Asia/Kolkata"});
+    world.ok("PUT", "/tenants/acme", zone).await;
+    for (id, format, text) in [
+        (1_u64, "space", "2025-03-04 15:00:00"),
+        (2, "minutes", "2025-03-04 15:00"),
+        (3, "iso", "2025-03-04T15:00:00"),
+        (4, "iso-offset", "2025-03-04T15:00:00+05:30"),
+    ] {
+        world.set(&json!({"time-format": format}));
+        world
+            .sandbox
+            .add_campaign(conditional(id, &["P-1"]))
+            .unwrap();
+        world.at("2025-03-04T09:00:00Z");
+        world.sandbox.hold(id, 1_800).unwrap();
+        let event: Value = serde_json::from_str(&listener.next().await.body).unwrap();
+        assert_eq!(event["ClearanceRequiredBy"], text);
+    }
+}

@@ -20,7 +20,7 @@ fn ended(date: &str) -> String {
 }
 
 /// Campaigns of the golden answers: action 24 with codes, 65 without.
-fn campaign(id: u64, customers: Value) -> Value {
+fn campaign(id: u64, customers: &Value) -> Value {
     json!({
         "tenant": "acme", "id": id, "audience": {"customers": customers},
         "actions": [
@@ -67,7 +67,7 @@ async fn the_list_to_approve_has_the_documented_rows() {
     let world = World::start().await;
     let mut spec = campaign(
         5102,
-        json!([
+        &json!([
             {"id": "P-20031", "action": 24},
             {"id": "P-20044", "action": 24, "promo_code": "FS20,CB10"},
             {"id": "00731", "action": 65},
@@ -77,8 +77,8 @@ async fn the_list_to_approve_has_the_documented_rows() {
     spec["kind"] = "conditional".into();
     world.sandbox.add_campaign(spec).unwrap();
     assert_eq!(
-        rows(&world, PROCESSED).await,
-        [json!(0); 0],
+        rows(&world, PROCESSED).await.len(),
+        0,
         "a draft is not known"
     );
     world.sandbox.hold(5102, 600).unwrap();
@@ -114,7 +114,7 @@ async fn the_cancelled_list_has_the_documented_rows_for_its_time() {
     let world = World::start().await;
     world.executed_spec(campaign(
         5103,
-        json!([
+        &json!([
             {"id": "P-20031", "action": 24},
             {"id": "P-20044", "action": 24, "promo_code": "FS20,CB10"},
             {"id": "control", "action": 1},
@@ -225,16 +225,16 @@ async fn the_ended_list_is_paged_over_its_campaigns() {
     for id in [1, 2, 3] {
         world.executed_spec(counted(id, 100 * id));
     }
-    let mut listed = campaign(4, json!(["a", "b", "c"]));
+    let mut listed = campaign(4, &json!(["a", "b", "c"]));
     listed["actions"] = json!([{"id": 9, "channels": [{"id": 506}]}]);
     world.executed_spec(listed);
     let target = ended("2025-03-11");
     let whole = read_all(&world, &target, 10_000).await;
     // Of 90 customers for each hundred: 45 by 1.2, 45 by 0.5, with rounding.
-    let sent = async |id: u64, channel: u64| world.read_all(id, channel, 10_000).await.len();
+    let count = async |id: u64, channel: u64| world.read_all(id, channel, 10_000).await.len();
     let mut wanted = 3;
     for id in [1, 2, 3] {
-        wanted += sent(id, 504).await + sent(id, 505).await;
+        wanted += count(id, 504).await + count(id, 505).await;
     }
     assert_eq!(whole.len(), wanted);
     for top in [1, 13, 100] {
@@ -297,10 +297,10 @@ async fn of_a_conditional_campaign_the_approved_end() {
 async fn the_targeted_are_those_whose_actions_run() {
     let world = World::start().await;
     world.at("2025-03-04T10:00:00Z");
-    let mut spec = campaign(5101, json!([{"id": "P-1", "action": 24}]));
+    let mut spec = campaign(5101, &json!([{"id": "P-1", "action": 24}]));
     spec["actions"][0]["channels"] = json!([{"id": 504}, {"id": 505}]);
     world.executed_spec(spec);
-    let mut today_only = campaign(5102, json!([{"id": "P-2", "action": 65}]));
+    let mut today_only = campaign(5102, &json!([{"id": "P-2", "action": 65}]));
     today_only["duration"] = 0.into();
     world.executed_spec(today_only);
     let row = |customer: &str, campaign: u64, action: u64, end: &str| {

@@ -1,4 +1,4 @@
-//! UpdateCustomerPromotionStatus, and the oracle that shows what was reported.
+//! `UpdateCustomerPromotionStatus`, and the oracle that shows what was reported.
 
 use serde_json::{Value, json};
 

@@ -93,14 +93,14 @@ async fn a_trigger_sends_the_documented_body_to_its_channel() {
 async fn the_body_comes_in_each_form() {
     let (world, mut listener) = world_with(Value::Null).await;
     world.sandbox.add_campaign(triggered("90121")).unwrap();
-    let mut send = async |switches: Value| {
+    let mut trigger_with = async |switches: Value| {
         world.set(&switches);
         let mut body = trigger("90121", "00731");
         body["attributes"] = serde_json::from_str(TAGS).unwrap();
         world.ok("POST", "/triggers", body).await;
         self::body(&mut listener).await
     };
-    let camel = send(json!({})).await;
+    let camel = trigger_with(json!({})).await;
     assert_eq!(camel["campaignID"], 90_121);
     for (form, value) in [
         ("array", json!(["FS20", "CB10"])),
@@ -111,12 +111,13 @@ async fn the_body_comes_in_each_form() {
         ),
         ("null-value", Value::Null),
     ] {
-        let sent = send(json!({"event11-promo-code": form})).await;
+        let sent = trigger_with(json!({"event11-promo-code": form})).await;
         assert_eq!(sent.get("promoCode"), Some(&value), "{form}");
     }
-    let absent = send(json!({"event11-promo-code": "absent"})).await;
+    let absent = trigger_with(json!({"event11-promo-code": "absent"})).await;
     assert_eq!(absent.get("promoCode"), None);
-    let pascal = send(json!({"event11-promo-code": null, "event11-casing": "pascal"})).await;
+    let pascal =
+        trigger_with(json!({"event11-promo-code": null, "event11-casing": "pascal"})).await;
     for name in golden("event-11.pascal").as_object().unwrap().keys() {
         assert!(pascal.get(name).is_some(), "{name} in {pascal}");
     }
@@ -124,7 +125,8 @@ async fn the_body_comes_in_each_form() {
         pascal["event_deposit_amount"], 50,
         "attributes keep their names"
     );
-    let nested = send(json!({"event11-casing": null, "event11-parameters": "nested"})).await;
+    let nested =
+        trigger_with(json!({"event11-casing": null, "event11-parameters": "nested"})).await;
     assert_eq!(
         (&nested["eventParameters"], &nested["personalizationTags"]),
         (
@@ -132,7 +134,8 @@ async fn the_body_comes_in_each_form() {
             &json!({"FIRST_NAME": "Ada"})
         )
     );
-    let nameless = send(json!({"event11-parameters": null, "event-type-in-body": "off"})).await;
+    let nameless =
+        trigger_with(json!({"event11-parameters": null, "event-type-in-body": "off"})).await;
     assert_eq!(nameless.get("eventTypeID"), None);
     let with_codes = expected(&world, "90121").await.len();
     assert_eq!(
