@@ -14,6 +14,7 @@ use crate::events::Event;
 use crate::facts::Facts;
 use crate::keys::Keys;
 use crate::random::Random;
+use crate::service::gateway::Places;
 use crate::service::notifications::Arrivals;
 use crate::tenant::Tenant;
 
@@ -45,6 +46,8 @@ pub struct App {
     pub work: Notify,
     /// Notifications on their way into the inbox.
     pub arrivals: Arc<Arrivals>,
+    /// Questions to the gateway under way.
+    pub gateway: Places,
     /// How Optimove reaches this service; known at the latest when listening starts.
     pub public_url: OnceLock<String>,
 }
@@ -91,6 +94,7 @@ impl App {
             events: broadcast::Sender::new(EVENTS_KEPT_MAX),
             work: Notify::new(),
             arrivals: Arc::default(),
+            gateway: Places::default(),
             public_url,
         };
         app.directory.refresh(&app.store)?;

@@ -60,6 +60,8 @@ pub struct HttpLimits {
     pub head_seconds_max: u64,
     /// Time a client has to send a request's body.
     pub body_seconds_max: u64,
+    /// Time that the gateway has to decide; after it the answer is no.
+    pub gateway_ms_max: u64,
     /// Bytes of a JSON request to the API.
     pub api_body_bytes_max: usize,
     /// Bytes of a notification.

@@ -10,6 +10,7 @@ mod api;
 mod body;
 mod door;
 mod export;
+mod gateway;
 mod listener;
 mod metrics;
 pub mod openapi;

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod eligibility;
 pub mod exclusions;
 pub mod findings;
+pub mod gateway;
 pub mod grants;
 pub mod held;
 pub mod import;

@@ -25,6 +25,8 @@ pub mod kind {
     pub const RELEASE: &str = "release";
     /// Decides the held pairs of a triggered campaign again. Key: its number.
     pub const TRIGGERS: &str = "triggers";
+    /// Sends the decisions of the asynchronous gateway. No key.
+    pub const APPROVALS: &str = "approvals";
     /// Compares Optimove's lists of executed campaigns with ours. No key.
     pub const SWEEP: &str = "sweep";
 }

@@ -23,7 +23,7 @@ use crate::secret::SecretUrl;
 use crate::wire::{
     CampaignDetails, ExecutedCampaign, ExecutionChannel, GatewayRegistration, LastDataUpdate, Page,
     PromoCodeRow, Promotion, PromotionCode, PromotionStatusReport, RegisterEventListener,
-    RegisteredListener, UnregisterEventListener, read_campaign_ids,
+    RegisteredListener, TriggeredApproval, UnregisterEventListener, read_campaign_ids,
 };
 
 /// A client of Optimove's API for one credential. Cloning is cheap; clones share everything.
@@ -271,15 +271,33 @@ impl Client {
             .await
     }
 
+    /// Registers the webhook of the asynchronous gateway. Its body is not documented; the address is
+    /// sent as to the synchronous one.
+    pub async fn register_triggered_webhook(&self, url: SecretUrl) -> Result<(), Error> {
+        let path = "conditional-execution/v2/triggered/webhooks/";
+        self.post(path.to_owned(), &GatewayRegistration { url })
+            .await
+    }
+
+    /// Answers a question of the asynchronous gateway.
+    pub async fn approve_triggered(&self, approval: &TriggeredApproval) -> Result<(), Error> {
+        let path = "conditional-execution/v2/triggered/approval";
+        self.post(path.to_owned(), approval).await
+    }
+
     async fn write(
         &self,
         group: &str,
         function: &str,
         body: &impl serde::Serialize,
     ) -> Result<(), Error> {
+        self.post(path(&self.prefix, group, function), body).await
+    }
+
+    async fn post(&self, path: String, body: &impl serde::Serialize) -> Result<(), Error> {
         let call = Call {
             method: Method::POST,
-            path: path(&self.prefix, group, function),
+            path,
             query: vec![],
             body: Some(to_json(body)?),
             kind: CallKind::IdempotentWrite,

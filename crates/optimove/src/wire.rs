@@ -19,6 +19,7 @@ pub use actions::{
 pub use customers::{EndedRow, ExecutionRow, OwnedRow, Page, RefusedPage};
 pub use gateway::{
     Answer, GatewayChannel, GatewayRegistration, GatewayReply, GatewayRequest, GatewayTemplate,
+    TriggeredApproval,
 };
 pub use general::{
     EVENT_TYPES, LastDataUpdate, Login, RegisterEventListener, RegisteredListener,

@@ -12,7 +12,7 @@ use crate::http::body::{self, BodyLimits};
 use crate::http::door::{Seen, guarded};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::{Inner, Shared};
-use crate::service::notifications;
+use crate::service::{gateway, notifications};
 
 /// What stands before the secret.
 const PREFIX: &str = "/optimove/listener/";
@@ -58,9 +58,11 @@ fn target(shared: &Inner, request: &Request) -> Option<ListenerTarget> {
     }
     let secret = request.uri().path().strip_prefix(PREFIX)?;
     let app = &shared.app;
-    app.directory
+    let found = app
+        .directory
         .snapshot()
-        .listener(&app.keys.hash(secret), app.clock.now_ms())
+        .listener(&app.keys.hash(secret), app.clock.now_ms());
+    found.filter(|target| target.event_type != gateway::EVENT)
 }
 
 async fn store(shared: &Inner, target: ListenerTarget, request: Request) -> Result<(), Problem> {
@@ -86,7 +88,12 @@ async fn store(shared: &Inner, target: ListenerTarget, request: Request) -> Resu
     Ok(())
 }
 
-async fn read(shared: &Inner, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+/// Reads a body of Optimove's.
+pub(crate) async fn read(
+    shared: &Inner,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Bytes, Problem> {
     let limits = &shared.app.config.http;
     let limits = BodyLimits {
         bytes_max: limits.notification_body_bytes_max,

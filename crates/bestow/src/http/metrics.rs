@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 
+use bestow_core::trigger::DenyReason;
+
 use crate::app::App;
 use crate::error::Result;
+use crate::service::gateway::Said;
 use crate::work::kind;
 
 /// Classes of status: 1xx to 5xx.
@@ -18,6 +21,8 @@ const CLASSES: usize = 5;
 pub(crate) struct Metrics {
     routes: Vec<OfRoute>,
     notifications: AtomicU64,
+    /// Answers of the gateway: yes, no, no in time, and those sent later.
+    questions: [AtomicU64; 4],
 }
 
 #[derive(Debug)]
@@ -40,6 +45,7 @@ impl Metrics {
         Self {
             routes: routes.collect(),
             notifications: AtomicU64::new(0),
+            questions: Default::default(),
         }
     }
 
@@ -62,6 +68,17 @@ impl Metrics {
         self.notifications.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// One more answer of the gateway.
+    pub(crate) fn count_question(&self, said: Said) {
+        let place = match said {
+            Said::Answer(Ok(())) => 0,
+            Said::Answer(Err(DenyReason::TooLate)) | Said::AskAgain => 2,
+            Said::Answer(Err(_)) => 1,
+            Said::Later => 3,
+        };
+        self.questions[place].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// All of it, with what the store knows, in Prometheus' text format.
     ///
     /// # Errors
@@ -81,6 +98,20 @@ impl Metrics {
             "",
             self.notifications.load(Ordering::Relaxed),
         );
+        let name = "bestow_gateway_answers_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Answers of the gateway by kind.",
+        );
+        for (kind, count) in ["allowed", "denied", "late", "later"]
+            .into_iter()
+            .zip(&self.questions)
+        {
+            let labels = format!("answer=\"{kind}\"");
+            line(&mut text, name, &labels, count.load(Ordering::Relaxed));
+        }
         write_store(&mut text, app)?;
         Ok(text)
     }

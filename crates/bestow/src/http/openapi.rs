@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::actor::Role;
 use crate::http::routes::{Access, table};
-use crate::http::{api, listener};
+use crate::http::{api, gateway, listener};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,7 +27,7 @@ use crate::http::{api, listener};
         api::held::list, api::held::release, api::findings::list, api::audit::list,
         api::exclusions::list, api::exclusions::exclude, api::exclusions::include, api::exclusions::include_one,
         api::events::stream, api::clock::get, api::clock::set, api::clock::advance,
-        api::health::alive, api::health::ready, api::health::metrics, listener::take,
+        api::health::alive, api::health::ready, api::health::metrics, listener::take, gateway::ask,
     ),
     modifiers(&Names, &Rights),
 )]

@@ -20,7 +20,7 @@ use crate::http::body::BodyLimits;
 use crate::http::door::{At, RequestIds, door};
 use crate::http::metrics::Metrics;
 use crate::http::problem::Problem;
-use crate::http::{api, listener};
+use crate::http::{api, gateway, listener};
 
 /// Whoever may read.
 const READERS: &[Role] = &Role::ALL;
@@ -217,6 +217,7 @@ pub(crate) fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> R
     }
     built
         .route("/optimove/listener/{secret}", any(listener::take))
+        .route("/optimove/gateway/{secret}", any(gateway::ask))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nowhere)
         .with_state(shared)

@@ -1,5 +1,7 @@
 //! Listeners: the addresses that Optimove is to call, compared with those that it has registered.
 
+mod gateway;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -15,7 +17,11 @@ use utoipa::ToSchema;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::gateway::EVENT;
 use crate::tenant::Tenant;
+
+use gateway::WantedGateway;
+pub use gateway::{GATEWAY_PATH, GatewayState};
 
 /// Path of the listeners below the public URL; the secret follows.
 pub const LISTENER_PATH: &str = "/optimove/listener/";
@@ -49,6 +55,8 @@ pub struct SyncReport {
     pub removed: Vec<Slot>,
     /// Right before.
     pub unchanged: Vec<Slot>,
+    /// The gateway; `null` where the tenant wants none.
+    pub gateway: Option<GatewayState>,
 }
 
 /// Wanted and registered listeners, compared.
@@ -64,6 +72,8 @@ pub struct Comparison {
     pub stale: Vec<Slot>,
     /// Somebody else's; left alone.
     pub foreign: Vec<Foreign>,
+    /// The gateway; `null` where the tenant wants none.
+    pub gateway: Option<GatewayState>,
 }
 
 /// A registered address that is not the wanted one, without what may be secret in it.
@@ -79,7 +89,9 @@ pub struct Foreign {
 impl Comparison {
     /// Whether nothing is to be done.
     pub fn is_right(&self) -> bool {
-        self.missing.is_empty() && self.elsewhere.is_empty() && self.stale.is_empty()
+        let has_gateway = self.gateway != Some(GatewayState::Missing);
+        let is_complete = self.missing.is_empty() && self.elsewhere.is_empty();
+        is_complete && self.stale.is_empty() && has_gateway
     }
 }
 
@@ -134,7 +146,14 @@ pub async fn show(app: &App, tenant: &Tenant) -> Result<Comparison> {
     let registered = client(app, tenant)?
         .get_registered_event_listeners()
         .await?;
-    Ok(compare(&wanted, &registered, &our_prefix(app, tenant)?))
+    let gateway = WantedGateway::of(app, tenant, public_url(app, tenant)?);
+    let gateway = gateway
+        .map(|wanted| wanted.state(app, tenant))
+        .transpose()?;
+    Ok(Comparison {
+        gateway,
+        ..compare(&wanted, &registered, &our_prefix(app, tenant)?)
+    })
 }
 
 /// Registers, moves and removes listeners until Optimove's list is as wanted, and reads it again to
@@ -202,6 +221,9 @@ pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<SyncRepor
                 "Optimove's list of listeners does not show what was just written to it: try again";
             return Err(Error::conflict("listeners_differ", message));
         }
+    }
+    if let Some(gateway) = WantedGateway::of(app, tenant, public_url(app, tenant)?) {
+        report.gateway = Some(gateway.register(app, tenant, &client).await?);
     }
     settle(app, actor, tenant, &report).await?;
     Ok(report)
@@ -323,11 +345,13 @@ async fn settle(app: &App, actor: &Actor, tenant: &Tenant, report: &SyncReport) 
     let (event_types, generation) = (tenant.event_types(), tenant.settings.listener_generation);
     let detail =
         serde_json::to_string(report).map_err(|e| Error::invalid("bad_report", e.to_string()))?;
-    let is_changed = !report.registered.is_empty() || !report.removed.is_empty();
+    let is_changed = !report.registered.is_empty()
+        || !report.removed.is_empty()
+        || report.gateway == Some(GatewayState::Registered);
     app.store
         .tx("settle_listeners", move |tx| {
             let at = tx.now_ms() + OLD_ACCEPTED_MS;
-            for event_type in &event_types {
+            for event_type in event_types.iter().chain([&EVENT]) {
                 tx.retire_listeners(no, *event_type, generation, at)?;
             }
             if is_changed {

@@ -1,7 +1,7 @@
 //! Triggers (event 11): the notification is all there is, so each becomes grants, or says why not,
 //! in the transaction that settles it. What is held is decided again by the same door.
 
-mod codes;
+pub(crate) mod codes;
 pub(crate) mod facts;
 mod rerun;
 

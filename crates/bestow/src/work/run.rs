@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
-use crate::service::{import, release, sweep, triggered};
+use crate::service::{gateway, import, release, sweep, triggered};
 use crate::work::kind;
 
 /// How a job ended, where it did not fail.
@@ -36,6 +36,7 @@ pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
         kind::GRACE => sweep::grace(app, &job).await,
         kind::RELEASE => release::run(app, &job).await,
         kind::TRIGGERS => triggered::run(app, &job).await,
+        kind::APPROVALS => gateway::send_approvals(app, &job).await,
         kind::SWEEP => sweep::run(app, &job).await,
         other => Err(Error::invalid(
             "unknown_job",

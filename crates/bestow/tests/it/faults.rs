@@ -5,6 +5,7 @@ mod answers;
 mod codes;
 mod commits;
 mod found;
+mod gateway;
 mod notifications;
 mod pages;
 mod triggers;

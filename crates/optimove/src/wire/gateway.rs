@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::object;
+use super::{object, write_id};
 use crate::read::{Codes, Object, Raw, ReadError, body_text, check_shape, read_list, read_object};
 use crate::secret::SecretUrl;
 
@@ -21,6 +21,35 @@ impl GatewayRegistration {
         let url = object(body)?.required_id("url")?;
         Ok(Self {
             url: SecretUrl::new(url),
+        })
+    }
+}
+
+/// Body of `POST conditional-execution/v2/triggered/approval`: the answer of the asynchronous gateway. Its shape is not
+/// documented; this is the synchronous answer with the campaign beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TriggeredApproval {
+    /// The id that was asked about, exactly.
+    pub user_id: String,
+    /// The campaign that was asked about.
+    #[serde(serialize_with = "write_id")]
+    pub campaign_id: String,
+    /// Whether the campaign may be sent to the user.
+    pub allowed: bool,
+}
+
+impl TriggeredApproval {
+    /// Reads the body on the server's side.
+    pub fn read(body: &[u8]) -> Result<Self, ReadError> {
+        let approval = object(body)?;
+        Ok(Self {
+            user_id: approval
+                .prose("user_id")?
+                .ok_or(ReadError::Missing { field: "user_id" })?,
+            campaign_id: approval.required_id("campaign_id")?,
+            allowed: approval
+                .boolean("allowed")?
+                .ok_or(ReadError::Missing { field: "allowed" })?,
         })
     }
 }

@@ -10,7 +10,7 @@ use optimove::rate::{BudgetConfig, CallBudget, Priority};
 use optimove::read::{Days, WireTime};
 use optimove::secret::SecretUrl;
 use optimove::wire::{
-    CustomerDecision, Promotion, PromotionStatusReport, RegisterEventListener,
+    CustomerDecision, Promotion, PromotionStatusReport, RegisterEventListener, TriggeredApproval,
     UnregisterEventListener,
 };
 use optimove::{Client, Error};
@@ -75,6 +75,16 @@ async fn every_function_has_its_documented_path() {
         .set_gateway(SecretUrl::new("https://promo.example.test/g"))
         .await
         .unwrap();
+    client
+        .register_triggered_webhook(SecretUrl::new("https://promo.example.test/w"))
+        .await
+        .unwrap();
+    let decision = TriggeredApproval {
+        user_id: "P-20031".into(),
+        campaign_id: "90121".into(),
+        allowed: true,
+    };
+    client.approve_triggered(&decision).await.unwrap();
     assert_eq!(client.get_registered_event_listeners().await.unwrap(), []);
     assert_eq!(client.get_promotions().await.unwrap(), []);
     assert_eq!(
@@ -142,6 +152,9 @@ async fn every_function_has_its_documented_path() {
         "POST /current/integrations/UpdateCustomerPromotionStatus {\"CampaignID\":5102,\
          \"PromosUpdated\":[{\"CustomerID\":\"P-20031\",\"Status\":true}]}",
         "PUT /triggered_conditional_execution_gateway {\"url\":\"https://promo.example.test/g\"}",
+        "POST /conditional-execution/v2/triggered/webhooks/ {\"url\":\"https://promo.example.test/w\"}",
+        "POST /conditional-execution/v2/triggered/approval \
+         {\"user_id\":\"P-20031\",\"campaign_id\":90121,\"allowed\":true}",
         "GET /current/general/GetRegisteredEventListeners ",
         "GET /current/integrations/GetPromotions ",
         "GET /current/actions/GetCampaignDetails?CampaignID=5101 ",

@@ -1,7 +1,7 @@
 //! Notifications that are odd, broken or hostile.
 
 use optimove::read::{Codes, ReadError};
-use optimove::wire::{GatewayRequest, Notification};
+use optimove::wire::{GatewayRequest, Notification, TriggeredApproval};
 
 fn parse(body: &str) -> Result<Notification, ReadError> {
     Notification::parse(body.as_bytes())
@@ -171,5 +171,26 @@ fn a_gateway_request_needs_user_campaign_and_action() {
     ] {
         let result = GatewayRequest::parse(broken.as_bytes());
         assert_eq!(result, Err(ReadError::Missing { field }), "{broken}");
+    }
+}
+
+#[test]
+fn an_approval_is_read_as_it_was_written() {
+    let approval = TriggeredApproval {
+        user_id: " 007 ".into(),
+        campaign_id: "rt-812".into(),
+        allowed: false,
+    };
+    let body = serde_json::to_vec(&approval).unwrap();
+    assert_eq!(TriggeredApproval::read(&body).unwrap(), approval);
+    for broken in [
+        "{}",
+        r#"{"user_id":"7","campaign_id":9}"#,
+        r#"{"user_id":"7","allowed":true}"#,
+    ] {
+        assert!(
+            TriggeredApproval::read(broken.as_bytes()).is_err(),
+            "{broken}"
+        );
     }
 }

@@ -29,6 +29,18 @@ pub(super) async fn triggered(over: &Value) -> World {
     let more = over.as_object().expect("an object").clone();
     fields.as_object_mut().expect("an object").extend(more);
     world.connect(&fields).await;
+    let (no, hash) = (
+        world.acme().no(),
+        world.app.keys.hash("what stands at Optimove"),
+    );
+    world
+        .app
+        .tx("plant", move |tx| {
+            tx.resolve_finding(no, "gateway_refused", "gateway")?;
+            tx.gateway_registered(no, &hash)
+        })
+        .await
+        .expect("planted");
     for code in ["FS20", "CB10"] {
         put(&world, code, &json!({"limits": {"per_customer": null}})).await;
     }

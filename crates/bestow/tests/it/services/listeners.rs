@@ -68,6 +68,7 @@ async fn each_event_and_channel_is_registered_once() {
         again,
         SyncReport {
             unchanged: wanted.to_vec(),
+            gateway: again.gateway,
             ..SyncReport::default()
         }
     );
