@@ -4,6 +4,7 @@
 //! the same server answers. Figures are rates and ratios of one run on one machine; only the ratio travels.
 
 mod eligibility;
+mod gateway;
 mod import;
 mod listener;
 mod load;
@@ -23,6 +24,8 @@ pub enum Bench {
     Listener(Shape),
     /// Questions whether a customer may redeem a code now.
     Eligibility(Shape),
+    /// Questions to the gateway at half of the machine's capacity, while an import runs.
+    Gateway(Shape),
 }
 
 /// How large and how long.
@@ -81,6 +84,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Import(shape) => (import::run(shape)?, shape.json),
         Bench::Listener(shape) => (listener::run(shape)?, shape.json),
         Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
+        Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),
     };
     print(&report, json)
 }

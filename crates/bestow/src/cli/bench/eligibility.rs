@@ -31,6 +31,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         span: Duration::from_secs(shape.seconds),
         status: 200,
         begins: b"",
+        ends: b"",
     };
     let asked = Load {
         begins: br#"{"eligible":true"#,

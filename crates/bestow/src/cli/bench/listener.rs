@@ -38,6 +38,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         span: Duration::from_secs(shape.seconds),
         status: 200,
         begins: b"",
+        ends: b"",
     };
     let empty = client.block_on(load.run(|number, out| post(out, "/noop", None, &body(number))))?;
     let ours =

@@ -28,6 +28,8 @@ pub(super) struct Load {
     pub(super) status: u16,
     /// What the body of a right answer begins with.
     pub(super) begins: &'static [u8],
+    /// What it ends with.
+    pub(super) ends: &'static [u8],
 }
 
 /// What came of a load.
@@ -61,6 +63,25 @@ impl Load {
         &self,
         request: impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static,
     ) -> anyhow::Result<Measured> {
+        self.run_paced(None, request).await
+    }
+
+    /// The same at a rate of so many requests per second, whatever the answers take: the latency of a request is
+    /// counted from when it should have been sent.
+    pub(super) async fn run_at(
+        &self,
+        rate: f64,
+        request: impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> anyhow::Result<Measured> {
+        let between = Duration::from_secs_f64(1.0 / rate.max(1.0));
+        self.run_paced(Some(between), request).await
+    }
+
+    async fn run_paced(
+        &self,
+        between: Option<Duration>,
+        request: impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> anyhow::Result<Measured> {
         let request = Arc::new(request);
         let (numbers, stop) = (
             Arc::new(AtomicU64::new(0)),
@@ -77,7 +98,9 @@ impl Load {
                 stream,
                 status: self.status,
                 begins: self.begins,
+                ends: self.ends,
                 buffer: Vec::new(),
+                pace: between.map(|between| (start, between)),
             };
             let (request, numbers, stop) = (
                 Arc::clone(&request),
@@ -109,7 +132,10 @@ struct Client {
     stream: TcpStream,
     status: u16,
     begins: &'static [u8],
+    ends: &'static [u8],
     buffer: Vec<u8>,
+    /// When the first request is due, and how far apart they are.
+    pace: Option<(Instant, Duration)>,
 }
 
 impl Client {
@@ -124,8 +150,16 @@ impl Client {
         let mut out = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             out.clear();
-            request(numbers.fetch_add(1, Ordering::Relaxed), &mut out);
-            let sent = now();
+            let number = numbers.fetch_add(1, Ordering::Relaxed);
+            request(number, &mut out);
+            let sent = match self.pace {
+                Some((first, between)) => {
+                    let due = first + between.mul_f64(number as f64);
+                    tokio::time::sleep_until(due.into()).await;
+                    due
+                }
+                None => now(),
+            };
             self.stream.write_all(&out).await?;
             let status = self.answer().await?;
             latency.saturating_record(sent.elapsed().as_micros() as u64);
@@ -145,7 +179,8 @@ impl Client {
             if let Some((status, body, end)) = head(&self.buffer)
                 && self.buffer.len() >= end
             {
-                let is_right = self.buffer[body..end].starts_with(self.begins);
+                let body = &self.buffer[body..end];
+                let is_right = body.starts_with(self.begins) && body.ends_with(self.ends);
                 return Ok(is_right.then_some(status));
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {

@@ -1,0 +1,208 @@
+//! `bestow bench gateway`: questions about customers of a full ledger, each of which needs a durable yes, asked at half
+//! of the machine's capacity whatever the answers take, while an import runs; against a handler that does nothing in
+//! the same server. Then the store stands still: every answer has to be a valid no.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bestow_store::Error as StoreError;
+use serde_json::json;
+
+use super::load::{Load, Measured, post};
+use super::rig::{Rig, SandboxProcess, peak_memory_bytes, runtime};
+use super::{Report, Shape, import};
+use crate::app::App;
+use crate::events::Event;
+use crate::service::gateway::EVENT;
+use crate::service::listeners::GATEWAY_PATH;
+use crate::work::Workers;
+
+/// Connections unless told otherwise.
+const CONNECTIONS: usize = 64;
+/// How long capacity is looked for.
+const PROBE: Duration = Duration::from_secs(2);
+/// How long the store stands still.
+const STANDSTILL: Duration = Duration::from_secs(1);
+/// Customers of the campaign that is imported meanwhile.
+const IMPORTED: u64 = 1_000_000;
+/// What a yes and a no begin with, behind the user's id.
+const YES: &[u8] = br#","allowed":true}"#;
+const NO: &[u8] = br#","allowed":false}"#;
+
+pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let (server, client) = (
+        runtime("server", threads.div_ceil(2))?,
+        runtime("load", threads.div_ceil(2))?,
+    );
+    let rig = Rig::new()?;
+    let customers = shape.customers.max(1);
+    let sandbox = server.block_on(SandboxProcess::start())?;
+    server.block_on(rig.tenant(sandbox.url()))?;
+    server.block_on(import_whole(&rig.app, &sandbox, customers))?;
+    let path = server.block_on(open(&rig.app))?;
+    let (address, stop) = server.block_on(rig.serve())?;
+    let span = Duration::from_secs(shape.seconds);
+    let load = |span, ends| Load {
+        address,
+        connections: shape.connections.unwrap_or(CONNECTIONS),
+        span,
+        status: 200,
+        begins: b"",
+        ends,
+    };
+    let ask = |from: u64| {
+        let path = path.clone();
+        move |number: u64, out: &mut Vec<u8>| {
+            post(out, &path, None, &question(from + number, customers));
+        }
+    };
+    let empty = client.block_on(load(PROBE, b"").run(|number, out| {
+        post(out, "/noop", None, &question(number, 1_000_000));
+    }))?;
+    let most = client.block_on(load(PROBE, YES).run(ask(0)))?;
+    // Everybody is asked about once: a repeated question is answered without a commit.
+    let asked = most.answers + most.invalid;
+    let rate = most.rate() / 2.0;
+    let campaign = server.block_on(sandbox.campaign(IMPORTED))?;
+    server.block_on(import::want(&rig.app, &campaign))?;
+    let workers = server.block_on(async { Workers::start(&rig.app) });
+    let ours = client.block_on(load(span, YES).run_at(rate, ask(asked)))?;
+    let still_importing = rig.app.store.peek(|tx| tx.jobs())?;
+    let is_busy = still_importing.iter().any(|job| job.kind == "import");
+    server.block_on(workers.stop());
+    let asked = asked + ours.answers + ours.invalid;
+    let stopped = stand_still(&rig.app, &server)?;
+    let dead = client.block_on(load(STANDSTILL, NO).run_at(rate, ask(asked)))?;
+    drop(stopped);
+    stop.cancel();
+    ensure!(
+        dead.invalid == 0 && ours.invalid == 0,
+        "{} and {} answers were none",
+        ours.invalid,
+        dead.invalid
+    );
+    Ok(report(&Runs {
+        empty,
+        most,
+        ours,
+        dead,
+        rate,
+        is_busy,
+        customers,
+    }))
+}
+
+/// Everything that was measured.
+struct Runs {
+    empty: Measured,
+    most: Measured,
+    ours: Measured,
+    dead: Measured,
+    rate: f64,
+    is_busy: bool,
+    customers: u64,
+}
+
+fn report(runs: &Runs) -> Report {
+    let Runs {
+        empty,
+        most,
+        ours,
+        dead,
+        ..
+    } = runs;
+    let mut more = serde_json::Map::new();
+    more.insert("customers".into(), json!(runs.customers));
+    more.insert("asked_per_second".into(), json!(runs.rate.round()));
+    more.insert("import_lasted".into(), json!(runs.is_busy));
+    more.insert("stopped_answers".into(), json!(dead.answers));
+    more.insert("stopped_invalid".into(), json!(dead.invalid));
+    more.insert("stopped_p99_ms".into(), json!(dead.ms(0.99)));
+    more.insert("stopped_max_ms".into(), json!(dead.ms(1.0)));
+    Report {
+        bench: "gateway",
+        unit: "answers",
+        ours: most.rate(),
+        raw: empty.rate(),
+        ratio: most.rate() / empty.rate(),
+        peak_memory_bytes: peak_memory_bytes(),
+        p50_ms: ours.ms(0.5),
+        p99_ms: ours.ms(0.99),
+        p999_ms: ours.ms(0.999),
+        max_ms: ours.ms(1.0),
+        invalid: ours.invalid + dead.invalid,
+        more,
+    }
+}
+
+/// Customers far apart, so that neighbours are not asked about one after the other; each once.
+fn question(number: u64, customers: u64) -> String {
+    let customer = number.wrapping_mul(7_368_787) % customers + 1;
+    let round = number / customers;
+    format!(
+        r#"{{"user":{{"user_id":"C{customer}","is_visitor":false}},"campaign":{{"id":"rt-{round}","series_id":812,"notes":"{{\"duration\":7}}","tags":[],"action":{{"id":24,"name":"Reload","promo_codes":["CB10"],"channels":[]}}}}}}"#
+    )
+}
+
+/// Imports a campaign, so that the ledger is as the service itself makes it.
+async fn import_whole(
+    app: &Arc<App>,
+    sandbox: &SandboxProcess,
+    customers: u64,
+) -> anyhow::Result<()> {
+    let id = sandbox.campaign(customers).await?;
+    let mut events = app.events.subscribe();
+    import::want(app, &id).await?;
+    let workers = Workers::start(app);
+    loop {
+        if let Ok(Event::ImportEnded { .. }) = events.recv().await {
+            break;
+        }
+    }
+    workers.stop().await;
+    Ok(())
+}
+
+/// Makes the gateway's address known, as registering it would.
+async fn open(app: &App) -> anyhow::Result<String> {
+    let tenant = app.tenant("acme").context("the bench's tenant")?;
+    let (no, generation) = (tenant.no(), tenant.settings.listener_generation);
+    let secret = app.keys.listener_secret(tenant.id(), EVENT, generation);
+    let hash = app.keys.hash(&secret);
+    app.tx("bench_gateway", move |tx| {
+        tx.insert_listener(no, EVENT, generation, &hash)
+    })
+    .await?;
+    app.directory_changed()?;
+    Ok(format!("{GATEWAY_PATH}{secret}"))
+}
+
+/// Keeps the store's one writer until what it gives is dropped, as a disk that hangs would.
+fn stand_still(
+    app: &Arc<App>,
+    server: &tokio::runtime::Runtime,
+) -> anyhow::Result<mpsc::Sender<()>> {
+    let (let_go, is_let_go) = mpsc::channel::<()>();
+    let (holds, is_held) = mpsc::channel();
+    let held = std::sync::Mutex::new(Some((holds, is_let_go)));
+    let store = app.store.clone();
+    server.spawn(async move {
+        let hung = store.tx("bench_standstill", move |_| {
+            let held = held.lock().ok().and_then(|mut held| held.take());
+            if let Some((holds, is_let_go)) = held {
+                // Both ends tell by going away.
+                let _ = holds.send(());
+                let _ = is_let_go.recv();
+            }
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = hung.await {
+            tracing::error!(error.message = %error, "the store did not stand still");
+        }
+    });
+    is_held.recv().context("the store stands still")?;
+    Ok(let_go)
+}
