@@ -83,17 +83,6 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Whether a customer is on the list of those who may get nothing now.
-    pub fn may_get_nothing(&mut self, tenant: i64, customer: &str) -> Result<bool, Error> {
-        let found = self.query_one(
-            "-- may_get_nothing
-            SELECT 1 FROM exclusion WHERE tenant = $1 AND customer = $2",
-            values![tenant, customer],
-            |row| row.int(0),
-        )?;
-        Ok(found.is_some())
-    }
-
     /// Makes a campaign a triggered one, where nothing was ever read of it. True where it is one now.
     pub fn mark_triggered(&mut self, tenant: i64, campaign: i64) -> Result<bool, Error> {
         let changed = self.execute(

@@ -31,7 +31,7 @@ pub(crate) struct Asked<'a> {
 
 /// Whether they may get anything now.
 pub(crate) fn standing(tx: &mut Tx<'_>, tenant: i64, customer: &str) -> Stored<Standing> {
-    Ok(if tx.may_get_nothing(tenant, customer)? {
+    Ok(if tx.is_excluded(tenant, customer)? {
         Standing::Excluded
     } else {
         Standing::Welcome

@@ -1,5 +1,5 @@
 use bestow::actor::Actor;
-use bestow::service::listeners::{self, LISTENER_PATH, Slot, SyncReport};
+use bestow::service::listeners::{self, GatewayState, LISTENER_PATH, Slot, SyncReport};
 use bestow::service::tenants::{self, TenantPatch};
 use http::Method;
 use optimove::client::Auth;
@@ -62,13 +62,15 @@ async fn each_event_and_channel_is_registered_once() {
         slot(13, Some(504)),
         slot(13, Some(505)),
     ];
-    assert_eq!(sync(&world).await.registered, wanted);
+    let first = sync(&world).await;
+    assert_eq!(first.registered, wanted);
+    assert_eq!(first.gateway, Some(GatewayState::Registered));
     let again = sync(&world).await;
     assert_eq!(
         again,
         SyncReport {
             unchanged: wanted.to_vec(),
-            gateway: again.gateway,
+            gateway: Some(GatewayState::Unchanged),
             ..SyncReport::default()
         }
     );
