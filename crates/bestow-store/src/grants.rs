@@ -41,7 +41,10 @@ macro_rules! grant_columns {
         "g.offer, g.occurrence, o.code, c.id, c.kind, c.suspended_at, c.revoked_at,
          w.starts_at, w.ends_at, w.action, w.channel,
          COALESCE((SELECT p.landed_at FROM landed_page p
-             WHERE p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page), c.first_seen_at), g.code"
+             WHERE p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page),
+             (SELECT t.taken_at FROM trigger_event t
+             WHERE t.tenant = g.tenant AND t.campaign = o.campaign AND t.occurrence = g.occurrence),
+             c.first_seen_at), g.code"
     };
 }
 

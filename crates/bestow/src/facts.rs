@@ -109,7 +109,12 @@ impl Facts {
             }
             let window = self.window(store, tenant, row.window)?;
             let campaign = self.campaign(store, tenant, offer.campaign)?;
-            let created_at = self.landed_at(store, tenant, &campaign, row.page)?;
+            let created_at = if row.occurrence.is_empty() {
+                self.landed_at(store, tenant, &campaign, row.page)?
+            } else {
+                let trigger = store.peek(|tx| tx.trigger(tenant, campaign.no, &row.occurrence))?;
+                trigger.map_or(campaign.first_seen_at, |trigger| trigger.taken_at)
+            };
             found.push(FoundGrant {
                 row,
                 offer,

@@ -60,6 +60,8 @@ struct FoundRow {
     page: u32,
     /// Empty unless triggered.
     occurrence: String,
+    /// Milliseconds; when its trigger was taken, if there was one.
+    taken_at: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -179,6 +181,7 @@ impl CampaignGrants {
                 window: grant.window,
                 page: 0,
                 occurrence: grant.occurrence,
+                taken_at: Some(grant.taken_at),
             })
             .collect();
         Ok(!self.found.is_empty())
@@ -215,6 +218,7 @@ impl CampaignGrants {
                         window: row.window,
                         page: row.page,
                         occurrence: String::new(),
+                        taken_at: None,
                     });
                 }
             }
@@ -233,12 +237,7 @@ impl CampaignGrants {
             occurrence: &row.occurrence,
             window,
             campaign: &self.campaign,
-            created_at: self.app.facts.landed_at(
-                &self.app.store,
-                self.tenant.no(),
-                &self.campaign,
-                row.page,
-            )?,
+            created_at: self.created_at(&row)?,
         };
         let view = GrantView::new(&self.tenant, told, self.now);
         let FoundRow {
@@ -260,6 +259,21 @@ impl CampaignGrants {
             },
             view,
         ))
+    }
+
+    fn created_at(&self, row: &FoundRow) -> Result<i64> {
+        let Self {
+            app,
+            tenant,
+            campaign,
+            ..
+        } = self;
+        Ok(match row.taken_at {
+            Some(at) => at,
+            None => app
+                .facts
+                .landed_at(&app.store, tenant.no(), campaign, row.page)?,
+        })
     }
 
     fn window(&mut self, no: u32) -> Result<WindowSpec> {

@@ -239,6 +239,16 @@ async fn a_second_trigger_is_for_the_promotion_to_allow() {
     let grants = grants(&world, "P-1").await;
     assert_eq!(grants[0]["ends_at"], "2027-04-01T05:00:00Z");
     assert_eq!(grants[0]["status"], "expired");
+    assert_eq!(grants[0]["created_at"], START);
+    assert_eq!(grants[1]["created_at"], "2027-04-02T05:00:00Z");
+    let question = json!({"customer_id": "P-1", "promo_code": "FS20"});
+    let path = "/v1/tenants/acme/eligibility";
+    let answer = world.api.ok(Method::POST, path, &question).await.unwrap();
+    assert_eq!(answer["grant"], grants[1]);
+    let path = "/v1/tenants/acme/campaigns/rt-812/grants";
+    let page = world.api.ok(Method::GET, path, &Value::Null).await.unwrap();
+    let listed = page["data"].as_array().unwrap();
+    assert!(grants.iter().all(|grant| listed.contains(grant)), "{page}");
     assert_eq!(grants[1]["status"], "active");
     world.assert_verified();
 }
