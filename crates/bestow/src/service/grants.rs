@@ -56,7 +56,7 @@ pub struct GrantView {
     pub ends_at: Option<Instant>,
     /// Redemptions, reversed ones taken off.
     pub redeemed_count: u32,
-    /// When the page of Optimove's list that gave it landed here, or its trigger was taken.
+    /// When the page of Optimove's list that gave it landed here.
     pub created_at: Instant,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Told<'a> {
     pub(crate) occurrence: &'a str,
     pub(crate) window: WindowSpec,
     pub(crate) campaign: &'a Campaign,
-    /// Milliseconds; when the page that gave it landed, or its trigger was taken.
+    /// Milliseconds; when the page that gave it landed.
     pub(crate) created_at: i64,
 }
 
