@@ -150,6 +150,8 @@ impl Shared {
         let now = self.clock.now();
         let mut ids = Vec::new();
         loop {
+            // Before the world: a change of switches locks the two in this order.
+            let switches = self.switches();
             let mut world = self.world();
             if world.agenda.first().is_none_or(|due| due.at > now) {
                 return ids;
@@ -157,7 +159,7 @@ impl Shared {
             let Some(due) = world.agenda.pop_first() else {
                 return ids;
             };
-            let failing = &self.switches().failing_channels.0;
+            let failing = &switches.failing_channels.0;
             let events = match world.campaign(&due.campaign, Some(&due.tenant)) {
                 Ok(entry) => entry.happen(&due, failing),
                 // A reset took it away.
