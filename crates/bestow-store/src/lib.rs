@@ -21,6 +21,8 @@ pub mod campaigns;
 pub mod codes;
 pub mod door;
 pub mod exclusions;
+pub mod cancellations;
+pub mod endings;
 pub mod findings;
 pub mod gateway;
 pub mod grants;
