@@ -8,6 +8,7 @@ pub mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub mod kind {
     pub const TRIGGERS: &str = "triggers";
     /// Compares Optimove's lists of executed campaigns with ours. No key.
     pub const SWEEP: &str = "sweep";
+    /// Asks Optimove whether a campaign was cancelled. Key: its number.
+    pub const CANCEL: &str = "cancel";
 }
 
 /// The workers of a running service.
@@ -76,10 +79,10 @@ async fn settle_loop(app: Arc<App>, stop: CancellationToken) {
         };
         match settled {
             Ok(true) => app.work.notify_waiters(),
-            Ok(false) => rest(&app, &stop, poll).await,
+            Ok(false) => rest(&app.arrived, &stop, poll).await,
             Err(error) => {
                 tracing::error!(error.message = %error, "the inbox cannot be settled");
-                rest(&app, &stop, poll).await;
+                rest(&app.arrived, &stop, poll).await;
             }
         }
     }
@@ -90,10 +93,10 @@ async fn job_loop(app: Arc<App>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match run::one(&app, &stop).await {
             Ok(true) => {}
-            Ok(false) => rest(&app, &stop, poll).await,
+            Ok(false) => rest(&app.work, &stop, poll).await,
             Err(error) => {
                 tracing::error!(error.message = %error, "jobs cannot be run");
-                rest(&app, &stop, poll).await;
+                rest(&app.work, &stop, poll).await;
             }
         }
     }
@@ -121,9 +124,9 @@ async fn want_sweeps(app: &App) -> Result<()> {
     .await
 }
 
-async fn rest(app: &App, stop: &CancellationToken, poll: Duration) {
+async fn rest(bell: &Notify, stop: &CancellationToken, poll: Duration) {
     tokio::select! {
-        () = app.work.notified() => {}
+        () = bell.notified() => {}
         () = stop.cancelled() => {}
         () = tokio::time::sleep(poll) => {}
     }

@@ -1,5 +1,6 @@
 //! Campaigns: their view, and what a person may do to one.
 
+use bestow_store::campaigns::SuspendedBy;
 use serde_json::{Value, json};
 
 use super::support::Service;
@@ -105,7 +106,7 @@ async fn resuming_lifts_a_suspension() {
     service.campaign("1", &["a"], &["FS20"], 0).await;
     let no = service.app.tenant("acme").unwrap().no();
     service
-        .plant(move |tx| tx.suspend_campaign(no, 1, "event 4"))
+        .plant(move |tx| tx.suspend_campaign(no, 1, SuspendedBy::Cancel, "event 4"))
         .await;
     service.app.facts_changed();
     let view = service.get(PATH).await.json();
