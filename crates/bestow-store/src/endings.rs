@@ -125,6 +125,21 @@ impl Tx<'_> {
         )
     }
 
+    /// The same, only those that no job of this kind is for.
+    pub fn ended_days_without_job(
+        &mut self,
+        tenant: i64,
+        kind: &str,
+    ) -> Result<Vec<String>, Error> {
+        self.query(
+            "-- ended_days_without_job
+            SELECT d.day FROM ended_day d LEFT JOIN job j ON j.tenant = d.tenant AND j.kind = $1 AND j.key = d.day
+            WHERE d.tenant = $2 AND d.state <> 'done' AND j.key IS NULL ORDER BY d.day",
+            values![kind, tenant],
+            |row| row.text(0),
+        )
+    }
+
     /// Starts to read a day's list from its first row, unless a reading is under way.
     pub fn begin_ended_day(&mut self, job: &Job, date: &str) -> Result<(), Error> {
         self.check_lease(job)?;

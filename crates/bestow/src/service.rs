@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod doctor;
 pub mod eligibility;
 pub mod exclusions;
+pub mod ended;
 pub mod findings;
 pub mod grants;
 pub mod held;

@@ -28,6 +28,8 @@ pub mod kind {
     pub const TRIGGERS: &str = "triggers";
     /// Compares Optimove's lists of executed campaigns with ours. No key.
     pub const SWEEP: &str = "sweep";
+    /// Reads the list of actions that ended on a day. Key: the day.
+    pub const ENDED: &str = "ended";
     /// Asks Optimove whether a campaign was cancelled. Key: its number.
     pub const CANCEL: &str = "cancel";
 }

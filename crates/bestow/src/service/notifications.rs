@@ -17,8 +17,8 @@ use crate::directory::{ListenerTarget, Snapshot};
 use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
-use crate::service::cancel;
 use crate::service::triggered::{self, Look, Settled};
+use crate::service::{cancel, ended};
 use crate::tenant::Tenant;
 use crate::work::kind;
 
@@ -241,6 +241,9 @@ fn day_event(
     }
     let now = tx.now_ms();
     tx.want_job(tenant.no(), kind::SWEEP, "", now)?;
+    if event_type == 3 {
+        ended::want_today(tx, tenant)?;
+    }
     Ok(Outcome::Done)
 }
 

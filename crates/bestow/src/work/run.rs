@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
-use crate::service::{cancel, import, release, sweep, triggered};
+use crate::service::{cancel, ended, import, release, sweep, triggered};
 use crate::work::kind;
 
 /// How a job ended, where it did not fail.
@@ -37,6 +37,7 @@ pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
         kind::RELEASE => release::run(app, &job).await,
         kind::TRIGGERS => triggered::run(app, &job).await,
         kind::SWEEP => sweep::run(app, &job).await,
+        kind::ENDED => ended::run(app, &job, stop).await,
         kind::CANCEL => cancel::run(app, &job, stop).await,
         other => Err(Error::invalid(
             "unknown_job",

@@ -155,6 +155,12 @@ pub(crate) async fn days_follow_the_first_campaign(fresh: Fresh) {
     let open = fresh.read(|tx| tx.open_ended_days(TENANT));
     let days: Vec<_> = open.iter().map(|day| &*day.day).collect();
     assert_eq!(days, ["2027-03-31", "2027-04-01", "2027-04-02"]);
+    fresh
+        .tx(|tx| tx.want_job(TENANT, "ended", "2027-04-01", 0))
+        .await;
+    let idle = |kind| fresh.read(move |tx| tx.ended_days_without_job(TENANT, kind));
+    assert_eq!(idle("ended"), ["2027-03-31", "2027-04-02"]);
+    assert_eq!(idle("other").len(), 3);
 }
 
 pub(crate) async fn ends_must_refer_and_add_up(fresh: Fresh) {
