@@ -1,4 +1,4 @@
-//! Optimove's daily list of ended actions (GetCustomersActionEndedByDate), for tenants whose grants
+//! Optimove's daily list of ended actions (`GetCustomersActionEndedByDate`), for tenants whose grants
 //! end by it.
 //!
 //! Each day's list is read after event 3, by the clock where that does not come, and once more when
@@ -7,8 +7,8 @@
 
 mod matching;
 
-use bestow_core::Expiry;
 use bestow_core::ended::{day_span, ended_at};
+use bestow_core::{Expiry, GrantFacts};
 use bestow_store::campaigns::WindowSpec;
 use bestow_store::endings::{EndedDay, GrantEnd};
 use bestow_store::jobs::Job;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::service::grants::window_of;
 use crate::service::notifications::seconds_ms;
 use crate::tenant::Tenant;
 use crate::work::kind;
@@ -126,7 +127,7 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
         matcher: Some(Matcher::new(app, tenant)),
         day_end: instant(end),
     };
-    if !reading.to_its_end(stop).await? {
+    if !reading.read_on(stop).await? {
         return Ok(Ended::Stopped);
     }
     // What was begun while the day went on may have missed what came later.
@@ -162,15 +163,15 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Reads and writes page by page. False where it was told to stop before the end.
-    async fn to_its_end(&mut self, stop: &CancellationToken) -> Result<bool> {
+    async fn read_on(&mut self, stop: &CancellationToken) -> Result<bool> {
         while let Some(page) = self.pages.next().await? {
             let skip = self.pages.paging().skip() - page.len() as u64;
             let matcher = self.matcher.take().ok_or(Error::NotFound("matcher"))?;
             let at = ended_at(self.app.clock.now(), self.day_end).as_millisecond();
             // A page is milliseconds of work: not on the threads that answer requests.
-            let matched = tokio::task::spawn_blocking(move || matcher.page(&page, skip, at));
+            let work = tokio::task::spawn_blocking(move || matcher.page(&page, skip, at));
             let crashed = |e| StoreError::Unavailable(format!("a task ended early: {e}"));
-            let (matcher, page) = matched.await.map_err(crashed)??;
+            let (matcher, page) = work.await.map_err(crashed)??;
             self.matcher = Some(matcher);
             let lease_ms = seconds_ms(self.app.config.work.lease_seconds);
             let job = self.job.clone();
@@ -237,11 +238,13 @@ impl Ends {
         let Some(end) = self.0.iter().find(is_it) else {
             return window;
         };
-        let ends_at = window
-            .ends_at
-            .map_or(end.ended_at, |at| at.min(end.ended_at));
+        let facts = GrantFacts {
+            ended_at: Some(instant(end.ended_at)),
+            ..GrantFacts::single_use(window_of(window))
+        };
+        let ends_at = facts.effective_window().ends_at;
         WindowSpec {
-            ends_at: Some(ends_at),
+            ends_at: ends_at.map(Timestamp::as_millisecond),
             ..window
         }
     }

@@ -5,6 +5,7 @@ mod answers;
 mod cancel;
 mod codes;
 mod commits;
+mod endings;
 mod found;
 mod notifications;
 mod pages;

@@ -382,6 +382,8 @@ async fn during_the_import_whatever_is_written_later_cannot_be_redeemed() {
             config.work.merge_grants_max = 4;
         })
         .await;
+        // Nobody can tell: the stand-in was not told of a cancel and has dropped the list.
+        switch(&world, &json!({"cancelled-list": "removed"}));
         let campaign = world.plan(25, &json!({}));
         world.sandbox.process(campaign).unwrap();
         world.delivered().await;
@@ -393,12 +395,6 @@ async fn during_the_import_whatever_is_written_later_cannot_be_redeemed() {
         world.settle().await;
         world.travel(INSIDE).await;
         world.settle().await;
-        // The stand-in was not told, so it knows nothing of a cancel: it goes on, whole.
-        let now = view(&world, campaign).await;
-        assert_eq!(
-            now["cancellation"]["state"], "unconfirmed",
-            "after {steps} steps"
-        );
         assert_dead(&world, campaign, "unconfirmed").await;
         assert_eq!(world.ledger(campaign).await, world.oracle(campaign));
         if left > 0 {
@@ -536,19 +532,35 @@ async fn a_commit_of_unknown_outcome_anywhere_changes_nothing() {
     }
 }
 
+/// The stand-in's own list, its windows and its ways to say nothing.
 #[tokio::test]
-async fn the_stand_ins_own_cancel_is_confirmed() {
-    for switches in [
-        json!({}),
-        json!({"empty-result": "not-found"}),
-        json!({"empty-result": "no-content"}),
-    ] {
-        let world = paged(10).await;
-        switch(&world, &switches);
+async fn the_stand_ins_own_cancel_is_confirmed_and_agrees() {
+    let cases = [
+        (json!({}), 25),
+        (json!({"empty-result": "not-found"}), 25),
+        (
+            json!({"empty-result": "no-content", "page-order": "shuffle"}),
+            50,
+        ),
+        (json!({"promo-codes": "array", "ids": "string"}), 25),
+        (json!({"cancelled-list": "removed"}), 0),
+        (json!({"cancelled-window-seconds": 0}), 0),
+    ];
+    for (switches, rows) in cases {
+        let world = paged(1_000).await;
         let campaign = world.run(25, &json!({})).await;
         world.travel(INSIDE).await;
+        switch(&world, &switches);
         world.sandbox.cancel(campaign).unwrap();
         world.settle().await;
         assert_dead(&world, campaign, "confirmed").await;
+        let told = view(&world, campaign).await["cancellation"].clone();
+        assert_eq!(told["rows"], rows, "{switches}");
+        assert_eq!(
+            (&told["not_ours"], &told["not_listed"]),
+            (&json!(0), &json!(0)),
+            "{switches}"
+        );
+        assert_eq!(kinds(&world).await, [""; 0], "{switches}");
     }
 }
