@@ -540,7 +540,7 @@ async fn the_stand_ins_own_cancel_is_confirmed_and_agrees() {
         (json!({"empty-result": "not-found"}), 25),
         (
             json!({"empty-result": "no-content", "page-order": "shuffle"}),
-            50,
+            25,
         ),
         (json!({"promo-codes": "array", "ids": "string"}), 25),
         (json!({"cancelled-list": "removed"}), 0),
