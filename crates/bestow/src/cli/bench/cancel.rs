@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::listener::listener_path;
 use super::load::{ANSWER_BYTES_MAX, LATENCY_US_MAX, head, now, post};
 use super::rig::{Rig, SandboxProcess, TOKEN, peak_memory_bytes, runtime};
 use super::{Report, Shape, eligibility};
@@ -105,15 +106,10 @@ async fn cancel(
     let asking = tokio::spawn(plan.clone().ask_on());
     tokio::time::sleep(plan.span / 3).await;
     sandbox.cancel(campaign).await?;
-    let secret = rig.app.keys.listener_secret("acme", 4, 1);
+    let path = listener_path(rig, 4).await?;
     let mut request = Vec::new();
     let body = format!(r#"{{"EventTypeID":4,"CampaignID":{campaign}}}"#);
-    post(
-        &mut request,
-        &format!("/optimove/listener/{secret}"),
-        None,
-        &body,
-    );
+    post(&mut request, &path, None, &body);
     let answer = Line::connect(plan.address).await?.ask(&request).await?;
     let acknowledged = now();
     ensure!(
