@@ -16,6 +16,8 @@
 //! | is the list read to its end? | [`import::completeness`] |
 //! | what becomes of a trigger, what does the gateway say? | [`trigger`] |
 //! | have we had this notification before? | [`notification::NotificationKey`] |
+//! | was this campaign really cancelled? | [`cancel::settle`] |
+//! | which grants does this row of the ended list mean? | [`ended::EndedAction::ends`] |
 
 mod name;
 mod text;
@@ -27,6 +29,8 @@ pub mod code;
 pub mod window;
 
 pub mod campaign;
+pub mod cancel;
+pub mod ended;
 pub mod grant;
 pub mod pool;
 pub mod promotion;

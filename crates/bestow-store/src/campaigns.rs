@@ -43,6 +43,8 @@ pub struct Campaign {
     pub windows_end_at: Option<i64>,
     /// Milliseconds.
     pub suspended_at: Option<i64>,
+    /// Whose suspension it is.
+    pub suspended_by: Option<SuspendedBy>,
     /// Milliseconds.
     pub revoked_at: Option<i64>,
     /// Why suspended or revoked.
@@ -55,7 +57,7 @@ macro_rules! campaign_columns {
     () => {
         "no, id, kind, first_seen_at, seen_by, details_version, duration_days, lead_time_days, duration_source,
          expected_size, details_channels, size_approved_at, merged_through, merge_to, merge_cursor, merge_customers,
-         customers, windows_end_at, suspended_at, revoked_at, stop_reason, last_error"
+         customers, windows_end_at, suspended_at, revoked_at, stop_reason, last_error, suspended_by"
     };
 }
 
@@ -83,7 +85,33 @@ fn campaign(row: &Row<'_>) -> Result<Campaign, Error> {
         revoked_at: row.opt_int(19)?,
         stop_reason: row.opt_text(20)?,
         last_error: row.opt_text(21)?,
+        suspended_by: row.opt_text(22)?.as_deref().and_then(SuspendedBy::parse),
     })
+}
+
+/// Whose suspension of a campaign it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuspendedBy {
+    /// A cancel that Optimove told of; what comes of asking Optimove may lift it.
+    Cancel,
+    /// A person; only a person lifts it.
+    Operator,
+}
+
+impl SuspendedBy {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Operator => "operator",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Cancel, Self::Operator]
+            .into_iter()
+            .find(|by| by.as_str() == text)
+    }
 }
 
 /// What GetCampaignDetails said, as far as it is acted on.
@@ -281,29 +309,43 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Suspends a campaign (first instant and reason stay), one row whatever its size. True where it was not yet.
+    /// Suspends a campaign, one row whatever its size. The first instant stays; a person's suspension takes the place
+    /// of a cancel's, not the other way round. True where anything changed.
     pub fn suspend_campaign(
         &mut self,
         tenant: i64,
         campaign: i64,
+        by: SuspendedBy,
         reason: &str,
     ) -> Result<bool, Error> {
         let now = self.now_ms();
         let changed = self.execute(
             "-- suspend_campaign
-            UPDATE campaign SET suspended_at = $1, stop_reason = $2
-            WHERE tenant = $3 AND no = $4 AND suspended_at IS NULL AND revoked_at IS NULL",
-            values![now, reason, tenant, campaign],
+            UPDATE campaign SET suspended_at = COALESCE(suspended_at, $1), suspended_by = $2, stop_reason = $3
+            WHERE tenant = $4 AND no = $5 AND revoked_at IS NULL
+                AND (suspended_at IS NULL OR (suspended_by = 'cancel' AND $2 = 'operator'))",
+            values![now, by.as_str(), reason, tenant, campaign],
         )?;
         Ok(changed == 1)
     }
 
-    /// Lifts a suspension. True where there was one.
+    /// Lifts a suspension, whosever it is. True where there was one.
     pub fn lift_suspension(&mut self, tenant: i64, campaign: i64) -> Result<bool, Error> {
         let changed = self.execute(
             "-- lift_suspension
-            UPDATE campaign SET suspended_at = NULL, stop_reason = NULL
+            UPDATE campaign SET suspended_at = NULL, suspended_by = NULL, stop_reason = NULL
             WHERE tenant = $1 AND no = $2 AND suspended_at IS NOT NULL AND revoked_at IS NULL",
+            values![tenant, campaign],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Lifts the suspension of a cancel; a person's stays. True where there was one.
+    pub fn lift_cancel(&mut self, tenant: i64, campaign: i64) -> Result<bool, Error> {
+        let changed = self.execute(
+            "-- lift_cancel
+            UPDATE campaign SET suspended_at = NULL, suspended_by = NULL, stop_reason = NULL
+            WHERE tenant = $1 AND no = $2 AND suspended_by = 'cancel' AND revoked_at IS NULL",
             values![tenant, campaign],
         )?;
         Ok(changed == 1)

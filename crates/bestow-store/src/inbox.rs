@@ -142,6 +142,30 @@ impl Tx<'_> {
         )
     }
 
+    /// The same, only those that say a campaign was cancelled (event 4): nothing may keep them waiting.
+    pub fn waiting_cancels(&mut self, limit: u32) -> Result<Vec<Notification>, Error> {
+        self.query(
+            concat!(
+                "-- waiting_cancels\nSELECT ",
+                notification_columns!(),
+                " FROM notification WHERE status = 'waiting' AND event_type = 4 ORDER BY id LIMIT $1"
+            ),
+            values![limit],
+            notification,
+        )
+    }
+
+    /// Sets the identity of a settled notification aside, so that its like counts as new once more.
+    pub fn retire_notification(&mut self, tenant: i64, identity: &str) -> Result<bool, Error> {
+        let changed = self.execute(
+            "-- retire_notification
+            UPDATE notification SET identity = 'over:' || id || ':' || identity
+            WHERE tenant = $1 AND identity = $2 AND status <> 'waiting'",
+            values![tenant, identity],
+        )?;
+        Ok(changed == 1)
+    }
+
     /// Settles a notification: done, superseded or held with a reason, or waiting again.
     pub fn settle_notification(
         &mut self,

@@ -1,6 +1,7 @@
 //! Everything a use case works with, built once.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bestow_store::{Clock as StoreClock, Error as StoreError, Migrate, Options, Store, Tx};
 use tokio::sync::{Notify, broadcast};
@@ -44,6 +45,8 @@ pub struct App {
     pub events: broadcast::Sender<Event>,
     /// Rung when there is work; a courtesy, since workers also look by themselves.
     pub work: Notify,
+    /// Rung when a notification waits. A bell of its own: whoever settles the inbox must not miss it.
+    pub arrived: Notify,
     /// Notifications on their way into the inbox.
     pub arrivals: Arc<Arrivals>,
     /// Questions to the gateway under way.
@@ -83,7 +86,11 @@ impl App {
             let _ = public_url.set(config.public_url.trim_end_matches('/').to_owned());
         }
         let app = Self {
-            clients: Clients::new(&config.optimove, random.number()),
+            clients: Clients::new(
+                &config.optimove,
+                Duration::from_millis(config.work.empty_answer_wait_ms),
+                random.number(),
+            ),
             config,
             store,
             clock,
@@ -93,6 +100,7 @@ impl App {
             facts: Facts::default(),
             events: broadcast::Sender::new(EVENTS_KEPT_MAX),
             work: Notify::new(),
+            arrived: Notify::new(),
             arrivals: Arc::default(),
             gateway: Places::default(),
             public_url,

@@ -18,6 +18,7 @@ use crate::tenant::{Credential, Tenant, credential_place};
 #[derive(Debug)]
 pub struct Clients {
     limits: OptimoveLimits,
+    empty_page_wait: Duration,
     jitter_seed: u64,
     made: Mutex<HashMap<i64, Made>>,
     /// By a hash of base URL and credential: Optimove counts calls by key, whoever makes them.
@@ -33,10 +34,11 @@ struct Made {
 }
 
 impl Clients {
-    /// No client yet.
-    pub fn new(limits: &OptimoveLimits, jitter_seed: u64) -> Self {
+    /// No client yet. An empty page where rows were to be expected is asked for again after a wait.
+    pub fn new(limits: &OptimoveLimits, empty_page_wait: Duration, jitter_seed: u64) -> Self {
         Self {
             limits: limits.clone(),
+            empty_page_wait,
             jitter_seed,
             made: Mutex::default(),
             budgets: Mutex::default(),
@@ -106,6 +108,7 @@ impl Clients {
             })
             .jitter_seed(self.jitter_seed ^ tenant.no().unsigned_abs())
             .plain_http(plain_http)
+            .empty_page_wait(self.empty_page_wait)
             .build()?;
         Ok(client)
     }

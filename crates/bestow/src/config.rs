@@ -88,6 +88,10 @@ pub struct WorkPace {
     pub sweep_days: u16,
     /// How long event 1 waits for the event 13 of each channel before the channels are read without it.
     pub event_1_grace_seconds: u64,
+    /// How often today's list of ended actions is read, for tenants whose grants end by it.
+    pub ended_seconds: u64,
+    /// How long to wait before Optimove is asked once more about a cancel that it does not confirm.
+    pub cancel_again_seconds: u64,
     /// How long a campaign that Optimove says it does not know is asked for again before it is held.
     pub unknown_campaign_seconds: u64,
     /// How long to wait before an empty answer is asked for again, and believed.

@@ -1,8 +1,10 @@
 //! Use cases, one file each. Each loads, lets `bestow-core` decide, and writes in one named transaction.
 
 pub mod campaigns;
+pub mod cancel;
 pub mod doctor;
 pub mod eligibility;
+pub mod ended;
 pub mod exclusions;
 pub mod findings;
 pub mod gateway;

@@ -2,6 +2,7 @@
 
 mod triggered;
 
+use bestow_core::cancel::Unconfirmed;
 use bestow_core::window::{Expiry, Zone};
 use bestow_store::tenants::Tenant as Row;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub struct Settings {
     pub conditional: bool,
     /// What ends a grant: `duration`, `ended_by_date` or `both`.
     pub expiry: String,
+    /// What is done with a cancelled campaign where Optimove cannot tell: `revoke` or `suspend`.
+    pub cancel_unconfirmed: String,
     /// Days, where a campaign tells no usable duration. `None`: such a campaign is held.
     pub duration_days_default: Option<u16>,
     /// Distinct codes that one row may carry; the rest of its pairs is held.
@@ -43,6 +46,7 @@ impl Default for Settings {
             triggered_channels: Vec::new(),
             conditional: false,
             expiry: "duration".to_owned(),
+            cancel_unconfirmed: "revoke".to_owned(),
             duration_days_default: None,
             codes_per_row_max: 5,
             page_rows: None,
@@ -147,6 +151,11 @@ impl Tenant {
     pub fn wants_gateway(&self) -> bool {
         let settings = &self.settings;
         settings.conditional && settings.gateway.enabled && !settings.triggered_channels.is_empty()
+    }
+
+    /// What is done with a cancelled campaign where Optimove cannot tell.
+    pub fn cancel_unconfirmed(&self) -> Unconfirmed {
+        Unconfirmed::parse(&self.settings.cancel_unconfirmed).unwrap_or(Unconfirmed::Revoke)
     }
 
     /// Events this tenant listens to.

@@ -58,6 +58,7 @@ impl App {
             self.directory.refresh(&self.store)?;
             (seen.is_stale, seen.looks) = (false, 0);
             self.work.notify_one();
+            self.arrived.notify_one();
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,10 @@ pub mod kind {
     pub const APPROVALS: &str = "approvals";
     /// Compares Optimove's lists of executed campaigns with ours. No key.
     pub const SWEEP: &str = "sweep";
+    /// Reads the list of actions that ended on a day. Key: the day.
+    pub const ENDED: &str = "ended";
+    /// Asks Optimove whether a campaign was cancelled. Key: its number.
+    pub const CANCEL: &str = "cancel";
 }
 
 /// The workers of a running service.
@@ -78,10 +83,10 @@ async fn settle_loop(app: Arc<App>, stop: CancellationToken) {
         };
         match settled {
             Ok(true) => app.work.notify_waiters(),
-            Ok(false) => rest(&app, &stop, poll).await,
+            Ok(false) => rest(&app.arrived, &stop, poll).await,
             Err(error) => {
                 tracing::error!(error.message = %error, "the inbox cannot be settled");
-                rest(&app, &stop, poll).await;
+                rest(&app.arrived, &stop, poll).await;
             }
         }
     }
@@ -92,10 +97,10 @@ async fn job_loop(app: Arc<App>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match run::one(&app, &stop).await {
             Ok(true) => {}
-            Ok(false) => rest(&app, &stop, poll).await,
+            Ok(false) => rest(&app.work, &stop, poll).await,
             Err(error) => {
                 tracing::error!(error.message = %error, "jobs cannot be run");
-                rest(&app, &stop, poll).await;
+                rest(&app.work, &stop, poll).await;
             }
         }
     }
@@ -123,9 +128,9 @@ async fn want_sweeps(app: &App) -> Result<()> {
     .await
 }
 
-async fn rest(app: &App, stop: &CancellationToken, poll: Duration) {
+async fn rest(bell: &Notify, stop: &CancellationToken, poll: Duration) {
     tokio::select! {
-        () = app.work.notified() => {}
+        () = bell.notified() => {}
         () = stop.cancelled() => {}
         () = tokio::time::sleep(poll) => {}
     }

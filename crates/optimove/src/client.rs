@@ -244,7 +244,7 @@ impl Client {
         let mut query = list.query();
         query.push(("$top", top.to_string()));
         query.push(("$skip", skip.to_string()));
-        let call = self.read_call("customers", list.function(), query, Absent::NoRows);
+        let call = self.read_call("customers", list.function(), query, list.absent(skip));
         let read = |body: Vec<u8>| {
             Page::parse(body).map_err(|refused| Error::malformed(refused.source, &refused.body))
         };

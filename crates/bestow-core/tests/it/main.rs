@@ -1,8 +1,10 @@
 //! What the core answers: scenarios as tables, the world's clock changes, and properties.
 
 mod campaign;
+mod cancel;
 mod code;
 mod eligibility;
+mod ended;
 mod history;
 mod id;
 mod import;

@@ -62,6 +62,7 @@ CREATE TABLE notification (
 ) WITHOUT ROWID;
 CREATE INDEX notification_waiting ON notification (id) WHERE status = 'waiting';
 CREATE INDEX notification_held ON notification (id) WHERE status = 'held';
+CREATE INDEX notification_cancel ON notification (id) WHERE status = 'waiting' AND event_type = 4;
 
 -- The catalogue: our promotions, the source of Optimove's list.
 CREATE TABLE promotion (
@@ -105,6 +106,7 @@ CREATE TABLE campaign (
     customers        INTEGER,                           -- distinct customers when last merged whole
     windows_end_at   INTEGER,                           -- latest end of its eligibility windows
     suspended_at     INTEGER,
+    suspended_by     TEXT CHECK (suspended_by IN ('cancel', 'operator')), -- who may lift it: the cancel's own check lifts no person's
     revoked_at       INTEGER,
     stop_reason      TEXT,
     last_error       TEXT,
@@ -275,12 +277,13 @@ CREATE TABLE cancellation (
     tenant      INTEGER NOT NULL,
     campaign    INTEGER NOT NULL,
     notified_at INTEGER NOT NULL,                       -- when we took event 4 in; Optimove keeps the list for two hours from about then
-    state       TEXT    NOT NULL CHECK (state IN ('asking', 'confirmed', 'contradicted', 'unconfirmed')),
+    state       TEXT    NOT NULL CHECK (state IN ('asking', 'confirmed', 'contradicted', 'unconfirmed', 'overruled')),
+    doubt       TEXT    CHECK (doubt IN ('contradicts', 'cannot_tell')), -- what the first look was worth; NULL: none yet
     rows        INTEGER NOT NULL DEFAULT 0,             -- rows of Optimove's list of cancelled customers
     listed      INTEGER NOT NULL DEFAULT 0,             -- distinct pairs in it
     not_ours    INTEGER NOT NULL DEFAULT 0,             -- listed pairs without a grant here
     not_listed  INTEGER NOT NULL DEFAULT 0,             -- grants here that it does not list
-    settled_at  INTEGER,                                -- NULL: still asking
+    settled_at  INTEGER,                                -- NULL: still asking, or still comparing the list
     PRIMARY KEY (tenant, campaign)
 ) WITHOUT ROWID;
 
@@ -288,12 +291,12 @@ CREATE TABLE cancellation (
 CREATE TABLE ended_day (
     tenant      INTEGER NOT NULL,
     day         TEXT    NOT NULL,                       -- the date asked for, YYYY-MM-DD in the tenant's zone
-    state       TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'done')),
+    state       TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'read', 'done')), -- read: while the day went on; done: after it
     wanted_at   INTEGER NOT NULL,
-    skip        INTEGER NOT NULL DEFAULT 0,             -- page cursor: rows received
-    rows        INTEGER NOT NULL DEFAULT 0,             -- rows received in all
-    ended       INTEGER NOT NULL DEFAULT 0,             -- grants that it ended
-    unmatched   INTEGER NOT NULL DEFAULT 0,             -- rows that fit no grant of ours
+    skip        INTEGER NOT NULL DEFAULT 0,             -- page cursor: rows received in this reading
+    rows        INTEGER NOT NULL DEFAULT 0,             -- rows of the newest reading
+    ended       INTEGER NOT NULL DEFAULT 0,             -- grants that it ended, over all readings
+    unmatched   INTEGER NOT NULL DEFAULT 0,             -- rows of the newest reading that fit no grant of ours
     done_at     INTEGER,
     PRIMARY KEY (tenant, day)
 ) WITHOUT ROWID;

@@ -3,8 +3,10 @@
 
 pub(crate) mod audit;
 pub(crate) mod campaigns;
+pub(crate) mod cancellations;
 pub(crate) mod catalogue;
 pub(crate) mod codes;
+pub(crate) mod endings;
 pub(crate) mod exclusions;
 pub(crate) mod imports;
 pub(crate) mod inbox;
@@ -53,6 +55,10 @@ macro_rules! stamp {
                 release_twice_is_once, only_confirmed_rows_are_dropped;
             ledger: pages_by_offer, code_is_looked_up, grant_tells_its_facts, letter_case_is_kept,
                 tenants_do_not_mix;
+            cancellations: is_settled_once, a_person_comes_first, needs_the_lease,
+                a_persons_suspension_stays, pairs_are_looked_up, the_next_notice_counts_as_new;
+            endings: page_lands_once, another_reading_counts_anew, stale_reader_is_refused,
+                days_follow_the_first_campaign, ends_must_refer_and_add_up;
             audit: no_gap_under_contention, no_gap_after_a_refusal, pages_by_place,
                 findings_open_and_close;
             verify: good_ledger_is_silent, counts_must_add_up, granted_must_be_in_the_ledger,

@@ -21,7 +21,7 @@ const INSERT_ONLY: [&str; 4] = ["audit", "campaign_details", "pool_code", "taken
 /// Tables without a tenant's rows in them.
 const TENANTLESS: [&str; 3] = ["tenant", "api_token", "schema_migration"];
 /// Statements that look over all tenants, and why they may.
-const OVER_ALL_TENANTS: [(&str, &str); 10] = [
+const OVER_ALL_TENANTS: [(&str, &str); 11] = [
     ("due_job", "workers serve whoever is due"),
     ("grants_total", "a figure of the deployment"),
     ("inbox_size", "a figure of the deployment"),
@@ -34,6 +34,7 @@ const OVER_ALL_TENANTS: [(&str, &str); 10] = [
     ("next_job_at", "workers serve whoever is due"),
     ("release_all_leases", "a starting process is the only one"),
     ("tenants_with_job", "tells which tenants there are"),
+    ("waiting_cancels", "workers serve whoever waits"),
     ("waiting_notifications", "workers serve whoever waits"),
 ];
 /// Columns without a comment of their own, whose names say it.

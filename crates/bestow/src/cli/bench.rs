@@ -3,6 +3,7 @@
 //! The raw limit is the lower of what the bare database takes for the same durable work and what an empty handler in
 //! the same server answers. Figures are rates and ratios of one run on one machine; only the ratio travels.
 
+mod cancel;
 mod eligibility;
 mod gateway;
 mod import;
@@ -26,18 +27,20 @@ pub enum Bench {
     Eligibility(Shape),
     /// Questions to the gateway at half of the machine's capacity, while an import runs.
     Gateway(Shape),
+    /// How long after a cancel is acknowledged anybody is still told yes.
+    Cancel(Shape),
 }
 
 /// How large and how long.
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
-    /// Customers of the campaign (import, eligibility).
+    /// Customers of the campaign (import, eligibility, cancel).
     #[arg(long, default_value_t = 1_000_000)]
     pub customers: u64,
-    /// Connections of the load (listener, eligibility).
+    /// Connections of the load (listener, eligibility, cancel).
     #[arg(long)]
     pub connections: Option<usize>,
-    /// Seconds of each measurement (listener, eligibility).
+    /// Seconds of each measurement (listener, eligibility, cancel).
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
     /// Print one JSON object as the last line.
@@ -85,6 +88,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Listener(shape) => (listener::run(shape)?, shape.json),
         Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
         Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),
+        Bench::Cancel(shape) => (cancel::run(shape)?, shape.json),
     };
     print(&report, json)
 }

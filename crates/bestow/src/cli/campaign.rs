@@ -7,7 +7,7 @@ use super::open::{Database, Settings};
 use super::output::{json, table};
 use crate::actor::Actor;
 use crate::app::App;
-use crate::service::campaigns::{self, CampaignView, Revocation};
+use crate::service::campaigns::{self, CampaignView, StopReason};
 use crate::tenant::Tenant;
 
 /// Campaigns listed at once.
@@ -27,6 +27,16 @@ pub(super) enum Campaign {
         tenant: String,
         /// Optimove's campaign id.
         campaign: String,
+    },
+    /// Suspends a campaign until it is resumed: nothing of it can be redeemed meanwhile.
+    Suspend {
+        /// The tenant.
+        tenant: String,
+        /// Optimove's campaign id.
+        campaign: String,
+        /// Why, for people.
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Lets a held import go on (an odd size is approved by this) and lifts a suspension.
     Resume {
@@ -60,6 +70,15 @@ pub(super) async fn run(settings: &Settings, command: &Campaign) -> anyhow::Resu
                 campaign,
             )?)?;
         }
+        Campaign::Suspend {
+            tenant,
+            campaign,
+            reason,
+        } => {
+            let (tenant, reason) = (app.tenant(tenant)?, reason.clone());
+            let stop = StopReason { reason };
+            json(&campaigns::suspend(&app, &actor, &tenant, campaign, stop).await?)?;
+        }
         Campaign::Resume { tenant, campaign } => {
             let tenant = app.tenant(tenant)?;
             json(&campaigns::resume(&app, &actor, &tenant, campaign).await?)?;
@@ -71,7 +90,7 @@ pub(super) async fn run(settings: &Settings, command: &Campaign) -> anyhow::Resu
         } => {
             let (tenant, revocation) = (
                 app.tenant(tenant)?,
-                Revocation {
+                StopReason {
                     reason: reason.clone(),
                 },
             );

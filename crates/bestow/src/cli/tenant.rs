@@ -11,7 +11,8 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::service::listeners;
 use crate::service::tenants::{
-    self, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, Suspension, TenantPatch, TenantView,
+    self, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, Suspension, TenantPatch,
+    TenantView, UnconfirmedRule,
 };
 
 /// Tenants listed at once.
@@ -71,6 +72,9 @@ pub(super) struct Add {
     /// What ends a grant.
     #[arg(long, value_enum, default_value_t = Expiry::Duration)]
     expiry: Expiry,
+    /// What is done with a cancelled campaign where Optimove cannot tell.
+    #[arg(long, value_enum, default_value_t = Unconfirmed::Revoke)]
+    cancel_unconfirmed: Unconfirmed,
     /// Days a promotion lasts where its campaign tells no usable duration.
     #[arg(long, value_name = "DAYS")]
     duration_days_default: Option<u16>,
@@ -83,6 +87,14 @@ enum Expiry {
     Duration,
     EndedByDate,
     Both,
+}
+
+/// What is done with a cancelled campaign where Optimove cannot tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Unconfirmed {
+    Revoke,
+    Suspend,
 }
 
 /// What is to be replaced.
@@ -149,6 +161,10 @@ impl Add {
                 Expiry::Duration => ExpiryRule::Duration,
                 Expiry::EndedByDate => ExpiryRule::EndedByDate,
                 Expiry::Both => ExpiryRule::Both,
+            },
+            cancel_unconfirmed: match self.cancel_unconfirmed {
+                Unconfirmed::Revoke => UnconfirmedRule::Revoke,
+                Unconfirmed::Suspend => UnconfirmedRule::Suspend,
             },
             duration_days_default: self.duration_days_default,
             codes_per_row_max: None,

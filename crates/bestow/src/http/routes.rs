@@ -143,6 +143,7 @@ pub fn table() -> Vec<Route> {
 
         get("/v1/tenants/{tenant}/campaigns", Tenant(READERS), campaigns::list),
         get("/v1/tenants/{tenant}/campaigns/{id}", Tenant(READERS), campaigns::get),
+        post("/v1/tenants/{tenant}/campaigns/{id}/suspend", Tenant(OPERATORS), campaigns::suspend),
         post("/v1/tenants/{tenant}/campaigns/{id}/resume", Tenant(RELEASERS), campaigns::resume),
         post("/v1/tenants/{tenant}/campaigns/{id}/revoke", Tenant(OPERATORS), campaigns::revoke),
         get("/v1/tenants/{tenant}/campaigns/{id}/grants", Tenant(READERS), grants::of_campaign),

@@ -1,12 +1,12 @@
-//! Campaigns as the outside sees them, and the two things a person may do to one: let it go on, and
-//! take it back.
+//! Campaigns as the outside sees them, and what a person may do to one: suspend it, let it go on,
+//! and take it back.
 
 use std::collections::BTreeMap;
 
 use bestow_core::campaign::{CampaignProgress, ImportState, LatestEnd, campaign_status};
 use bestow_core::{CampaignId, HoldReason};
 use bestow_store::audit::AuditEntry;
-use bestow_store::campaigns::Campaign;
+use bestow_store::campaigns::{Campaign, SuspendedBy};
 use bestow_store::imports::Import;
 use bestow_store::{Error as StoreError, Tx};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::service::cancel::{self, CancellationView};
 use crate::service::grants::{campaign_facts, campaign_id};
 use crate::service::import;
 use crate::service::view::Instant;
@@ -50,8 +51,14 @@ pub struct CampaignView {
     pub imports: Vec<ImportView>,
     /// When it was first heard of.
     pub first_seen_at: Instant,
+    /// Since when nothing of it can be redeemed; null unless it is suspended.
+    pub suspended_at: Option<Instant>,
+    /// When it was taken back for good.
+    pub revoked_at: Option<Instant>,
     /// Why it is suspended or revoked.
     pub stop_reason: Option<String>,
+    /// What Optimove's notice of a cancel has come to; null where there was none.
+    pub cancellation: Option<CancellationView>,
     /// What the last try to import it died of.
     pub last_error: Option<String>,
 }
@@ -92,13 +99,24 @@ pub struct ImportView {
     pub rows: u64,
 }
 
-/// Why a campaign is taken back.
+/// Why a campaign is suspended or taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Revocation {
+pub struct StopReason {
     /// For people; at most 500 characters.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+impl StopReason {
+    fn or(self, usual: &str) -> Result<String> {
+        let reason = self.reason.unwrap_or_else(|| usual.to_owned());
+        if reason.chars().count() <= REASON_CHARS_MAX {
+            return Ok(reason);
+        }
+        let message = format!("The reason may have at most {REASON_CHARS_MAX} characters.");
+        Err(Error::invalid("reason_too_long", message))
+    }
 }
 
 /// Campaigns behind a number, in the order they were first heard of, each with its number.
@@ -135,6 +153,45 @@ pub fn get(app: &App, tenant: &Tenant, id: &str) -> Result<CampaignView> {
     })
 }
 
+/// Suspends a campaign until a person lets it go on: nothing of it can be redeemed meanwhile. It takes
+/// the place of the suspension of a cancel, which Optimove's answers may lift. A repeat changes
+/// nothing.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] with `reason_too_long`; [`Error::Conflict`] with `revoked`
+/// where it was taken back for good; the store's.
+pub async fn suspend(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    id: &str,
+    stop: StopReason,
+) -> Result<CampaignView> {
+    let reason = stop.or("suspended by an operator")?;
+    let (no, actor, named) = (tenant.no(), actor.id.clone(), campaign_id(id)?);
+    app.store
+        .tx("suspend_campaign", move |tx| {
+            let campaign = known(tx, no, &named)?;
+            refuse_revoked(&campaign)?;
+            if tx.suspend_campaign(no, campaign.no, SuspendedBy::Operator, &reason)? {
+                let detail = serde_json::json!({ "reason": reason });
+                audit(tx, no, &actor, "campaign.suspended", &campaign.id, &detail)?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await?;
+    app.facts_changed();
+    get(app, tenant, id)
+}
+
+fn refuse_revoked(campaign: &Campaign) -> Result<()> {
+    if campaign.revoked_at.is_none() {
+        return Ok(());
+    }
+    let message = "The campaign was revoked, which is final.";
+    Err(Error::conflict("revoked", message))
+}
+
 /// Lets a campaign go on: held imports continue from where they stand (an odd size is approved by
 /// this), and a suspension is lifted. Where there is nothing to resume, nothing changes.
 ///
@@ -146,11 +203,11 @@ pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Resu
     app.store
         .tx("resume_campaign", move |tx| {
             let campaign = known(tx, no, &named)?;
-            if campaign.revoked_at.is_some() {
-                let message = "The campaign was revoked, which is final.";
-                return Err(Error::conflict("revoked", message));
-            }
+            refuse_revoked(&campaign)?;
             let lifted = tx.lift_suspension(no, campaign.no)?;
+            if lifted {
+                cancel::overruled(tx, no, &campaign)?;
+            }
             let resumed = import::resume(tx, no, campaign.no)?;
             if lifted || resumed {
                 let detail = serde_json::json!({
@@ -159,7 +216,7 @@ pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Resu
                 });
                 audit(tx, no, &actor, "campaign.resumed", &campaign.id, &detail)?;
             }
-            Ok(())
+            Ok::<_, Error>(())
         })
         .await?;
     app.facts_changed();
@@ -177,20 +234,15 @@ pub async fn revoke(
     actor: &Actor,
     tenant: &Tenant,
     id: &str,
-    revocation: Revocation,
+    stop: StopReason,
 ) -> Result<CampaignView> {
-    let reason = revocation
-        .reason
-        .unwrap_or_else(|| "revoked by an operator".to_owned());
-    if reason.chars().count() > REASON_CHARS_MAX {
-        let message = format!("The reason may have at most {REASON_CHARS_MAX} characters.");
-        return Err(Error::invalid("reason_too_long", message));
-    }
+    let reason = stop.or("revoked by an operator")?;
     let (no, actor, named) = (tenant.no(), actor.id.clone(), campaign_id(id)?);
     app.store
         .tx("revoke_campaign", move |tx| {
             let campaign = known(tx, no, &named)?;
             if tx.revoke_campaign(no, campaign.no, &reason)? {
+                cancel::answered(tx, no, &campaign.id)?;
                 let detail = serde_json::json!({ "reason": reason });
                 audit(tx, no, &actor, "campaign.revoked", &campaign.id, &detail)?;
             }
@@ -236,6 +288,7 @@ fn view(
 ) -> std::result::Result<CampaignView, StoreError> {
     let imports = tx.imports(tenant.no(), campaign.no)?;
     let counts = counts(tx.counts(tenant.no(), campaign.no)?);
+    let cancellation = tx.cancellation(tenant.no(), campaign.no)?;
     let progress = progress(&campaign, &imports);
     let status = campaign_status(&campaign_facts(tenant, &campaign), &progress, now);
     Ok(CampaignView {
@@ -250,7 +303,10 @@ fn view(
         duration_days: campaign.duration_days,
         lead_time_days: campaign.lead_time_days,
         duration_source: campaign.duration_source,
+        suspended_at: campaign.suspended_at.map(Instant),
+        revoked_at: campaign.revoked_at.map(Instant),
         stop_reason: campaign.stop_reason,
+        cancellation: cancellation.map(CancellationView::from),
         last_error: campaign.last_error,
     })
 }

@@ -11,6 +11,7 @@ use optimove::rate::Priority;
 use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::service::ended;
 use crate::service::listeners::{self, is_loopback};
 use crate::service::promotions;
 use crate::tenant::Tenant;
@@ -271,6 +272,7 @@ fn inbox(app: &App) -> Result<Vec<Finding>> {
 async fn of_tenant(app: &App, tenant: &Tenant) -> Vec<Finding> {
     let about = format!("tenant {}", tenant.id());
     let mut findings = settings(&about, tenant);
+    note(&mut findings, &about, ended_lists(app, &about, tenant));
     if let Err(error) = reach(app, tenant).await {
         findings.push(unreachable(&about, tenant, &error));
         return findings;
@@ -287,11 +289,6 @@ fn settings(about: &str, tenant: &Tenant) -> Vec<Finding> {
         let fix = "set the zone that schedule times are meant in, or leave it if UTC is right";
         findings.push(Finding::warning(about, what, fix));
     }
-    if tenant.settings.expiry == "ended_by_date" {
-        let what = "its grants end by Optimove's daily list, which this release does not read: \
-                    they never end";
-        findings.push(Finding::error(about, what, "set `expiry` to `duration`"));
-    }
     if tenant.settings.scheduled_channels.is_empty() {
         let what =
             "it has no scheduled channel: campaigns are read over all channels at once, on event 1";
@@ -299,6 +296,19 @@ fn settings(about: &str, tenant: &Tenant) -> Vec<Finding> {
         findings.push(Finding::warning(about, what, fix));
     }
     findings
+}
+
+/// Days whose lists of ended actions nobody has read.
+fn ended_lists(app: &App, about: &str, tenant: &Tenant) -> Result<Vec<Finding>> {
+    let Some((days, oldest)) = ended::behind(app, tenant)? else {
+        return Ok(Vec::new());
+    };
+    let what = format!(
+        "the lists of ended actions of {days} days are not read to their end, the oldest of {oldest}: \
+         what ended on them may still be redeemed"
+    );
+    let fix = "see that `bestow serve` runs and what its job `ended` fails with";
+    Ok(vec![Finding::error(about, what, fix)])
 }
 
 /// Whether the credential opens, and Optimove takes it.

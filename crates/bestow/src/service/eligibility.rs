@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::facts::FoundGrant;
+use crate::service::ended::Ends;
 use crate::service::grants::{GrantView, Told, campaign_facts, customer_id, sentence, window_of};
 use crate::tenant::Tenant;
 
@@ -44,9 +45,13 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
     let Some(promotion) = app.facts.promotion(&app.store, tenant.no(), code.fold())? else {
         return Ok(refused(outcome::Refusal::UnknownPromotion));
     };
-    let found = app
+    let mut found = app
         .facts
         .grants_for_code(&app.store, tenant.no(), customer, code.fold())?;
+    let ends = Ends::of(app, tenant, customer)?;
+    for FoundGrant { row, window, .. } in &mut found {
+        *window = ends.cut(row.offer, &row.occurrence, *window);
+    }
     let grants: Vec<_> = found.iter().map(|grant| facts_of(tenant, grant)).collect();
     // Read once the facts are: what started meanwhile has started.
     let now = app.clock.now();

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::service::ended::Ends;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
@@ -199,7 +200,9 @@ pub fn of_customer(
             )
         })?;
         let is_last = rows.len() < CUSTOMER_GRANTS_AT_ONCE as usize;
-        for row in rows {
+        let ends = Ends::of(app, tenant, customer)?;
+        for mut row in rows {
+            row.ends_at = ends.cut(row.offer, &row.occurrence, spec_of(&row)).ends_at;
             let campaign = campaign_of(app, tenant, &row.campaign, &mut campaigns)?;
             let view = of_row(app, tenant, customer, &row, &campaign, now)?;
             place = CustomerPlace {
@@ -248,16 +251,20 @@ fn of_row(
         code: &spelling(app, tenant, &code_fold, &row.code)?,
         code_fold: &code_fold,
         occurrence: &row.occurrence,
-        window: WindowSpec {
-            starts_at: row.starts_at,
-            ends_at: row.ends_at,
-            action: row.action,
-            channel: row.channel,
-        },
+        window: spec_of(row),
         campaign,
         created_at: row.created_at,
     };
     Ok(GrantView::new(tenant, told, now))
+}
+
+fn spec_of(row: &GrantRow) -> WindowSpec {
+    WindowSpec {
+        starts_at: row.starts_at,
+        ends_at: row.ends_at,
+        action: row.action,
+        channel: row.channel,
+    }
 }
 
 /// The catalogue's spelling of a code; the campaign's own where the catalogue has none.

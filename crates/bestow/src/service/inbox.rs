@@ -127,7 +127,7 @@ pub async fn replay(
         })
     })
     .await?;
-    app.work.notify_one();
+    app.arrived.notify_one();
     get(app, tenant, id)
 }
 

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
 use crate::service::triggered::{self, Look, Settled};
+use crate::service::{cancel, ended};
 use crate::tenant::Tenant;
 use crate::work::kind;
 
@@ -52,7 +53,7 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
         body,
     };
     app.arrivals.accept(&app.store, new).await?;
-    app.work.notify_one();
+    app.arrived.notify_one();
     Ok(())
 }
 
@@ -61,7 +62,10 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
 /// # Errors
 /// The store's.
 pub async fn settle_waiting(app: &App) -> Result<bool> {
-    let waits = app.store.peek(|tx| tx.waiting_notifications(1))?;
+    let (waits, stops) = app.store.read(|tx| {
+        let stops = !tx.waiting_cancels(1)?.is_empty();
+        Ok::<_, StoreError>((tx.waiting_notifications(1)?, stops))
+    })?;
     if waits.is_empty() {
         return Ok(false);
     }
@@ -69,8 +73,13 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
     let grace_ms = seconds_ms(app.config.work.event_1_grace_seconds);
     let (settled, stopped) = app
         .tx("settle_notifications", move |tx| {
-            let (mut settled, mut stopped) = (false, false);
-            for notification in tx.waiting_notifications(SETTLED_AT_ONCE_MAX)? {
+            // Where this is run again after a commit of unknown outcome, the first run did the stopping.
+            let (mut settled, mut stopped) = (false, stops);
+            // What stops a campaign goes before whatever else waits.
+            let mut waiting = tx.waiting_cancels(SETTLED_AT_ONCE_MAX)?;
+            let others = tx.waiting_notifications(SETTLED_AT_ONCE_MAX)?;
+            waiting.extend(others.into_iter().filter(|one| one.event_type != 4));
+            for notification in waiting {
                 if let Some(outcome) = settle(tx, &snapshot, &notification, grace_ms)? {
                     settled = true;
                     stopped |= matches!(outcome, Outcome::Stopped);
@@ -99,7 +108,7 @@ pub async fn replay(app: &App, tenant: i64, id: &str) -> Result<()> {
     if !found {
         return Err(Error::NotFound("notification"));
     }
-    app.work.notify_one();
+    app.arrived.notify_one();
     Ok(())
 }
 
@@ -148,6 +157,14 @@ fn act_on(
     let read = reading::read(notification.event_type, &notification.body, &tenant.zone);
     Ok(match (read.hold, read.campaign) {
         (Some(hold), _) => Outcome::Held(hold.as_str()),
+        (None, Some(campaign)) if notification.event_type == 4 => {
+            let at = notification.received_at;
+            if cancel::heard(tx, tenant.no(), campaign.as_str(), at)? {
+                Outcome::Stopped
+            } else {
+                Outcome::Superseded("already_stopped")
+            }
+        }
         (None, Some(campaign)) => {
             let channel = read.channel.map(|channel| channel.0);
             act(
@@ -194,17 +211,6 @@ fn act(
             let (no, _) = see(tx)?;
             want(tx, tenant, no, channel.unwrap_or(0))
         }
-        4 => {
-            // The tombstone of a campaign that was never seen is the same row, stopped before it began.
-            let (no, _) = see(tx)?;
-            let stopped =
-                tx.suspend_campaign(tenant.no(), no, "cancelled by Optimove (event 4)")?;
-            Ok(if stopped {
-                Outcome::Stopped
-            } else {
-                Outcome::Superseded("already_stopped")
-            })
-        }
         5 => Ok(Outcome::Held(NOT_SUPPORTED)),
         _ => Ok(Outcome::Held(HoldReason::UnknownEventType.as_str())),
     }
@@ -235,6 +241,9 @@ fn day_event(
     }
     let now = tx.now_ms();
     tx.want_job(tenant.no(), kind::SWEEP, "", now)?;
+    if event_type == 3 {
+        ended::want_today(tx, tenant)?;
+    }
     Ok(Outcome::Done)
 }
 

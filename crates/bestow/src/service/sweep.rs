@@ -1,5 +1,7 @@
 //! Finding campaigns that no notification told us of: Optimove's lists of what was executed are compared with ours.
 
+use std::sync::Arc;
+
 use bestow_core::id::CampaignId;
 use bestow_store::Error as StoreError;
 use bestow_store::jobs::Job;
@@ -9,6 +11,7 @@ use optimove::rate::Priority;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::ended;
 use crate::service::import::{campaign_no, told_channels};
 use crate::service::notifications::seconds_ms;
 use crate::tenant::Tenant;
@@ -28,6 +31,9 @@ pub async fn run(app: &App, job: &Job) -> Result<Ended> {
         .clients
         .for_tenant(tenant, &app.keys)?
         .with_priority(Priority::Sweep);
+    let planned = Arc::clone(tenant);
+    app.tx("plan_ended_days", move |tx| ended::plan(tx, &planned))
+        .await?;
     let channels = &tenant.settings.scheduled_channels;
     for date in days(app, tenant) {
         for channel in channels {

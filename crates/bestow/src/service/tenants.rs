@@ -7,6 +7,7 @@ mod view;
 
 pub use form::{
     AuthForm, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, SecretText, TenantPatch,
+    UnconfirmedRule,
 };
 
 pub use view::{OptimoveView, TenantView};
@@ -304,6 +305,10 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
         (
             settings.expiry == asked.expiry,
             "exists_with_different_expiry",
+        ),
+        (
+            settings.cancel_unconfirmed == asked.cancel_unconfirmed,
+            "exists_with_different_cancel_unconfirmed",
         ),
         (
             settings.duration_days_default == asked.duration_days_default,

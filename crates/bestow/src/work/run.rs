@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
-use crate::service::{gateway, import, release, sweep, triggered};
+use crate::service::{cancel, ended, gateway, import, release, sweep, triggered};
 use crate::work::kind;
 
 /// How a job ended, where it did not fail.
@@ -38,6 +38,8 @@ pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
         kind::TRIGGERS => triggered::run(app, &job).await,
         kind::APPROVALS => gateway::send_approvals(app, &job).await,
         kind::SWEEP => sweep::run(app, &job).await,
+        kind::ENDED => ended::run(app, &job, stop).await,
+        kind::CANCEL => cancel::run(app, &job, stop).await,
         other => Err(Error::invalid(
             "unknown_job",
             format!("there is no job of kind {other}"),

@@ -2,8 +2,10 @@
 //! the ledger is what the oracle says in the end. The simulation mixes all of it; here each case stands alone.
 
 mod answers;
+mod cancel;
 mod codes;
 mod commits;
+mod endings;
 mod found;
 mod gateway;
 mod notifications;
@@ -11,7 +13,10 @@ mod pages;
 mod triggers;
 mod windows;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bestow::config::Config;
+use bestow_store::Fault;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -81,6 +86,19 @@ async fn is_eligible(world: &World, customer: &str, code: &str) -> bool {
         .await
         .expect("an answer");
     answer["eligible"] == true
+}
+
+/// Lets the first `times` commits of a transaction fail, by turns before and after they are durable.
+fn lose_commits(world: &World, name: &'static str, times: u32) {
+    let met = AtomicU32::new(0);
+    world.app.store.fail_commits(move |each| {
+        let time = (each == name).then(|| met.fetch_add(1, Ordering::Relaxed))?;
+        match time {
+            time if time >= times => None,
+            time if time % 2 == 0 => Some(Fault::AfterCommit),
+            _ => Some(Fault::BeforeCommit),
+        }
+    });
 }
 
 /// Where notifications of an event come in.

@@ -7,5 +7,6 @@ mod faults;
 mod harness;
 mod http;
 mod kill;
+mod scripted;
 mod services;
 mod sim;

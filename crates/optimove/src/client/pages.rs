@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::{Client, encode};
+use crate::answer::Absent;
 use crate::error::Error;
 use crate::page::{Next, Paging};
 use crate::wire::Page;
@@ -24,7 +25,9 @@ pub enum PagedList {
         /// The conditional campaign.
         campaign_id: String,
     },
-    /// `GetCanceledCampaignCustomers`: from whom to take it back; open two hours after event 4.
+    /// `GetCanceledCampaignCustomers`: from whom to take it back; open two hours after event 4. Its
+    /// first page says [`Error::NotFound`] where the list is not there, since the newest API has
+    /// dropped it: that is something else than a list of nobody.
     Cancelled {
         /// The cancelled campaign.
         campaign_id: String,
@@ -43,6 +46,14 @@ impl PagedList {
             Self::Processed { .. } => "GetProcessedCampaignCustomers",
             Self::Cancelled { .. } => "GetCanceledCampaignCustomers",
             Self::EndedByDate { .. } => "GetCustomersActionEndedByDate",
+        }
+    }
+
+    /// What a 404 means for the page behind `skip` rows.
+    pub(super) fn absent(&self, skip: u64) -> Absent {
+        match self {
+            Self::Cancelled { .. } if skip == 0 => Absent::Error,
+            _ => Absent::NoRows,
         }
     }
 

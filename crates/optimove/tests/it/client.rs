@@ -180,6 +180,29 @@ async fn every_function_has_its_documented_path() {
 }
 
 #[tokio::test]
+async fn a_list_of_nobody_is_not_a_list_that_is_not_there() {
+    let list = PagedList::Cancelled {
+        campaign_id: "5101".into(),
+    };
+    for (status, body) in [(200, "[]"), (200, ""), (204, "")] {
+        let server = Server::start(move |_| Reply::Full(status, body.into())).await;
+        let page = server.client().page(&list, 5, 0).await.unwrap();
+        assert!(page.is_empty(), "{status} {body:?}");
+    }
+    for body in ["", "Not Found", "\"Not Found\"", "<html></html>"] {
+        let server = Server::start(move |_| Reply::Full(404, body.into())).await;
+        let first = server.client().page(&list, 5, 0).await;
+        assert!(
+            matches!(first, Err(Error::NotFound { .. })),
+            "{body:?}: {first:?}"
+        );
+    }
+    // Behind its rows a 404 is the end, as for any other list.
+    let server = Server::start(|_| Reply::Full(404, "Not Found".into())).await;
+    assert!(server.client().page(&list, 5, 5).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn prefix_and_base_url_can_differ() {
     let server = Server::start(|_| ok("[]")).await;
     for (base, prefix) in [("", "/"), ("/", ""), ("/proxy/", "v3.0")] {

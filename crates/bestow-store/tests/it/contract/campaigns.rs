@@ -1,6 +1,6 @@
 //! Campaigns: seen once, read in versions, stopped by one row.
 
-use bestow_store::campaigns::{Campaign, NewDetails};
+use bestow_store::campaigns::{Campaign, NewDetails, SuspendedBy};
 
 use crate::support::{Fresh, NOW_MS, TENANT};
 
@@ -117,13 +117,13 @@ pub(crate) async fn suspension_can_be_lifted(fresh: Fresh) {
     let other = seen(&fresh, "5102").await;
     assert!(
         fresh
-            .tx(move |tx| tx.suspend_campaign(TENANT, no, "event 4"))
+            .tx(move |tx| tx.suspend_campaign(TENANT, no, SuspendedBy::Cancel, "event 4"))
             .await
     );
     fresh.db.clock.advance(1_000);
     assert!(
         !fresh
-            .tx(move |tx| tx.suspend_campaign(TENANT, no, "again"))
+            .tx(move |tx| tx.suspend_campaign(TENANT, no, SuspendedBy::Cancel, "again"))
             .await
     );
     let campaign = kept(&fresh, no);
@@ -150,10 +150,10 @@ pub(crate) async fn revocation_is_final(fresh: Fresh) {
     let changed = fresh
         .tx(move |tx| {
             Ok([
-                tx.suspend_campaign(TENANT, no, "event 4")?,
+                tx.suspend_campaign(TENANT, no, SuspendedBy::Cancel, "event 4")?,
                 tx.revoke_campaign(TENANT, no, "confirmed")?,
                 tx.revoke_campaign(TENANT, no, "again")?,
-                tx.suspend_campaign(TENANT, no, "late")?,
+                tx.suspend_campaign(TENANT, no, SuspendedBy::Cancel, "late")?,
                 tx.lift_suspension(TENANT, no)?,
             ])
         })

@@ -1,6 +1,7 @@
 //! Reading the ledger.
 
 use bestow_core::GivenCode;
+use bestow_store::campaigns::SuspendedBy;
 use bestow_store::grants::{Grant, LedgerRow};
 use bestow_store::merge::{MergeChunk, NewGrant};
 
@@ -100,7 +101,7 @@ pub(crate) async fn grant_tells_its_facts(fresh: Fresh) {
     reading.merge(&fresh, reading.chunk(&["anna"])).await;
     let no = reading.campaign;
     fresh
-        .tx(move |tx| tx.suspend_campaign(TENANT, no, "event 4"))
+        .tx(move |tx| tx.suspend_campaign(TENANT, no, SuspendedBy::Cancel, "event 4"))
         .await;
     fresh.db.clock.advance(1_000);
     fresh

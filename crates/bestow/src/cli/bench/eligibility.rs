@@ -23,7 +23,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     );
     let rig = Rig::new()?;
     let customers = shape.customers.max(1);
-    server.block_on(fill(&rig, customers))?;
+    drop(server.block_on(fill(&rig, customers))?);
     let (address, stop) = server.block_on(rig.serve())?;
     let load = Load {
         address,
@@ -89,13 +89,13 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
 }
 
 /// A customer drawn without order, so that neighbours are not asked about one after the other.
-fn question(number: u64, customers: u64) -> String {
+pub(super) fn question(number: u64, customers: u64) -> String {
     let customer = number.wrapping_mul(7_368_787) % customers + 1;
     format!(r#"{{"customer_id":"C{customer}","promo_code":"FS20"}}"#)
 }
 
-/// Imports a campaign, so that the ledger is as the service itself makes it.
-async fn fill(rig: &Rig, customers: u64) -> anyhow::Result<()> {
+/// Imports a campaign, so that the ledger is as the service itself makes it. Gives the stand-in and the campaign's id.
+pub(super) async fn fill(rig: &Rig, customers: u64) -> anyhow::Result<(SandboxProcess, String)> {
     let sandbox = SandboxProcess::start().await?;
     rig.tenant(sandbox.url()).await?;
     let id = sandbox.campaign(customers).await?;
@@ -108,5 +108,5 @@ async fn fill(rig: &Rig, customers: u64) -> anyhow::Result<()> {
         }
     }
     workers.stop().await;
-    Ok(())
+    Ok((sandbox, id))
 }

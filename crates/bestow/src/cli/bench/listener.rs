@@ -30,7 +30,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let alone = raw_rate(&rig, "alone", RAW_ROWS_ALONE, 1)?;
     // No Optimove is asked: the workers rest while acknowledgements are measured.
     server.block_on(rig.tenant("http://127.0.0.1:9"))?;
-    let path = server.block_on(listener_path(&rig))?;
+    let path = server.block_on(listener_path(&rig, 13))?;
     let (address, stop) = server.block_on(rig.serve())?;
     let load = Load {
         address,
@@ -96,16 +96,16 @@ fn raw_rate(rig: &Rig, name: &str, rows: u64, per_commit: usize) -> anyhow::Resu
     Ok(rows as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Makes the address of event 13 known, as registering it would, without an Optimove to register it at.
-async fn listener_path(rig: &Rig) -> anyhow::Result<String> {
+/// Makes the address of an event known, as registering it would, without an Optimove to register it at.
+pub(super) async fn listener_path(rig: &Rig, event: i64) -> anyhow::Result<String> {
     let tenant = rig.app.tenant("acme")?;
     let generation = tenant.settings.listener_generation;
-    let secret = rig.app.keys.listener_secret(tenant.id(), 13, generation);
+    let secret = rig.app.keys.listener_secret(tenant.id(), event, generation);
     let (no, hash) = (tenant.no(), rig.app.keys.hash(&secret));
     rig.app
         .store
         .tx("bench_listener", move |tx| {
-            tx.insert_listener(no, 13, generation, &hash)
+            tx.insert_listener(no, event, generation, &hash)
         })
         .await
         .map_err(|error: bestow_store::Error| error)?;

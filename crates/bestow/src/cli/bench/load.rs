@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Bytes of one answer, at most.
-const ANSWER_BYTES_MAX: usize = 64 * 1_024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1_024;
 /// Latencies are kept up to this many microseconds.
-const LATENCY_US_MAX: u64 = 60_000_000;
+pub(super) const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// What a load is made of.
 pub(super) struct Load {
@@ -194,7 +194,7 @@ impl Client {
 }
 
 /// Status of an answer whose head is complete, where its body starts and where it ends.
-fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
+pub(super) fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
     let status = text.get(9..12)?.parse().ok()?;

@@ -157,6 +157,15 @@ impl SandboxProcess {
     }
 }
 
+impl SandboxProcess {
+    /// Cancels a campaign; nobody is told.
+    pub(super) async fn cancel(&self, campaign: &str) -> anyhow::Result<()> {
+        let path = format!("/_sandbox/campaigns/{campaign}/cancel");
+        self.control.ok(Method::POST, &path, &json!({})).await?;
+        Ok(())
+    }
+}
+
 impl Drop for SandboxProcess {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to kill.

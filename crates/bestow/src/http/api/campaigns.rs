@@ -9,7 +9,7 @@ use crate::http::door::InTenant;
 use crate::http::page::{List, PageQuery, Query, Segment};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
-use crate::service::campaigns::{self, CampaignView, Revocation};
+use crate::service::campaigns::{self, CampaignView, StopReason};
 
 /// The campaigns, in the order they were first heard of.
 #[utoipa::path(
@@ -42,6 +42,28 @@ pub(crate) async fn get(
     Ok(Answer(campaigns::get(&shared.app, &tenant, &id)?))
 }
 
+/// Suspends a campaign until a person lets it go on: nothing of it can be redeemed meanwhile.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/campaigns/{id}/suspend", tag = "campaigns",
+    params(("tenant" = String, Path), ("id" = String, Path)),
+    request_body = Option<StopReason>,
+    responses(
+        (status = 200, body = CampaignView),
+        (status = 409, description = "`revoked`: that is final.", body = Document),
+        (status = "default", body = Document),
+    ),
+)]
+pub(crate) async fn suspend(
+    State(shared): State<Shared>,
+    InTenant { actor, tenant }: InTenant,
+    Segment(id): Segment,
+    JsonOrNothing(stop): JsonOrNothing<StopReason>,
+) -> Result<Answer<CampaignView>, Problem> {
+    Ok(Answer(
+        campaigns::suspend(&shared.app, &actor, &tenant, &id, stop).await?,
+    ))
+}
+
 /// Lets a campaign go on: held imports continue (an odd size is approved by this), a suspension is
 /// lifted.
 #[utoipa::path(
@@ -68,16 +90,16 @@ pub(crate) async fn resume(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/campaigns/{id}/revoke", tag = "campaigns",
     params(("tenant" = String, Path), ("id" = String, Path)),
-    request_body = Option<Revocation>,
+    request_body = Option<StopReason>,
     responses((status = 200, body = CampaignView), (status = "default", body = Document)),
 )]
 pub(crate) async fn revoke(
     State(shared): State<Shared>,
     InTenant { actor, tenant }: InTenant,
     Segment(id): Segment,
-    JsonOrNothing(revocation): JsonOrNothing<Revocation>,
+    JsonOrNothing(stop): JsonOrNothing<StopReason>,
 ) -> Result<Answer<CampaignView>, Problem> {
     Ok(Answer(
-        campaigns::revoke(&shared.app, &actor, &tenant, &id, revocation).await?,
+        campaigns::revoke(&shared.app, &actor, &tenant, &id, stop).await?,
     ))
 }

@@ -14,6 +14,7 @@ use super::{GrantView, Told, spelling};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ingest::mark;
+use crate::service::ended::Ends;
 use crate::tenant::Tenant;
 
 /// Where a list of a campaign's grants goes on: the last row seen, and the group before it.
@@ -227,7 +228,8 @@ impl CampaignGrants {
     }
 
     fn view(&mut self, row: FoundRow) -> Result<(CampaignPlace, GrantView)> {
-        let window = self.window(row.window)?;
+        let ends = Ends::of(&self.app, &self.tenant, &row.customer)?;
+        let window = ends.cut(row.offer, &row.occurrence, self.window(row.window)?);
         let unknown = || StoreError::Corrupt(format!("offer {} is of no campaign", row.offer));
         let code = self.codes.get(&row.offer).ok_or_else(unknown)?;
         let told = Told {

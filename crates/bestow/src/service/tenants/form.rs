@@ -44,6 +44,9 @@ pub struct NewTenant {
     /// What ends a grant.
     #[serde(default)]
     pub expiry: ExpiryRule,
+    /// What is done with a cancelled campaign where Optimove cannot tell.
+    #[serde(default)]
+    pub cancel_unconfirmed: UnconfirmedRule,
     /// Days a promotion lasts where its campaign tells no usable duration; without it such a
     /// campaign is held.
     #[serde(default)]
@@ -107,6 +110,36 @@ impl std::fmt::Debug for SecretText {
     }
 }
 
+/// What is done with a cancelled campaign where Optimove cannot tell whether it was cancelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnconfirmedRule {
+    /// It is revoked, and marked as unconfirmed.
+    #[default]
+    Revoke,
+    /// It stays suspended until a person decides.
+    Suspend,
+}
+
+impl UnconfirmedRule {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke",
+            Self::Suspend => "suspend",
+        }
+    }
+
+    /// The rule that a stored tenant has.
+    pub(super) fn stored(name: &str) -> Self {
+        if name == Self::Suspend.as_str() {
+            Self::Suspend
+        } else {
+            Self::Revoke
+        }
+    }
+}
+
 /// What ends a tenant's grants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -157,6 +190,8 @@ pub struct TenantPatch {
     pub conditional: Option<bool>,
     /// What ends a grant, for campaigns read from now on.
     pub expiry: Option<ExpiryRule>,
+    /// What is done with a cancelled campaign where Optimove cannot tell.
+    pub cancel_unconfirmed: Option<UnconfirmedRule>,
     /// `null` takes the default away.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u16>)]
@@ -215,6 +250,7 @@ impl NewTenant {
                 triggered_channels: check_channels(&self.triggered_channels)?,
                 conditional: self.conditional,
                 expiry: self.expiry.as_str().to_owned(),
+                cancel_unconfirmed: self.cancel_unconfirmed.as_str().to_owned(),
                 duration_days_default: check_duration(self.duration_days_default)?,
                 codes_per_row_max: check_codes(
                     self.codes_per_row_max.unwrap_or(defaults.codes_per_row_max),
@@ -267,6 +303,9 @@ impl TenantPatch {
         }
         if let Some(expiry) = self.expiry {
             expiry.as_str().clone_into(&mut settings.expiry);
+        }
+        if let Some(rule) = self.cancel_unconfirmed {
+            rule.as_str().clone_into(&mut settings.cancel_unconfirmed);
         }
         if let Some(days) = self.duration_days_default {
             settings.duration_days_default = check_duration(days)?;

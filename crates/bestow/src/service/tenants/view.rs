@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ExpiryRule, is_deleted};
+use super::{ExpiryRule, UnconfirmedRule, is_deleted};
 use crate::service::view::Instant;
 use crate::tenant::{Gateway, Tenant, Triggered};
 
@@ -28,6 +28,8 @@ pub struct TenantView {
     pub conditional: bool,
     /// What ends a grant.
     pub expiry: ExpiryRule,
+    /// What is done with a cancelled campaign where Optimove cannot tell.
+    pub cancel_unconfirmed: UnconfirmedRule,
     /// Days a promotion lasts where its campaign tells no usable duration.
     pub duration_days_default: Option<u16>,
     /// Distinct codes that one row may carry.
@@ -76,6 +78,7 @@ impl From<&Tenant> for TenantView {
             triggered_channels: settings.triggered_channels.clone(),
             conditional: settings.conditional,
             expiry: ExpiryRule::stored(&settings.expiry),
+            cancel_unconfirmed: UnconfirmedRule::stored(&settings.cancel_unconfirmed),
             duration_days_default: settings.duration_days_default,
             codes_per_row_max: settings.codes_per_row_max,
             page_rows: settings.page_rows,

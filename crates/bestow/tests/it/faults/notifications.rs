@@ -162,7 +162,7 @@ async fn a_channel_of_which_a_template_failed_is_read_all_the_same() {
 
 /// Nobody who was to hold something may redeem it now; the clock stands inside the windows.
 async fn assert_nothing_is_eligible(world: &World, campaign: u64, holders: &[String]) {
-    assert_eq!(view(world, campaign).await["status"], "suspended");
+    assert_eq!(view(world, campaign).await["status"], "revoked");
     world.travel("2027-03-28T12:00:00Z").await;
     for customer in holders {
         assert!(!is_eligible(world, customer, "FS20").await, "{customer}");

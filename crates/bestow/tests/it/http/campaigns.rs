@@ -1,8 +1,9 @@
 //! Campaigns: their view, and what a person may do to one.
 
+use bestow_store::campaigns::SuspendedBy;
 use serde_json::{Value, json};
 
-use super::support::Service;
+use super::support::{NOW, Service};
 
 const PATH: &str = "/v1/tenants/acme/campaigns/1";
 
@@ -99,13 +100,52 @@ async fn revoking_is_final_and_repeating_it_changes_nothing() {
 }
 
 #[tokio::test]
+async fn suspending_stops_and_resuming_lets_it_go_on() {
+    let service = Service::start().await;
+    service.promotion("FS20", "active").await;
+    service.campaign("1", &["a"], &["FS20"], 0).await;
+    let ask = json!({"customer_id": "a", "promo_code": "FS20"});
+    let reason = async || {
+        let path = "/v1/tenants/acme/eligibility";
+        service.call("POST", path, &ask).await.json()["reason"].clone()
+    };
+    assert_eq!(reason().await, Value::Null);
+    let (suspend, why) = (format!("{PATH}/suspend"), json!({"reason": "under review"}));
+    for _ in 0..2 {
+        let view = service.call("POST", &suspend, &why).await.json();
+        assert_eq!(
+            (&view["status"], &view["stop_reason"], &view["suspended_at"]),
+            (&json!("suspended"), &json!("under review"), &json!(NOW))
+        );
+        assert_eq!(view["cancellation"], Value::Null);
+        assert_eq!(reason().await, "suspended");
+        assert_eq!(record(&service).await, ["admin-token campaign.suspended"]);
+    }
+    let resume = format!("{PATH}/resume");
+    let view = service.call("POST", &resume, &Value::Null).await.json();
+    assert_eq!(
+        (&view["status"], &view["suspended_at"]),
+        (&json!("running"), &Value::Null)
+    );
+    assert_eq!(reason().await, Value::Null);
+    let long = json!({"reason": "x".repeat(501)});
+    let answer = service.call("POST", &suspend, &long).await;
+    assert_eq!(answer.problem(), (422, "reason_too_long".to_owned()));
+    service
+        .call("POST", &format!("{PATH}/revoke"), &Value::Null)
+        .await;
+    let answer = service.call("POST", &suspend, &Value::Null).await;
+    assert_eq!(answer.problem(), (409, "revoked".to_owned()));
+}
+
+#[tokio::test]
 async fn resuming_lifts_a_suspension() {
     let service = Service::start().await;
     service.promotion("FS20", "active").await;
     service.campaign("1", &["a"], &["FS20"], 0).await;
     let no = service.app.tenant("acme").unwrap().no();
     service
-        .plant(move |tx| tx.suspend_campaign(no, 1, "event 4"))
+        .plant(move |tx| tx.suspend_campaign(no, 1, SuspendedBy::Cancel, "event 4"))
         .await;
     service.app.facts_changed();
     let view = service.get(PATH).await.json();
@@ -161,7 +201,7 @@ async fn resuming_approves_an_odd_size_and_wants_the_import() {
 async fn what_is_not_there_cannot_be_resumed_or_revoked() {
     let service = Service::start().await;
     let before = service.everything();
-    for verb in ["resume", "revoke"] {
+    for verb in ["suspend", "resume", "revoke"] {
         let answer = service
             .call("POST", &format!("{PATH}/{verb}"), &Value::Null)
             .await;

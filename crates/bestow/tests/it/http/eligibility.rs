@@ -2,6 +2,7 @@
 
 use bestow::actor::Actor;
 use bestow::service::tenants::{self, Suspension};
+use bestow_store::campaigns::SuspendedBy;
 use serde_json::{Value, json};
 
 use super::support::Service;
@@ -88,7 +89,7 @@ async fn each_no_has_its_reason() {
     let no = service.app.tenant("acme").unwrap().no();
     service
         .plant(move |tx| {
-            tx.suspend_campaign(no, 3, "test")?;
+            tx.suspend_campaign(no, 3, SuspendedBy::Operator, "test")?;
             tx.revoke_campaign(no, 4, "test")
         })
         .await;

@@ -67,18 +67,41 @@ async fn a_credential_that_is_refused_says_so() {
 #[tokio::test]
 async fn settings_that_surprise_are_told_of() {
     let world = World::start().await;
-    world
-        .connect(&json!({"expiry": "ended_by_date", "scheduled_channels": []}))
-        .await;
+    world.connect(&json!({ "scheduled_channels": [] })).await;
     promotions::sync(&world.app, &Actor::cli(), &world.acme())
         .await
         .unwrap();
     let found = findings(&world).await;
     let text = texts(&found);
     assert!(text.contains("zone is UTC"), "{text}");
-    assert!(text.contains("they never end"), "{text}");
     assert!(text.contains("no scheduled channel"), "{text}");
-    assert_eq!(found.iter().filter(|finding| finding.is_error()).count(), 1);
+    assert!(found.iter().all(|finding| !finding.is_error()));
+}
+
+#[tokio::test]
+async fn days_whose_ended_lists_nobody_read_are_found() {
+    let world = World::start().await;
+    world.connect(&json!({"expiry": "ended_by_date"})).await;
+    promotions::sync(&world.app, &Actor::cli(), &world.acme())
+        .await
+        .unwrap();
+    world.run(5, &json!({})).await;
+    world.travel("2027-03-27T12:00:00Z").await;
+    world.settle().await;
+    let text = texts(&findings(&world).await);
+    assert!(!text.contains("ended actions"), "{text}");
+    // Three days are wanted, and cannot be read.
+    let down = json!({"fault-kind": "status-500", "fault-percent": 100,
+        "fault-functions": ["GetCustomersActionEndedByDate"]});
+    world.sandbox.set_switches(&down).unwrap();
+    world.travel("2027-03-30T12:00:00Z").await;
+    for _ in 0..20 {
+        bestow::work::step(&world.app).await.unwrap();
+    }
+    let text = texts(&findings(&world).await);
+    let told =
+        "the lists of ended actions of 2 days are not read to their end, the oldest of 2027-03-27";
+    assert!(text.contains(told), "{text}");
 }
 
 #[tokio::test]

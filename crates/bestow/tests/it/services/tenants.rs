@@ -38,6 +38,10 @@ async fn the_same_again_exists_and_another_says_what_differs() {
         (json!({"triggered_channels": [15]}), "triggered_channels"),
         (json!({"conditional": true}), "conditional"),
         (json!({"expiry": "both"}), "expiry"),
+        (
+            json!({"cancel_unconfirmed": "suspend"}),
+            "cancel_unconfirmed",
+        ),
         (json!({"duration_days_default": 3}), "duration_days_default"),
         (json!({"codes_per_row_max": 2}), "codes_per_row_max"),
         (json!({"page_rows": 7}), "page_rows"),

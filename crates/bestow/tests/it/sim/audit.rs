@@ -308,7 +308,7 @@ async fn taken_back(
         return Ok(());
     }
     counts(stage, campaign, ledger).await?;
-    if stage.processed.contains(&campaign) && view["status"] != "suspended" {
+    if stage.processed.contains(&campaign) && view["status"] != "revoked" {
         return Err(format!("it is cancelled, and {}", view["status"]));
     }
     Ok(())
