@@ -5,6 +5,8 @@
 
 mod group;
 
+use std::collections::BTreeSet;
+
 use bestow_core::{HoldReason, Zone};
 use bestow_store::inbox::{NewNotification, Notification};
 use bestow_store::{Error as StoreError, Tx};
@@ -17,6 +19,7 @@ use crate::directory::{ListenerTarget, Snapshot};
 use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
+use crate::service::codes;
 use crate::service::triggered::{self, Look, Settled};
 use crate::tenant::Tenant;
 use crate::work::kind;
@@ -67,18 +70,27 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
     }
     let snapshot = app.directory.snapshot();
     let grace_ms = seconds_ms(app.config.work.event_1_grace_seconds);
-    let (settled, stopped) = app
+    let (settled, stopped, low) = app
         .tx("settle_notifications", move |tx| {
             let (mut settled, mut stopped) = (false, false);
+            let mut triggered = BTreeSet::new();
             for notification in tx.waiting_notifications(SETTLED_AT_ONCE_MAX)? {
                 if let Some(outcome) = settle(tx, &snapshot, &notification, grace_ms)? {
                     settled = true;
                     stopped |= matches!(outcome, Outcome::Stopped);
                 }
+                if notification.event_type == 11 {
+                    triggered.insert(notification.tenant);
+                }
             }
-            Ok::<_, StoreError>((settled, stopped))
+            let mut low = Vec::new();
+            for tenant in triggered {
+                low.extend(codes::note_low(tx, tenant)?);
+            }
+            Ok::<_, StoreError>((settled, stopped, low))
         })
         .await?;
+    codes::tell_low(app, low);
     if stopped {
         app.facts_changed();
     }
