@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bestow_core::{HoldReason, PromotionStatus};
+use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::{Campaign, HeldOffer};
 use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant};
@@ -114,6 +115,7 @@ async fn grant_waiting(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
                 .app
                 .bulk("grant_waiting", move |tx| {
                     let granted = tx.grant_waiting(&job, no, offer, limit, lease_ms)?;
+                    audit_granted(tx, tenant, no, offer, granted)?;
                     Ok((granted, codes::note_low(tx, tenant)?))
                 })
                 .await?;
@@ -122,6 +124,26 @@ async fn grant_waiting(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn audit_granted(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    campaign: i64,
+    offer: u32,
+    granted: u32,
+) -> std::result::Result<(), StoreError> {
+    if granted == 0 {
+        return Ok(());
+    }
+    tx.audit(&AuditEntry {
+        tenant,
+        actor: "worker",
+        action: "codes.given_to_waiting",
+        object: &format!("campaign-no/{campaign}/offer/{offer}"),
+        detail: &serde_json::json!({ "customers": granted }).to_string(),
+        correlation: None,
+    })
 }
 
 /// Offers with pairs that wait for a unique code although there is one by now, or none is needed any more.
