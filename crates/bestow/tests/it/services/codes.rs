@@ -273,6 +273,54 @@ async fn codes_that_come_in_the_middle_of_a_campaign_change_no_count() {
     assert_eq!(given(&world, campaign).await.len(), 20);
 }
 
+/// Ids that are nearly equal and the limit of codes see a pair that waits as one that is granted.
+#[tokio::test]
+async fn who_waits_for_a_code_keeps_their_place() {
+    let world = gifts(0, &json!({})).await;
+    let drop_all = json!({"notify-drop": 100});
+    world.sandbox.set_switches(&drop_all).expect("a switch");
+    for code in ["A", "B", "C", "D", "E"] {
+        world.put_promotion(code, "active").await;
+    }
+    let row = |id: &str, codes: &str| json!({"id": id, "action": 24, "promo_code": codes});
+    let rows = [
+        row("Ab", "GIFT"),
+        row("aB", "FS20"),
+        row("greedy", "GIFT,A,B"),
+        row("greedy", "C,D,E"),
+    ];
+    let mut over = gift();
+    over["audience"] = json!({ "customers": rows });
+    let campaign = world.plan(0, &over);
+    world.sandbox.process(campaign).expect("it is executed");
+    let held = |reason: &str| {
+        let counts = world.counts(campaign);
+        counts
+            .get(&format!("held:{reason}"))
+            .copied()
+            .unwrap_or_default()
+    };
+    for (channel, times) in [(504, 1), (505, 2)] {
+        read_channel(&world, campaign, channel).await;
+        assert_eq!(held("no_free_code"), 2 * times);
+        assert_eq!(held("near_equal_customer_id"), times);
+        assert_eq!(held("too_many_codes"), times);
+        world.assert_verified();
+    }
+    load(&world, 0, 10).await;
+    world.settle().await;
+    assert_eq!(held("no_free_code"), 0);
+    assert_eq!(
+        (held("near_equal_customer_id"), held("too_many_codes")),
+        (2, 2)
+    );
+    let ledger = world.ledger(campaign).await;
+    assert_eq!(ledger.len(), 6);
+    assert!(ledger.contains_key(&("Ab".to_owned(), "GIFT".to_owned())));
+    assert!(ledger.contains_key(&("greedy".to_owned(), "GIFT".to_owned())));
+    world.assert_verified();
+}
+
 /// A code that nobody knew turns out to be one with a pool that is too small.
 #[tokio::test]
 async fn an_unknown_code_may_become_one_that_waits() {
