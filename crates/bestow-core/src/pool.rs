@@ -10,8 +10,8 @@ pub const CODE_CHARS_MAX: usize = 64;
 const GENERATED_CHARS: usize = 16;
 /// Digits and letters without look-alikes: no I, L, O and U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Shares of a pool, in per cent, at which it is told to be low; 0 is empty.
-const LOW_PERCENTS: [u8; 3] = [20, 5, 0];
+/// Shares of a pool, in per cent, at which it is told to be low, the highest first; 0 is empty.
+pub const LOW_PERCENTS: [u8; 3] = [20, 5, 0];
 
 /// Why a text is no unique code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

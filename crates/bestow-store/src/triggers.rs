@@ -1,5 +1,7 @@
 //! Triggers that were met, what became of each of their codes, and their grants.
 
+use bestow_core::GivenCode;
+
 use crate::{Error, Tx, values};
 
 /// A trigger to be kept.
@@ -60,6 +62,8 @@ pub struct TriggeredGrant {
     pub window: u32,
     /// Milliseconds; when the trigger was taken.
     pub taken_at: i64,
+    /// The unique code that it gave, if any.
+    pub code: GivenCode,
 }
 
 /// How far a code's grants and reservations have gone, over all customers.
@@ -214,7 +218,7 @@ impl Tx<'_> {
     ) -> Result<Vec<TriggeredGrant>, Error> {
         self.query(
             "-- triggered_grants
-            SELECT t.occurrence, t.customer, g.offer, g.window, t.taken_at
+            SELECT t.occurrence, t.customer, g.offer, g.window, t.taken_at, g.code
             FROM trigger_event t
             JOIN offer o ON o.tenant = t.tenant AND o.campaign = t.campaign
             JOIN grants g ON g.tenant = t.tenant AND g.customer = t.customer AND g.offer = o.no
@@ -230,6 +234,7 @@ impl Tx<'_> {
                     offer: row.int(2)? as u32,
                     window: row.int(3)? as u32,
                     taken_at: row.int(4)?,
+                    code: GivenCode::from_number(row.int(5)?),
                 })
             },
         )

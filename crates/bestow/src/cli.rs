@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod call;
 mod campaign;
+mod codes;
 pub mod demo;
 mod doctor;
 mod listeners;
@@ -59,6 +60,9 @@ enum Command {
     /// The catalogue, and its sync with Optimove.
     #[command(subcommand)]
     Promotions(promotions::Promotions),
+    /// Pools of unique codes.
+    #[command(subcommand)]
+    Codes(codes::Codes),
     /// What happened to a campaign, with counts that add up.
     #[command(subcommand)]
     Campaign(campaign::Campaign),
@@ -132,6 +136,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Token(command) => token::run(&settings, command).await,
         Command::Listeners(command) => listeners::run(&settings, &command).await,
         Command::Promotions(command) => promotions::run(&settings, &command).await,
+        Command::Codes(command) => codes::run(&settings, &command).await,
         Command::Campaign(command) => campaign::run(&settings, &command).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Verify => verify::run(&settings),

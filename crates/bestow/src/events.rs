@@ -35,6 +35,19 @@ pub enum Event {
         /// `done` or `held`.
         state: String,
     },
+    /// A pool of unique codes has come down to a mark.
+    CodesLow {
+        /// The tenant's slug.
+        tenant: String,
+        /// The promotion's code, folded.
+        promo_code: String,
+        /// The mark: 20, 5 or 0 per cent.
+        percent: u8,
+        /// Codes that can still be given.
+        free: u64,
+        /// Codes ever loaded.
+        loaded: u64,
+    },
 }
 
 impl Event {
@@ -43,7 +56,8 @@ impl Event {
         match self {
             Self::PageLanded { tenant, .. }
             | Self::Merged { tenant, .. }
-            | Self::ImportEnded { tenant, .. } => tenant,
+            | Self::ImportEnded { tenant, .. }
+            | Self::CodesLow { tenant, .. } => tenant,
         }
     }
 }

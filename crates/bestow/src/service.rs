@@ -2,6 +2,7 @@
 
 pub mod campaigns;
 pub mod cancel;
+pub mod codes;
 pub mod doctor;
 pub mod eligibility;
 pub mod ended;

@@ -20,7 +20,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
     /// Customers of one campaign, in shuffled order, from Optimove's list to durable grants.
-    Import(Shape),
+    Import(ImportShape),
     /// Notifications acknowledged once they are durable.
     Listener(Shape),
     /// Questions whether a customer may redeem a code now.
@@ -46,6 +46,17 @@ pub struct Shape {
     /// Print one JSON object as the last line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// As [`Shape`], and what the campaign gives.
+#[derive(Debug, Clone, Args)]
+pub struct ImportShape {
+    #[command(flatten)]
+    shape: Shape,
+    /// Give each customer a unique code, two campaigns at once out of one pool, and tell what that costs beside the
+    /// same campaigns with a shared code.
+    #[arg(long)]
+    unique: bool,
 }
 
 /// One measurement beside its limit.
@@ -84,7 +95,14 @@ pub struct Report {
 /// Where something cannot be started, or an answer is not what it should be.
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     let (report, json) = match bench {
-        Bench::Import(shape) => (import::run(shape)?, shape.json),
+        Bench::Import(ImportShape { shape, unique }) => {
+            let run = if *unique {
+                import::run_unique
+            } else {
+                import::run
+            };
+            (run(shape)?, shape.json)
+        }
         Bench::Listener(shape) => (listener::run(shape)?, shape.json),
         Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
         Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),

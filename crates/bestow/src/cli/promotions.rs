@@ -24,7 +24,7 @@ pub(super) enum Promotions {
         /// The tenant.
         tenant: String,
     },
-    /// Writes promotions from a CSV file with the columns code, name and perhaps status. Running it
+    /// Writes promotions from a CSV file with the columns code, name and perhaps status and kind. Running it
     /// again changes nothing; what the file does not say of a promotion stays.
     Import {
         /// The tenant.

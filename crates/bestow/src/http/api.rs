@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod campaigns;
 pub(crate) mod clock;
+pub(crate) mod codes;
 pub(crate) mod eligibility;
 pub(crate) mod events;
 pub(crate) mod exclusions;

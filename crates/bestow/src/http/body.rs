@@ -9,12 +9,15 @@ use axum::http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::http::problem::Problem;
 use crate::http::routes::Shared;
 
 /// Objects and lists within each other.
 const JSON_DEPTH_MAX: usize = 32;
+/// Pace of a body of any size.
+const PACE_BYTES_PER_SECOND_MIN: u64 = 4_096;
 
 /// How much of a body is taken.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +33,7 @@ pub(crate) async fn read(
     body: Body,
     limits: BodyLimits,
 ) -> Result<Bytes, Problem> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity")
-    {
-        let detail = "The body may not be compressed or otherwise encoded.";
-        return Err(unsupported("encoded_body", detail));
-    }
+    refuse_encoded(headers)?;
     if body.size_hint().lower() > limits.bytes_max as u64 {
         return Err(too_large(limits.bytes_max));
     }
@@ -57,6 +54,15 @@ pub(crate) async fn read(
             ))
         }
     }
+}
+
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let encoding = headers.get(CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        let detail = "The body may not be compressed or otherwise encoded.";
+        return Err(unsupported("encoded_body", detail));
+    }
+    Ok(())
 }
 
 fn too_large(bytes_max: usize) -> Problem {
@@ -114,12 +120,73 @@ impl FromRequest<Shared> for Ignored {
     }
 }
 
+/// A body of any size, piece by piece. Instead of an end, it has a pace: a client that keeps us waiting is given up.
+pub(crate) struct Paced {
+    body: Body,
+    seconds_max: u64,
+    /// How long the client has kept us waiting in all.
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Paced {
+    /// The body of a request; the first `seconds_max` seconds of waiting are free.
+    ///
+    /// # Errors
+    /// Where it is compressed or otherwise encoded.
+    pub(crate) fn new(request: Request, seconds_max: u64) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        refuse_encoded(&head.headers)?;
+        Ok(Self {
+            body,
+            seconds_max,
+            waited: Duration::ZERO,
+            bytes: 0,
+        })
+    }
+
+    /// The next piece; `None` at the end of a body that is complete.
+    ///
+    /// # Errors
+    /// Where it breaks off, or comes more slowly than it may.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let earned = Duration::from_secs(self.bytes / PACE_BYTES_PER_SECOND_MIN);
+        let allowed = Duration::from_secs(self.seconds_max) + earned;
+        let begun = Instant::now();
+        let frame = tokio::time::timeout(allowed.saturating_sub(self.waited), self.body.frame());
+        let frame = frame.await.map_err(|_| {
+            let detail = format!(
+                "The body came too slowly: at least {PACE_BYTES_PER_SECOND_MIN} bytes a second."
+            );
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", detail)
+        })?;
+        self.waited += begun.elapsed();
+        match frame {
+            None => Ok(None),
+            Some(Ok(frame)) => {
+                let piece = frame.into_data().unwrap_or_default();
+                self.bytes += piece.len() as u64;
+                Ok(Some(piece))
+            }
+            Some(Err(_)) => Err(Problem::bad_request(
+                "broken_body",
+                "The body ended before it was complete.",
+            )),
+        }
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/json")
+}
+
+/// Whether the body says that it is of this type, whatever it says of its letters.
+pub(crate) fn has_type(headers: &HeaderMap, essence: &str) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;
     };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+    let found = value.split(';').next().unwrap_or_default().trim();
+    found.eq_ignore_ascii_case(essence)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

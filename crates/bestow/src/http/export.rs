@@ -1,6 +1,7 @@
-//! Exports: one line for each grant of a campaign, streamed. Memory is the same for ten lines and
+//! Exports: one line for each grant or unique code of a campaign, streamed. Memory is the same for ten lines and
 //! ten million.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -8,11 +9,13 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use futures_util::stream;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::error::Result;
 use crate::http::problem::Problem;
 use crate::http::routes::Inner;
+use crate::service::codes::{CampaignCodes, CodeRow};
 use crate::service::grants::{CampaignGrants, GrantView};
 
 /// Bytes of one piece of an export.
@@ -25,7 +28,7 @@ const PIECES_AHEAD_MAX: usize = 4;
 pub(crate) enum Format {
     /// One JSON object a line.
     Ndjson,
-    /// A line with the names of the columns, then one line for each grant.
+    /// A line with the names of the columns, then one line for each row.
     Csv,
 }
 
@@ -56,30 +59,72 @@ impl Format {
         })
     }
 
-    fn begin(self, out: &mut Vec<u8>) {
+    fn begin<R: Row>(self, out: &mut Vec<u8>) {
         if self == Self::Csv {
-            out.extend_from_slice(COLUMNS.join(",").as_bytes());
+            out.extend_from_slice(R::COLUMNS.join(",").as_bytes());
             out.extend_from_slice(b"\r\n");
         }
     }
 
-    fn write(self, grant: &GrantView, out: &mut Vec<u8>) {
+    fn write<R: Row>(self, row: &R, out: &mut Vec<u8>) {
         match self {
             Self::Ndjson => {
-                serde_json::to_writer(&mut *out, grant).expect("texts and numbers are always JSON");
+                serde_json::to_writer(&mut *out, row).expect("texts and numbers are always JSON");
                 out.push(b'\n');
             }
-            Self::Csv => write_csv(grant, out),
+            Self::Csv => {
+                for (place, cell) in row.cells().iter().enumerate() {
+                    if place > 0 {
+                        out.push(b',');
+                    }
+                    write_cell(cell, out);
+                }
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
 }
 
-/// The answer that writes all grants of the walk. A failure on the way breaks the answer off, so
+/// What an export has a line of.
+pub(crate) trait Row: Serialize {
+    /// Names of the columns of a table.
+    const COLUMNS: &'static [&'static str];
+
+    /// What stands in them.
+    fn cells(&self) -> Vec<Cow<'_, str>>;
+}
+
+/// Rows that are worked out one after the other, on a thread of their own.
+pub(crate) trait Walk {
+    /// What it walks through.
+    type Row: Row;
+
+    /// The next row; `None` at the end.
+    fn next_row(&mut self) -> Result<Option<Self::Row>>;
+}
+
+impl Walk for CampaignGrants {
+    type Row = GrantView;
+
+    fn next_row(&mut self) -> Result<Option<GrantView>> {
+        Ok(self.next_grant()?.map(|(_, grant)| grant))
+    }
+}
+
+impl Walk for CampaignCodes {
+    type Row = CodeRow;
+
+    fn next_row(&mut self) -> Result<Option<CodeRow>> {
+        self.next_code()
+    }
+}
+
+/// The answer that writes all rows of the walk. A failure on the way breaks the answer off, so
 /// that half an export cannot pass for a whole one.
-pub(crate) fn answer(
+pub(crate) fn answer<W: Walk>(
     shared: &Inner,
     format: Format,
-    walk: impl FnOnce() -> Result<CampaignGrants> + Send + 'static,
+    walk: impl FnOnce() -> Result<W> + Send + 'static,
 ) -> std::result::Result<Response, Problem> {
     let Ok(place) = Arc::clone(&shared.exports).try_acquire_owned() else {
         let detail = "Too many exports are being written at the moment.";
@@ -104,11 +149,11 @@ pub(crate) fn answer(
 
 type Piece = std::result::Result<Bytes, std::io::Error>;
 
-fn write_all(mut walk: CampaignGrants, format: Format, sender: &mpsc::Sender<Piece>) -> Result<()> {
+fn write_all<W: Walk>(mut walk: W, format: Format, sender: &mpsc::Sender<Piece>) -> Result<()> {
     let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
-    format.begin(&mut out);
-    while let Some((_, grant)) = walk.next_grant()? {
-        format.write(&grant, &mut out);
+    format.begin::<W::Row>(&mut out);
+    while let Some(row) = walk.next_row()? {
+        format.write(&row, &mut out);
         if out.len() >= PIECE_BYTES {
             let piece = Bytes::copy_from_slice(&out);
             out.clear();
@@ -122,46 +167,58 @@ fn write_all(mut walk: CampaignGrants, format: Format, sender: &mpsc::Sender<Pie
     Ok(())
 }
 
-const COLUMNS: [&str; 13] = [
-    "id",
-    "customer_id",
-    "promo_code",
-    "unique_code",
-    "campaign_id",
-    "action_id",
-    "channel_id",
-    "source",
-    "status",
-    "starts_at",
-    "ends_at",
-    "redeemed_count",
-    "created_at",
-];
-
-fn write_csv(grant: &GrantView, out: &mut Vec<u8>) {
-    let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
-    let cells = [
-        &grant.id,
-        &grant.customer_id,
-        &grant.promo_code,
-        grant.unique_code.as_deref().unwrap_or_default(),
-        &grant.campaign_id,
-        &number(grant.action_id),
-        &number(grant.channel_id),
-        &grant.source,
-        grant.status,
-        &grant.starts_at.to_string(),
-        &grant.ends_at.map(|at| at.to_string()).unwrap_or_default(),
-        &grant.redeemed_count.to_string(),
-        &grant.created_at.to_string(),
+impl Row for GrantView {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "customer_id",
+        "promo_code",
+        "unique_code",
+        "campaign_id",
+        "action_id",
+        "channel_id",
+        "source",
+        "status",
+        "starts_at",
+        "ends_at",
+        "redeemed_count",
+        "created_at",
     ];
-    for (place, cell) in cells.into_iter().enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        write_cell(cell, out);
+
+    fn cells(&self) -> Vec<Cow<'_, str>> {
+        let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
+        vec![
+            Cow::from(&self.id),
+            Cow::from(&self.customer_id),
+            Cow::from(&self.promo_code),
+            self.unique_code.as_deref().unwrap_or_default().into(),
+            Cow::from(&self.campaign_id),
+            number(self.action_id).into(),
+            number(self.channel_id).into(),
+            Cow::from(&self.source),
+            self.status.into(),
+            self.starts_at.to_string().into(),
+            self.ends_at
+                .map(|at| at.to_string())
+                .unwrap_or_default()
+                .into(),
+            self.redeemed_count.to_string().into(),
+            self.created_at.to_string().into(),
+        ]
     }
-    out.extend_from_slice(b"\r\n");
+}
+
+impl Row for CodeRow {
+    const COLUMNS: &'static [&'static str] =
+        &["user_campaignid", "promo_code", "promocode", "expiry_date"];
+
+    fn cells(&self) -> Vec<Cow<'_, str>> {
+        vec![
+            Cow::from(&self.user_campaignid),
+            Cow::from(&self.promo_code),
+            Cow::from(&self.promocode),
+            self.expiry_date.as_deref().unwrap_or_default().into(),
+        ]
+    }
 }
 
 /// A cell, quoted where need be. What a spreadsheet would take for a formula gets an apostrophe

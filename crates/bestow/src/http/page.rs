@@ -147,6 +147,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
+/// The last two pieces of the path that vary, decoded.
+pub(crate) struct TwoSegments(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| bad_path())?;
+        let values: Vec<&str> = params.iter().map(|(_, value)| value).collect();
+        match values[..] {
+            [.., first, second] => Ok(Self(first.to_owned(), second.to_owned())),
+            _ => Err(Problem::internal(
+                "a route without two varying pieces asks for them",
+            )),
+        }
+    }
+}
+
 pub(crate) fn bad_path() -> Problem {
     Problem::bad_request("bad_path", "The path is not percent-encoded UTF-8.")
 }

@@ -118,8 +118,8 @@ impl Inner {
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
-    use api::{audit, campaigns, clock, eligibility, events, exclusions, findings, grants, health};
-    use api::{held, listeners, notifications as inbox, promotions, tenants};
+    use api::{audit, campaigns, clock, codes, eligibility, events, exclusions, findings, grants};
+    use api::{health, held, listeners, notifications as inbox, promotions, tenants};
     vec![
         get("/healthz", Public, health::alive),
         get("/readyz", Public, health::ready),
@@ -136,6 +136,12 @@ pub fn table() -> Vec<Route> {
         post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),
         get("/v1/tenants/{tenant}/promotions/{code}", Tenant(READERS), promotions::get),
         put("/v1/tenants/{tenant}/promotions/{code}", Tenant(OPERATORS), promotions::put),
+
+        post("/v1/tenants/{tenant}/promotions/{code}/codes", Tenant(OPERATORS), codes::load),
+        get("/v1/tenants/{tenant}/promotions/{code}/codes", Tenant(READERS), codes::get),
+        delete("/v1/tenants/{tenant}/promotions/{code}/codes/{unique_code}",
+            Tenant(OPERATORS), codes::void),
+        get("/v1/tenants/{tenant}/campaigns/{id}/codes", Tenant(READERS), codes::of_campaign),
 
         get("/v1/tenants/{tenant}/customers/{customer}/grants",
             Tenant(READERS), grants::of_customer),

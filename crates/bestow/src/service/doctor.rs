@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 
+use bestow_core::pool::low_percent;
+use bestow_store::promotions::Promotion;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use optimove::Error as CallError;
@@ -273,6 +275,7 @@ async fn of_tenant(app: &App, tenant: &Tenant) -> Vec<Finding> {
     let about = format!("tenant {}", tenant.id());
     let mut findings = settings(&about, tenant);
     note(&mut findings, &about, ended_lists(app, &about, tenant));
+    note(&mut findings, &about, pools(app, &about, tenant));
     if let Err(error) = reach(app, tenant).await {
         findings.push(unreachable(&about, tenant, &error));
         return findings;
@@ -309,6 +312,39 @@ fn ended_lists(app: &App, about: &str, tenant: &Tenant) -> Result<Vec<Finding>> 
     );
     let fix = "see that `bestow serve` runs and what its job `ended` fails with";
     Ok(vec![Finding::error(about, what, fix)])
+}
+
+/// Pools of unique codes that are low or empty.
+fn pools(app: &App, about: &str, tenant: &Tenant) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let pools = app.store.peek(|tx| tx.pools(tenant.no()))?;
+    for pool in pools {
+        let promotion = app
+            .facts
+            .promotion(&app.store, tenant.no(), &pool.code_fold)?;
+        let is_offered = |promotion: &Promotion| {
+            promotion.kind == "unique" && ["active", "paused"].contains(&&*promotion.status)
+        };
+        let Some(promotion) = promotion.filter(|promotion| is_offered(promotion)) else {
+            continue;
+        };
+        if low_percent(pool.loaded, pool.free()).is_none() {
+            continue;
+        }
+        let what = format!(
+            "{} of {} unique codes of {} are left",
+            pool.free(),
+            pool.loaded,
+            promotion.code
+        );
+        let fix = format!(
+            "load more with `bestow codes import {} {} FILE`",
+            tenant.id(),
+            promotion.code
+        );
+        findings.push(Finding::warning(about, what, fix));
+    }
+    Ok(findings)
 }
 
 /// Whether the credential opens, and Optimove takes it.

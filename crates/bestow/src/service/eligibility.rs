@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::facts::FoundGrant;
 use crate::service::ended::Ends;
+use crate::service::codes;
 use crate::service::grants::{GrantView, Told, campaign_facts, customer_id, sentence, window_of};
 use crate::tenant::Tenant;
 
@@ -65,11 +66,13 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 campaign,
                 created_at,
             } = &found[index];
+            let unique_code = codes::shown(app, tenant.no(), code.fold(), row.code)?;
             let told = Told {
                 customer,
                 code: &promotion.code,
                 code_fold: &offer.code_fold,
                 occurrence: &row.occurrence,
+                unique_code: unique_code.as_deref(),
                 window: *window,
                 campaign,
                 created_at: *created_at,

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
 use crate::service::ended::Ends;
+use crate::service::codes;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
@@ -38,7 +39,7 @@ pub struct GrantView {
     pub customer_id: String,
     /// The code, in the spelling of the catalogue.
     pub promo_code: String,
-    /// The customer's own code, where the promotion gives one.
+    /// The customer's own code, where the promotion gives one; the fallback code once its pool was empty.
     pub unique_code: Option<String>,
     /// Optimove's campaign id.
     pub campaign_id: String,
@@ -71,6 +72,8 @@ pub(crate) struct Told<'a> {
     pub(crate) code_fold: &'a str,
     /// Empty unless triggered.
     pub(crate) occurrence: &'a str,
+    /// The customer's own code, as it is shown.
+    pub(crate) unique_code: Option<&'a str>,
     pub(crate) window: WindowSpec,
     pub(crate) campaign: &'a Campaign,
     /// Milliseconds; when the page that gave it landed.
@@ -98,7 +101,7 @@ impl GrantView {
             id: grant_id(&key),
             customer_id: customer.to_owned(),
             promo_code: told.code.to_owned(),
-            unique_code: None,
+            unique_code: told.unique_code.map(str::to_owned),
             campaign_id: campaign.id.clone(),
             action_id: (window.action != 0).then_some(window.action),
             channel_id: (window.channel != 0).then_some(window.channel),
@@ -246,11 +249,13 @@ fn of_row(
     now: Timestamp,
 ) -> Result<GrantView> {
     let code_fold = fold_code(&row.code);
+    let unique_code = codes::shown(app, tenant.no(), &code_fold, row.given)?;
     let told = Told {
         customer,
         code: &spelling(app, tenant, &code_fold, &row.code)?,
         code_fold: &code_fold,
         occurrence: &row.occurrence,
+        unique_code: unique_code.as_deref(),
         window: spec_of(row),
         campaign,
         created_at: row.created_at,

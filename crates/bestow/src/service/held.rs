@@ -230,7 +230,11 @@ fn releasable_reasons(
             .collect());
     }
     let offers = release::releasable(tx, tenant, campaign.no)?;
-    Ok(offers.into_iter().map(|offer| offer.hold_reason).collect())
+    let mut reasons: BTreeSet<String> = offers.into_iter().map(|offer| offer.hold_reason).collect();
+    if !release::waiting_with_codes(tx, tenant, campaign.no)?.is_empty() {
+        reasons.insert(HoldReason::NoFreeCode.as_str().to_owned());
+    }
+    Ok(reasons)
 }
 
 /// What is held of one campaign, in the order of reasons.
@@ -260,12 +264,14 @@ fn held_of(
     if by_reason.is_empty() {
         return Ok(Vec::new());
     }
+    let waiting = tx.waiting_offers(tenant, campaign.no)?;
     for offer in tx.offers(tenant, campaign.no)? {
-        let Some(reason) = offer.hold_reason else {
-            continue;
-        };
-        if let Some(view) = by_reason.get_mut(&reason) {
-            view.promo_codes.push(offer.code);
+        let for_code = waiting.contains(&offer.no);
+        let for_code = for_code.then(|| HoldReason::NoFreeCode.as_str().to_owned());
+        for reason in offer.hold_reason.into_iter().chain(for_code) {
+            if let Some(view) = by_reason.get_mut(&reason) {
+                view.promo_codes.push(offer.code.clone());
+            }
         }
     }
     for (page, row) in tx.held_rows(tenant, campaign.no)? {

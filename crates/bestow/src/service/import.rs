@@ -118,7 +118,7 @@ struct State {
     imports: Vec<Import>,
     /// The newest landed page; 0: none.
     last_page: u32,
-    /// Pairs are held for a code that is known by now.
+    /// Pairs are held for a code that is known by now, or wait for a unique code and there is one.
     releasable: bool,
 }
 
@@ -230,7 +230,8 @@ impl Work<'_> {
                 campaign: found.ok_or(Error::NotFound("campaign"))?,
                 imports: tx.imports(tenant, campaign)?,
                 last_page: tx.last_landed_page(tenant, campaign)?,
-                releasable: !release::releasable(tx, tenant, campaign)?.is_empty(),
+                releasable: !release::releasable(tx, tenant, campaign)?.is_empty()
+                    || !release::waiting_with_codes(tx, tenant, campaign)?.is_empty(),
             })
         })
     }

@@ -14,6 +14,7 @@ pub(crate) use plan::{CampaignFacts, Planner};
 
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::service::codes;
 use crate::service::import::Work;
 
 /// Chunks planned ahead of the writer.
@@ -53,11 +54,14 @@ async fn write_chunks(
         }
         customers += chunk.customers;
         let (job, no, lease_ms) = (work.job.clone(), campaign.no, work.lease_ms());
-        work.app
+        let low = work
+            .app
             .bulk("merge_chunk", move |tx| {
-                tx.merge_chunk(&job, no, &chunk, lease_ms)
+                tx.merge_chunk(&job, no, &chunk, lease_ms)?;
+                codes::note_low(tx, job.tenant)
             })
             .await?;
+        codes::tell_low(work.app, low);
         work.app.tell(Event::Merged {
             tenant: work.tenant.id().to_owned(),
             campaign: campaign.id.clone(),

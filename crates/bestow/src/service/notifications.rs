@@ -5,6 +5,8 @@
 
 mod group;
 
+use std::collections::BTreeSet;
+
 use bestow_core::{HoldReason, Zone};
 use bestow_store::inbox::{NewNotification, Notification};
 use bestow_store::{Error as StoreError, Tx};
@@ -17,6 +19,7 @@ use crate::directory::{ListenerTarget, Snapshot};
 use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
+use crate::service::codes;
 use crate::service::triggered::{self, Look, Settled};
 use crate::service::{cancel, ended};
 use crate::tenant::Tenant;
@@ -71,7 +74,7 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
     }
     let snapshot = app.directory.snapshot();
     let grace_ms = seconds_ms(app.config.work.event_1_grace_seconds);
-    let (settled, stopped) = app
+    let (settled, stopped, low) = app
         .tx("settle_notifications", move |tx| {
             // Where this is run again after a commit of unknown outcome, the first run did the stopping.
             let (mut settled, mut stopped) = (false, stops);
@@ -79,15 +82,24 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
             let mut waiting = tx.waiting_cancels(SETTLED_AT_ONCE_MAX)?;
             let others = tx.waiting_notifications(SETTLED_AT_ONCE_MAX)?;
             waiting.extend(others.into_iter().filter(|one| one.event_type != 4));
+            let mut triggered = BTreeSet::new();
             for notification in waiting {
                 if let Some(outcome) = settle(tx, &snapshot, &notification, grace_ms)? {
                     settled = true;
                     stopped |= matches!(outcome, Outcome::Stopped);
                 }
+                if notification.event_type == 11 {
+                    triggered.insert(notification.tenant);
+                }
             }
-            Ok::<_, StoreError>((settled, stopped))
+            let mut low = Vec::new();
+            for tenant in triggered {
+                low.extend(codes::note_low(tx, tenant)?);
+            }
+            Ok::<_, StoreError>((settled, stopped, low))
         })
         .await?;
+    codes::tell_low(app, low);
     if stopped {
         app.facts_changed();
     }

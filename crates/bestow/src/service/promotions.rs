@@ -10,7 +10,8 @@ pub use sync::{CatalogueReport, Drift, drift, sync};
 
 use bestow_core::id::fold_code;
 use bestow_core::window::DURATION_DAYS_MAX;
-use bestow_core::{Currency, PromoCode};
+use bestow_core::{Currency, PromoCode, UniqueCode};
+use bestow_store::Tx;
 use bestow_store::audit::AuditEntry;
 use bestow_store::promotions::Promotion;
 use serde::{Deserialize, Serialize};
@@ -20,10 +21,10 @@ use utoipa::ToSchema;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::release;
 use crate::service::tenants::check_name;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
-use crate::work::kind;
 
 /// Bytes of a promotion's reward or metadata, as JSON.
 const DOCUMENT_BYTES_MAX: usize = 16_384;
@@ -55,6 +56,9 @@ pub struct PutPromotion {
     /// the tenant's default.
     #[serde(default)]
     pub validity_days: Option<u16>,
+    /// Of kind `unique`: what everybody gets once the pool is empty; null lets them wait.
+    #[serde(default)]
+    pub fallback_code: Option<String>,
 }
 
 /// Where a promotion stands.
@@ -91,8 +95,18 @@ pub enum Kind {
     /// The promo code itself, the same for all.
     #[default]
     Shared,
-    /// A code of their own; not supported by this release.
+    /// A code of their own out of the promotion's pool.
     Unique,
+}
+
+impl Kind {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Unique => "unique",
+        }
+    }
 }
 
 /// Upper bounds; `null` is no bound.
@@ -142,6 +156,8 @@ pub struct PromotionView {
     pub metadata: Value,
     /// Days that a triggered grant lasts where its campaign's notes say nothing.
     pub validity_days: Option<i64>,
+    /// Of kind `unique`: what everybody gets once the pool is empty.
+    pub fallback_code: Option<String>,
     /// Rises with every change.
     pub version: i64,
     /// When it was first written.
@@ -161,6 +177,7 @@ impl PutPromotion {
             limits: Limits::default(),
             metadata: Map::new(),
             validity_days: None,
+            fallback_code: None,
         }
     }
 }
@@ -174,6 +191,7 @@ impl TryFrom<PromotionView> for PutPromotion {
             "name": view.name, "status": view.status, "kind": view.kind,
             "reward": view.reward, "limits": view.limits, "metadata": view.metadata,
             "validity_days": view.validity_days,
+            "fallback_code": view.fallback_code,
         });
         serde_json::from_value(said).map_err(|e| {
             let message = format!("promotion {} as stored: {e}", view.code);
@@ -215,6 +233,7 @@ impl TryFrom<Promotion> for PromotionView {
             name: promotion.name,
             status: promotion.status,
             kind: promotion.kind,
+            fallback_code: promotion.fallback_code,
         })
     }
 }
@@ -224,7 +243,8 @@ impl TryFrom<Promotion> for PromotionView {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a value that breaks a rule; [`Error::Conflict`] `other_spelling` where
-/// the catalogue has the code with other letter case: the two would be one.
+/// the catalogue has the code with other letter case: the two would be one; `kind_in_use` and `fallback_in_use` where
+/// customers have what would change.
 pub async fn put(
     app: &App,
     actor: &Actor,
@@ -249,12 +269,11 @@ pub async fn put(
                 if is_equal(known, &wanted) {
                     return Ok((known.clone(), Put::Unchanged));
                 }
+                check_change(tx, no, known, &wanted)?;
             }
             let written = tx.put_promotion(no, &wanted)?;
             let now = tx.now_ms();
-            for campaign in tx.campaigns_holding(no, &wanted.code_fold)? {
-                tx.want_job(no, kind::RELEASE, &campaign.to_string(), now)?;
-            }
+            release::want_for_code(tx, no, &wanted.code_fold, now)?;
             tx.audit(&AuditEntry {
                 tenant: no,
                 actor: &actor,
@@ -307,16 +326,12 @@ pub fn list(app: &App, tenant: &Tenant, after: &str, limit: u32) -> Result<Vec<P
 fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
     let code =
         PromoCode::define(code).map_err(|e| Error::invalid("bad_promo_code", e.to_string()))?;
-    if put.kind == Kind::Unique {
-        let message = "unique codes are not supported by this release: use kind `shared`";
-        return Err(Error::invalid("unique_codes_not_supported", message));
-    }
     Ok(Promotion {
         code_fold: code.fold().to_owned(),
         code: code.as_str().to_owned(),
         name: check_name(&put.name)?,
         status: put.status.as_str().to_owned(),
-        kind: "shared".to_owned(),
+        kind: put.kind.as_str().to_owned(),
         reward: check_document("reward", &put.reward)?,
         limits: check_limits(&put.limits)?,
         metadata: check_document("metadata", &put.metadata)?,
@@ -324,7 +339,7 @@ fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
         created_at: 0,
         updated_at: 0,
         synced_name: None,
-        fallback_code: None,
+        fallback_code: check_fallback(put)?,
         validity_days: check_validity(put.validity_days)?,
     })
 }
@@ -337,6 +352,41 @@ fn check_validity(days: Option<u16>) -> Result<Option<i64>> {
         }
         days => Ok(days.map(i64::from)),
     }
+}
+
+/// What a promotion gives cannot change its kind under those who have it.
+fn check_change(tx: &mut Tx<'_>, tenant: i64, known: &Promotion, wanted: &Promotion) -> Result<()> {
+    if known.kind != wanted.kind && tx.code_is_granted(tenant, &known.code_fold)? {
+        let message = format!(
+            "campaigns have granted {} as kind `{}`: use another code for another kind",
+            known.code, known.kind
+        );
+        return Err(Error::conflict("kind_in_use", message));
+    }
+    if known.fallback_code != wanted.fallback_code {
+        let pool = tx.pool(tenant, &known.code_fold)?;
+        if let Some(given) = pool.map(|pool| pool.fallbacks).filter(|given| *given > 0) {
+            let message = format!(
+                "{given} customers have the fallback code of {}: it cannot change any more",
+                known.code
+            );
+            return Err(Error::conflict("fallback_in_use", message));
+        }
+    }
+    Ok(())
+}
+
+fn check_fallback(put: &PutPromotion) -> Result<Option<String>> {
+    let Some(text) = &put.fallback_code else {
+        return Ok(None);
+    };
+    if put.kind != Kind::Unique {
+        let message = "a fallback code is for promotions of kind `unique`";
+        return Err(Error::invalid("bad_fallback_code", message));
+    }
+    let code =
+        UniqueCode::parse(text).map_err(|e| Error::invalid("bad_fallback_code", e.to_string()))?;
+    Ok(Some(code.as_str().to_owned()))
 }
 
 fn check_document(field: &str, document: &Map<String, Value>) -> Result<String> {
@@ -371,15 +421,15 @@ fn check_limits(limits: &Limits) -> Result<String> {
 
 fn is_equal(a: &Promotion, b: &Promotion) -> bool {
     let said = |p: &Promotion| {
-        [
+        let texts = [
             &p.name,
             &p.status,
             &p.kind,
             &p.reward,
             &p.limits,
             &p.metadata,
-        ]
-        .map(String::clone)
+        ];
+        (texts.map(String::clone), p.fallback_code.clone())
     };
     said(a) == said(b) && a.validity_days == b.validity_days
 }
@@ -389,6 +439,7 @@ fn document(promotion: &Promotion) -> String {
     serde_json::json!({
         "name": promotion.name, "status": promotion.status, "kind": promotion.kind,
         "version": promotion.version, "limits": promotion.limits,
+        "fallback_code": promotion.fallback_code,
     })
     .to_string()
 }

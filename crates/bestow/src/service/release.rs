@@ -1,11 +1,14 @@
-//! Releasing: pairs held for a code that was unknown are granted once the catalogue knows it.
+//! Releasing: pairs held for a code that was unknown are granted once the catalogue knows it; pairs that wait for a
+//! unique code, once there is one.
 //!
-//! The rows are still there as they landed, so a release walks them again. It may be cut off anywhere and run again:
+//! What waits for a unique code is kept pair by pair. For the others the rows are still there as they landed, so a
+//! release walks them again. It may be cut off anywhere and run again:
 //! a pair leaves the held ones in the transaction that grants it.
 
 use std::collections::{BTreeSet, HashSet};
 
 use bestow_core::{HoldReason, PromotionStatus};
+use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::{Campaign, HeldOffer};
 use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant};
@@ -16,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ingest::mark;
+use crate::service::codes;
 use crate::service::import::Work;
 use crate::service::merge::CampaignFacts;
 use crate::work::kind;
@@ -53,9 +57,27 @@ struct Released {
     repeats: Vec<u32>,
 }
 
-/// Grants the held pairs of a campaign whose codes are known by now.
+/// Wants a look at every campaign with pairs of a code (folded) that are held for its sake.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn want_for_code(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    code_fold: &str,
+    run_at: i64,
+) -> std::result::Result<(), StoreError> {
+    let mut campaigns = BTreeSet::from_iter(tx.campaigns_holding(tenant, code_fold)?);
+    campaigns.extend(tx.campaigns_waiting(tenant, code_fold)?);
+    campaigns
+        .into_iter()
+        .try_for_each(|campaign| tx.want_job(tenant, kind::RELEASE, &campaign.to_string(), run_at))
+}
+
+/// Grants the held pairs of a campaign whose codes are known by now, after those that wait for a unique code.
 pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
     let tenant = work.job.tenant;
+    grant_waiting(work, campaign).await?;
     let offers = work
         .app
         .store
@@ -75,6 +97,79 @@ pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<(
         .await?;
     }
     Ok(())
+}
+
+/// Grants pairs that wait for a unique code, as far as the codes go.
+async fn grant_waiting(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
+    let (tenant, no) = (work.job.tenant, campaign.no);
+    let offers = work
+        .app
+        .store
+        .peek(|tx| waiting_with_codes(tx, tenant, no))?;
+    let limit = u32::try_from(work.app.config.work.merge_grants_max).unwrap_or(u32::MAX);
+    for offer in offers {
+        let mut settled = limit;
+        while settled == limit && !work.stop.is_cancelled() {
+            let (job, lease_ms) = (work.job.clone(), work.lease_ms());
+            let (granted, low) = work
+                .app
+                .bulk("grant_waiting", move |tx| {
+                    let granted = tx.grant_waiting(&job, no, offer, limit, lease_ms)?;
+                    audit_granted(tx, tenant, no, offer, granted)?;
+                    Ok((granted, codes::note_low(tx, tenant)?))
+                })
+                .await?;
+            codes::tell_low(work.app, low);
+            settled = granted;
+        }
+    }
+    Ok(())
+}
+
+fn audit_granted(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    campaign: i64,
+    offer: u32,
+    granted: u32,
+) -> std::result::Result<(), StoreError> {
+    if granted == 0 {
+        return Ok(());
+    }
+    tx.audit(&AuditEntry {
+        tenant,
+        actor: "worker",
+        action: "codes.given_to_waiting",
+        object: &format!("campaign-no/{campaign}/offer/{offer}"),
+        detail: &serde_json::json!({ "customers": granted }).to_string(),
+        correlation: None,
+    })
+}
+
+/// Offers with pairs that wait for a unique code although there is one by now, or none is needed any more.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn waiting_with_codes(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    campaign: i64,
+) -> std::result::Result<Vec<u32>, StoreError> {
+    let mut offers = Vec::new();
+    for offer in tx.waiting_offers(tenant, campaign)? {
+        let Some(facts) = tx.offer_facts(tenant, offer)? else {
+            continue;
+        };
+        let promotion = tx.promotion(tenant, &facts.code_fold)?;
+        if hold_reason(promotion.as_ref().map(|known| known.status.as_str())).is_some() {
+            continue;
+        }
+        let supply = tx.supply(tenant, &facts.code_fold)?;
+        if supply.is_none_or(|supply| supply.peek().is_some()) {
+            offers.push(offer);
+        }
+    }
+    Ok(offers)
 }
 
 /// Offers that hold their pairs although their promotion may be granted by now.
@@ -118,12 +213,15 @@ async fn grant_offers(
         }
         let (job, no, lease_ms) = (work.job.clone(), campaign.no, work.lease_ms());
         let counter = counter.clone();
-        work.app
+        let low = work
+            .app
             .bulk("release_chunk", move |tx| {
                 let Released { chunk, repeats } = &released;
-                tx.release_chunk(&job, no, chunk, repeats, &counter, lease_ms)
+                tx.release_chunk(&job, no, chunk, repeats, &counter, lease_ms)?;
+                codes::note_low(tx, job.tenant)
             })
             .await?;
+        codes::tell_low(work.app, low);
     }
     planner
         .await

@@ -5,6 +5,7 @@
 mod bad_input;
 mod campaigns;
 mod clock;
+mod codes;
 mod connections;
 mod eligibility;
 mod exclusions;

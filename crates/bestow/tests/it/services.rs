@@ -1,5 +1,6 @@
 //! Use cases that people ask for: tenants, tokens, listeners, the catalogue, verify and doctor.
 
+mod codes;
 mod doctor;
 mod listeners;
 mod promotions;

@@ -13,14 +13,20 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::load::now;
-use super::rig::{Rig, SandboxProcess, peak_memory_bytes, raw_path, runtime};
+use super::rig::{Rig, SHARED_CODE, SandboxProcess, peak_memory_bytes, raw_path, runtime};
 use super::{Report, Shape};
+use crate::actor::Actor;
 use crate::app::App;
 use crate::events::Event;
+use crate::service::{codes, promotions};
 use crate::work::{Workers, kind};
 
 /// Rows of one transaction of the raw limit: what the bare database is fastest with.
 const RAW_ROWS_PER_COMMIT: usize = 10_000;
+/// The code that gives each customer one of their own.
+const UNIQUE_CODE: &str = "GIFT";
+/// Campaigns that take from one pool at the same time.
+const CAMPAIGNS_AT_ONCE: u64 = 2;
 /// A redemption-sized commit starts so often.
 const COMMIT_EVERY: Duration = Duration::from_millis(2);
 
@@ -32,12 +38,38 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     )?;
     let rig = Rig::new()?;
     let raw = raw_rate(&rig, customers)?;
-    let (ours, commits) = runtime.block_on(import(&rig, customers))?;
+    let (ours, commits) = runtime.block_on(import(&rig, customers, 1, SHARED_CODE))?;
+    Ok(report(customers, (ours, raw), &commits))
+}
+
+/// The same with a unique code for each customer, beside a shared code.
+pub(super) fn run_unique(shape: &Shape) -> anyhow::Result<Report> {
+    let customers = shape.customers / CAMPAIGNS_AT_ONCE * CAMPAIGNS_AT_ONCE;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = runtime("service", threads)?;
+    let rig = Rig::new()?;
+    let raw = raw_rate(&rig, customers)?;
+    let shared = import(&rig, customers, CAMPAIGNS_AT_ONCE, SHARED_CODE);
+    let (shared, _) = runtime.block_on(shared)?;
+    let rig = Rig::new()?;
+    let unique = import(&rig, customers, CAMPAIGNS_AT_ONCE, UNIQUE_CODE);
+    let (ours, commits) = runtime.block_on(unique)?;
+    check_codes(&rig, customers)?;
+    let mut report = report(customers, (ours, raw), &commits);
+    let more = &mut report.more;
+    more.insert("campaigns_at_once".into(), json!(CAMPAIGNS_AT_ONCE));
+    more.insert("shared_code".into(), json!(shared.round()));
+    let factor = (shared / ours * 100.0).round() / 100.0;
+    more.insert("shared_by_unique".into(), json!(factor));
+    Ok(report)
+}
+
+fn report(customers: u64, (ours, raw): (f64, f64), commits: &Histogram<u64>) -> Report {
     let ms = |quantile| commits.value_at_quantile(quantile) as f64 / 1_000.0;
     let mut more = serde_json::Map::new();
     more.insert("customers".into(), json!(customers));
     more.insert("commits_beside".into(), json!(commits.len()));
-    Ok(Report {
+    Report {
         bench: "import",
         unit: "grants",
         ours,
@@ -50,7 +82,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         max_ms: commits.max() as f64 / 1_000.0,
         invalid: 0,
         more,
-    })
+    }
 }
 
 /// The bare database taking the same rows sorted by key.
@@ -66,22 +98,37 @@ fn raw_rate(rig: &Rig, customers: u64) -> anyhow::Result<f64> {
     Ok(customers as f64 / start.elapsed().as_secs_f64())
 }
 
-async fn import(rig: &Rig, customers: u64) -> anyhow::Result<(f64, Histogram<u64>)> {
+/// Imports campaigns, all at once, of so many customers together, each with this code.
+async fn import(
+    rig: &Rig,
+    customers: u64,
+    campaigns: u64,
+    code: &str,
+) -> anyhow::Result<(f64, Histogram<u64>)> {
     let sandbox = SandboxProcess::start().await?;
     rig.tenant(sandbox.url()).await?;
-    let id = sandbox.campaign(customers).await?;
+    if code == UNIQUE_CODE {
+        fill_pool(rig, customers).await?;
+    }
+    let mut ids = Vec::new();
+    for _ in 0..campaigns {
+        ids.push(sandbox.campaign_giving(customers / campaigns, code).await?);
+    }
     let app = Arc::clone(&rig.app);
     let mut events = app.events.subscribe();
     let stop = Arc::new(AtomicBool::new(false));
     let commits = tokio::spawn(commit_beside(Arc::clone(&app), Arc::clone(&stop)));
     let start = now();
-    want(&app, &id).await?;
+    for id in &ids {
+        want(&app, id).await?;
+    }
     let workers = Workers::start(&app);
-    loop {
+    let mut ended = 0;
+    while ended < campaigns {
         match events.recv().await {
             Ok(Event::ImportEnded { state, .. }) => {
                 ensure!(state == "done", "the import ended as {state}");
-                break;
+                ended += 1;
             }
             Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(error) => return Err(error.into()),
@@ -97,6 +144,33 @@ async fn import(rig: &Rig, customers: u64) -> anyhow::Result<(f64, Histogram<u64
         "{granted} grants for {customers} customers"
     );
     Ok((customers as f64 / took.as_secs_f64(), commits))
+}
+
+/// Makes the promotion of unique codes, with one for each customer.
+async fn fill_pool(rig: &Rig, customers: u64) -> anyhow::Result<()> {
+    let tenant = rig.app.tenant("acme")?;
+    let put = json!({"name": "Gift", "status": "active", "kind": "unique"});
+    let put = serde_json::from_value(put)?;
+    promotions::put(&rig.app, &Actor::cli(), &tenant, UNIQUE_CODE, put).await?;
+    codes::generate(&rig.app, &Actor::cli(), &tenant, UNIQUE_CODE, customers).await?;
+    Ok(())
+}
+
+/// Each code was given once: the pool's figures and every grant agree.
+fn check_codes(rig: &Rig, customers: u64) -> anyhow::Result<()> {
+    let tenant = rig.app.tenant("acme")?;
+    let pool = codes::get(&rig.app, &tenant, UNIQUE_CODE)?;
+    ensure!(
+        pool.assigned == customers && pool.loaded == pool.assigned + pool.free + pool.void,
+        "the pool stands at {pool:?}"
+    );
+    let broken = rig
+        .app
+        .store
+        .read(|tx| tx.verify_codes(tenant.no()))
+        .map_err(|error: StoreError| error)?;
+    ensure!(broken.is_empty(), "codes do not agree: {broken:?}");
+    Ok(())
 }
 
 /// Asks for the campaign to be imported, as a notification would.

@@ -19,6 +19,8 @@ use crate::config::{AdminToken, Config};
 use crate::http::Server;
 use crate::random::Random;
 
+/// The code that campaigns give unless another one is asked for.
+pub(super) const SHARED_CODE: &str = "FS20";
 /// The token that the load shows.
 pub(super) const TOKEN: &str = "bench-token-with-enough-characters-to-be-one";
 /// Calls that the budget allows: the bench measures Bestow, not Optimove's limit.
@@ -132,10 +134,19 @@ impl SandboxProcess {
 
     /// Executes a campaign of `customers` on channel 504 and gives its id.
     pub(super) async fn campaign(&self, customers: u64) -> anyhow::Result<String> {
+        self.campaign_giving(customers, SHARED_CODE).await
+    }
+
+    /// As [`SandboxProcess::campaign`], each customer with this code.
+    pub(super) async fn campaign_giving(
+        &self,
+        customers: u64,
+        code: &str,
+    ) -> anyhow::Result<String> {
         let spec = json!({
             "tenant": "acme", "kind": "scheduled", "control_share": 0.0, "duration": 7, "lead_time": 0,
             "audience": {"count": customers, "prefix": "C"},
-            "actions": [{"id": 24, "name": "Reload", "share": 1.0, "promo_codes": ["FS20"],
+            "actions": [{"id": 24, "name": "Reload", "share": 1.0, "promo_codes": [code],
                          "channels": [{"id": 504, "template_id": 520}]}],
         });
         let made = self

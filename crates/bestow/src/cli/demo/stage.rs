@@ -208,7 +208,7 @@ async fn follow(mut events: tokio::sync::broadcast::Receiver<Event>, progress: A
                 progress.customers.store(customers, Ordering::Relaxed);
             }
             // What was missed only makes the bar stand still for a moment.
-            Ok(Event::ImportEnded { .. }) | Err(RecvError::Lagged(_)) => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bestow_core::{CampaignId, CampaignKind};
+use bestow_core::{CampaignId, CampaignKind, GivenCode};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::LedgerRow;
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ingest::mark;
 use crate::service::ended::Ends;
+use crate::service::codes;
 use crate::tenant::Tenant;
 
 /// Where a list of a campaign's grants goes on: the last row seen, and the group before it.
@@ -63,6 +64,7 @@ struct FoundRow {
     occurrence: String,
     /// Milliseconds; when its trigger was taken, if there was one.
     taken_at: Option<i64>,
+    given: GivenCode,
 }
 
 #[derive(Debug)]
@@ -183,6 +185,7 @@ impl CampaignGrants {
                 page: 0,
                 occurrence: grant.occurrence,
                 taken_at: Some(grant.taken_at),
+                given: grant.code,
             })
             .collect();
         Ok(!self.found.is_empty())
@@ -220,6 +223,7 @@ impl CampaignGrants {
                         page: row.page,
                         occurrence: String::new(),
                         taken_at: None,
+                        given: row.code,
                     });
                 }
             }
@@ -232,11 +236,13 @@ impl CampaignGrants {
         let window = ends.cut(row.offer, &row.occurrence, self.window(row.window)?);
         let unknown = || StoreError::Corrupt(format!("offer {} is of no campaign", row.offer));
         let code = self.codes.get(&row.offer).ok_or_else(unknown)?;
+        let unique_code = codes::shown(&self.app, self.tenant.no(), &code.fold, row.given)?;
         let told = Told {
             customer: &row.customer,
             code: &code.shown,
             code_fold: &code.fold,
             occurrence: &row.occurrence,
+            unique_code: unique_code.as_deref(),
             window,
             campaign: &self.campaign,
             created_at: self.created_at(&row)?,

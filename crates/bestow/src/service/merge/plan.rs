@@ -22,6 +22,8 @@ pub(crate) struct CampaignFacts {
     offers: HashSet<u32>,
     /// Offers whose pairs are held, each with its reason.
     holding: HashMap<u32, HoldReason>,
+    /// Offers with pairs that wait for a unique code: of these a merged row may have no grant.
+    waiting: HashSet<u32>,
     windows: HashMap<u32, WindowSpec>,
     /// Pass and channel of each landed page.
     pages: HashMap<u32, (u32, i64)>,
@@ -37,6 +39,7 @@ impl CampaignFacts {
                 tenant,
                 offers: offers.iter().map(|offer| offer.no).collect(),
                 holding: offers.iter().filter_map(holding).collect(),
+                waiting: tx.waiting_offers(tenant, campaign)?.into_iter().collect(),
                 windows: tx.windows(tenant, campaign)?.into_iter().collect(),
                 pages: pages
                     .iter()
@@ -58,6 +61,14 @@ impl CampaignFacts {
             .peek(|tx| tx.ledger_rows(self.tenant, customer))?;
         let held = rows.iter().map(|row| row.offer);
         Ok(held.filter(|offer| self.offers.contains(offer)).collect())
+    }
+
+    /// Whether a pair that was merged before waits for its code still.
+    fn is_waiting(&self, customer: &str, offer: u32) -> Result<bool, StoreError> {
+        let found = self
+            .store
+            .peek(|tx| tx.waiting(self.tenant, offer, customer))?;
+        Ok(found.is_some())
     }
 
     fn is_first_pass(&self, entry: &GroupEntry) -> bool {
@@ -142,6 +153,8 @@ struct Bundle<'g> {
     /// How many of them count as pairs received in this merge.
     counted: u64,
     is_in_ledger: bool,
+    /// It waits for a unique code. Until then its place is taken as by a grant.
+    waits: bool,
 }
 
 /// Collects chunks.
@@ -291,18 +304,23 @@ impl Planner {
     }
 
     /// Asks the ledger where rows alone do not tell who holds what: some pairs of the group may have been held for
-    /// its sake, because of another customer's id or of too many codes.
+    /// its sake, because of another customer's id or of too many codes, and some may wait for a code.
     fn look_up(&self, group: &Group, bundles: &mut [Bundle<'_>]) -> Result<(), StoreError> {
         let customer = |bundle: &Bundle<'_>| group.customer(&bundle.entries[0]);
         let is_one = bundles
             .windows(2)
             .all(|two| customer(&two[0]) == customer(&two[1]));
-        if is_one && bundles.len() <= self.codes_max {
-            return Ok(());
-        }
+        let is_plain = is_one && bundles.len() <= self.codes_max;
         for bundle in bundles.iter_mut().filter(|bundle| bundle.is_in_ledger) {
-            let held = self.facts.held_by(group.customer(&bundle.entries[0]))?;
-            bundle.is_in_ledger = held.contains(&bundle.entries[0].offer);
+            let offer = bundle.entries[0].offer;
+            let may_wait = self.facts.waiting.contains(&offer);
+            if is_plain && !may_wait {
+                continue;
+            }
+            let customer = group.customer(&bundle.entries[0]);
+            let is_granted = self.facts.held_by(customer)?.contains(&offer);
+            bundle.waits = !is_granted && may_wait && self.facts.is_waiting(customer, offer)?;
+            bundle.is_in_ledger = is_granted || bundle.waits;
         }
         Ok(())
     }
@@ -337,6 +355,7 @@ impl Planner {
             entries,
             counted,
             is_in_ledger,
+            waits: false,
         }
     }
 
@@ -370,9 +389,14 @@ impl Planner {
                     let mut new = std::mem::take(&mut self.chunk.new_windows);
                     let window = self.facts.union(bundle.entries, &mut new);
                     self.chunk.new_windows = new;
-                    self.repeated += bundle.counted.saturating_sub(1);
+                    let further = bundle.counted.saturating_sub(1);
+                    if further > 0 {
+                        let place = self.chunk.grants.len() as u32;
+                        self.chunk.beside.push((place, further as u32));
+                    }
                     self.grant(customer, &bundle.entries[0], window);
                 }
+                Merge::Stands | Merge::Repeat { .. } if bundle.waits => self.wait(customer, bundle),
                 Merge::Stands | Merge::Repeat { .. } => {
                     self.repeated += bundle.counted;
                     self.widen(customer, bundle);
@@ -391,6 +415,22 @@ impl Planner {
     fn grant(&mut self, customer: &str, entry: &GroupEntry, window: WindowRef) {
         let grant = self.new_grant(customer, entry, window);
         self.chunk.grants.push(grant);
+    }
+
+    /// New rows of a pair that waits: they wait with it, and its window will span them.
+    fn wait(&mut self, customer: &str, bundle: &Bundle<'_>) {
+        if bundle
+            .entries
+            .iter()
+            .all(|entry| entry.page <= self.merged_through)
+        {
+            return;
+        }
+        let mut new = std::mem::take(&mut self.chunk.new_windows);
+        let window = self.facts.union(bundle.entries, &mut new);
+        self.chunk.new_windows = new;
+        let grant = self.new_grant(customer, &bundle.entries[0], window);
+        self.chunk.waits.push((grant, bundle.counted as u32));
     }
 
     /// A grant that is in the ledger grows to span the new rows too.

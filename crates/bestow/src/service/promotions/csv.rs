@@ -1,7 +1,7 @@
-//! Promotions from a CSV file: a head line with `code` and `name`, perhaps `status`, then one
+//! Promotions from a CSV file: a head line with `code` and `name`, perhaps `status` and `kind`, then one
 //! promotion a line.
 
-use super::{Put, PutPromotion, Status, get, put};
+use super::{Kind, Put, PutPromotion, Status, get, put};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -84,6 +84,7 @@ struct Columns {
     code: usize,
     name: usize,
     status: Option<usize>,
+    kind: Option<usize>,
 }
 
 impl Columns {
@@ -96,8 +97,12 @@ impl Columns {
             let message = "the first line must name the columns `code` and `name`";
             return Err(Error::invalid("bad_csv", message));
         };
-        let status = place("status");
-        Ok(Self { code, name, status })
+        Ok(Self {
+            code,
+            name,
+            status: place("status"),
+            kind: place("kind"),
+        })
     }
 
     fn read<'a>(&self, fields: &'a [String]) -> Result<Line<'a>> {
@@ -116,10 +121,20 @@ impl Columns {
                 .ok_or_else(|| Error::invalid("bad_status", format!("`{name}` is no status")))?,
             ),
         };
+        let kind = match self.kind.map_or("", |place| field(place).trim()) {
+            "" => None,
+            name => Some(
+                [Kind::Shared, Kind::Unique]
+                    .into_iter()
+                    .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
+                    .ok_or_else(|| Error::invalid("bad_kind", format!("`{name}` is no kind")))?,
+            ),
+        };
         Ok(Line {
             code: field(self.code),
             name: field(self.name),
             status,
+            kind,
         })
     }
 }
@@ -130,6 +145,7 @@ struct Line<'a> {
     code: &'a str,
     name: &'a str,
     status: Option<Status>,
+    kind: Option<Kind>,
 }
 
 impl Line<'_> {
@@ -142,6 +158,7 @@ impl Line<'_> {
         };
         self.name.clone_into(&mut promotion.name);
         promotion.status = self.status.unwrap_or(promotion.status);
+        promotion.kind = self.kind.unwrap_or(promotion.kind);
         Ok(promotion)
     }
 }

@@ -7,6 +7,7 @@ use bestow_store::jobs::Job;
 use super::{Look, MINUTE_MS, Settled, take};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::codes;
 use crate::service::notifications::seconds_ms;
 use crate::work::run::Ended;
 
@@ -44,30 +45,36 @@ pub async fn run(app: &App, job: &Job) -> Result<Ended> {
 async fn step(app: &App, job: &Job, campaign: i64, after: String) -> Result<Step> {
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
     let (job, snapshot) = (job.clone(), app.directory.snapshot());
-    app.bulk("rerun_triggers", move |tx| {
-        tx.hold_job(&job, lease_ms)?;
-        let Some(tenant) = snapshot.tenant_by_no(job.tenant) else {
-            return Ok::<_, StoreError>(Step::End);
-        };
-        let mut step = Step::End;
-        for id in tx.waiting_triggers(job.tenant, campaign, &after, TRIGGERS_AT_ONCE)? {
-            let Some(notification) = tx.notification(job.tenant, &id)? else {
-                continue;
+    let (step, low) = app
+        .bulk("rerun_triggers", move |tx| {
+            tx.hold_job(&job, lease_ms)?;
+            let Some(tenant) = snapshot.tenant_by_no(job.tenant) else {
+                return Ok::<_, StoreError>((Step::End, Vec::new()));
             };
-            let taking = take(tx, tenant, &notification, Look::Again)?;
-            let (status, reason) = match taking.settled {
-                Settled::Done => ("done", None),
-                Settled::Held(reason) => ("held", Some(reason)),
-            };
-            if (notification.status.as_str(), notification.reason.as_deref()) != (status, reason) {
-                tx.settle_notification(job.tenant, &id, status, reason)?;
+            let mut step = Step::End;
+            for id in tx.waiting_triggers(job.tenant, campaign, &after, TRIGGERS_AT_ONCE)? {
+                let Some(notification) = tx.notification(job.tenant, &id)? else {
+                    continue;
+                };
+                let taking = take(tx, tenant, &notification, Look::Again)?;
+                let (status, reason) = match taking.settled {
+                    Settled::Done => ("done", None),
+                    Settled::Held(reason) => ("held", Some(reason)),
+                };
+                if (notification.status.as_str(), notification.reason.as_deref())
+                    != (status, reason)
+                {
+                    tx.settle_notification(job.tenant, &id, status, reason)?;
+                }
+                if taking.is_minute_full {
+                    step = Step::Full((tx.now_ms() / MINUTE_MS + 1) * MINUTE_MS);
+                    break;
+                }
+                step = Step::Through(id);
             }
-            if taking.is_minute_full {
-                return Ok(Step::Full((tx.now_ms() / MINUTE_MS + 1) * MINUTE_MS));
-            }
-            step = Step::Through(id);
-        }
-        Ok(step)
-    })
-    .await
+            Ok((step, codes::note_low(tx, job.tenant)?))
+        })
+        .await?;
+    codes::tell_low(app, low);
+    Ok(step)
 }

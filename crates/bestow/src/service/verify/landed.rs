@@ -54,6 +54,8 @@ struct Facts {
     campaign: Campaign,
     /// Each offer with the reason for which it holds its pairs, if it does.
     offers: HashMap<u32, Option<HoldReason>>,
+    /// Offers with pairs that wait for a unique code.
+    waiting: Vec<u32>,
     windows: HashMap<u32, WindowSpec>,
     /// Pages of confirming passes.
     confirming: HashSet<u32>,
@@ -82,6 +84,7 @@ impl Facts {
                     .into_iter()
                     .map(|offer| (offer.no, offer.hold_reason.as_deref().map(reason)))
                     .collect(),
+                waiting: tx.waiting_offers(tenant, no)?,
                 windows: tx.windows(tenant, no)?.into_iter().collect(),
                 confirming: pages
                     .iter()
@@ -93,6 +96,32 @@ impl Facts {
                 nobody,
                 campaign,
             })
+        })
+    }
+
+    /// Whether a pair waits for a unique code.
+    fn waits(
+        &self,
+        app: &App,
+        tenant: i64,
+        customer: &str,
+        offer: u32,
+    ) -> std::result::Result<bool, StoreError> {
+        if !self.waiting.contains(&offer) {
+            return Ok(false);
+        }
+        let found = app.store.peek(|tx| tx.waiting(tenant, offer, customer))?;
+        Ok(found.is_some())
+    }
+
+    fn waits_for_any(
+        &self,
+        app: &App,
+        tenant: i64,
+        customer: &str,
+    ) -> std::result::Result<bool, StoreError> {
+        self.waiting.iter().try_fold(false, |found, offer| {
+            Ok(found || self.waits(app, tenant, customer, *offer)?)
         })
     }
 
@@ -173,7 +202,7 @@ impl Derivation {
                 }
                 Disposition::Grant | Disposition::Repeat => {
                     self.count("pairs", bundle);
-                    self.expect_grant(facts, bundle, &ledger);
+                    self.expect_grant((app, tenant), facts, bundle, &ledger)?;
                 }
             }
         }
@@ -184,10 +213,11 @@ impl Derivation {
     /// reason.
     fn expect_grant(
         &mut self,
+        (app, tenant): (&App, i64),
         facts: &Facts,
         bundle: &Bundle<'_>,
         ledger: &BTreeMap<&str, Vec<LedgerRow>>,
-    ) {
+    ) -> Result<()> {
         let offer = bundle.entries[0].offer;
         let rows = ledger.get(bundle.customer).map_or(&[][..], Vec::as_slice);
         if let Some(row) = rows
@@ -197,18 +227,28 @@ impl Derivation {
             self.found += 1;
             self.tally.add("granted", 1);
             self.check_window(facts, bundle, row);
-            return;
+            return Ok(());
+        }
+        if facts.waits(app, tenant, bundle.customer, offer)? {
+            self.count(&format!("held:{}", HoldReason::NoFreeCode), bundle);
+            return Ok(());
         }
         if let Some(Some(reason)) = facts.offers.get(&offer) {
-            return self.count(&format!("held:{reason}"), bundle);
+            self.count(&format!("held:{reason}"), bundle);
+            return Ok(());
         }
         let pairs = bundle.counted + bundle.uncertain;
-        let has_other =
-            |rows: &Vec<LedgerRow>| rows.iter().any(|row| facts.offers.contains_key(&row.offer));
-        if ledger
+        // Who waits for a code has their place in the campaign as by a grant.
+        let has_other = |customer: &str, rows: &[LedgerRow]| {
+            let is_granted = rows.iter().any(|row| facts.offers.contains_key(&row.offer));
+            Ok::<_, StoreError>(is_granted || facts.waits_for_any(app, tenant, customer)?)
+        };
+        let mut others = ledger
             .iter()
-            .any(|(customer, rows)| *customer != bundle.customer && has_other(rows))
-        {
+            .filter(|(customer, _)| **customer != bundle.customer);
+        if others.try_fold(false, |found, (customer, rows)| {
+            Ok::<_, StoreError>(found || has_other(customer, rows)?)
+        })? {
             // Held under the name of a customer whose id is nearly the same, since it came or since
             // its code was released.
             for reason in [
@@ -218,7 +258,7 @@ impl Derivation {
             ] {
                 self.tally.allow(&format!("held:{reason}"), pairs);
             }
-        } else if has_other(&rows.to_vec()) && facts.stored("held:too_many_codes") > 0 {
+        } else if has_other(bundle.customer, rows)? && facts.stored("held:too_many_codes") > 0 {
             self.tally.allow("held:too_many_codes", pairs);
         } else {
             let detail = format!("offer {offer} was to be granted and is not in the ledger");
@@ -228,6 +268,7 @@ impl Derivation {
                 detail,
             );
         }
+        Ok(())
     }
 
     fn check_window(&mut self, facts: &Facts, bundle: &Bundle<'_>, row: &LedgerRow) {

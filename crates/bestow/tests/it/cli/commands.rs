@@ -59,6 +59,7 @@ fn help_and_version_are_answers() {
         "token",
         "listeners",
         "promotions",
+        "codes",
         "campaign",
         "migrate",
         "verify",
@@ -294,4 +295,35 @@ fn the_description_of_the_api_is_printed() {
     let out = run(dir.path(), &["openapi"]).done().out;
     let document: Value = serde_json::from_str(&out).unwrap();
     assert!(document["paths"]["/v1/tenants"].is_object());
+}
+
+#[test]
+fn unique_codes_are_loaded_from_a_file_and_made() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    let file = dir.path().join("promotions.csv");
+    std::fs::write(
+        &file,
+        "code,name,kind\nFS20,Free shipping,\nGIFT,Gift,unique\n",
+    )
+    .unwrap();
+    let file = file.display().to_string();
+    run(dir.path(), &["promotions", "import", "acme", &file]).done();
+    run(dir.path(), &["codes", "generate", "acme", "FS20", "5"]).failed(&["unique"]);
+
+    let show = |code| run(dir.path(), &["codes", "show", "acme", code]);
+    show("NONE").failed(&["promotion"]);
+    let load = |input| run_with_input(dir.path(), &["codes", "import", "acme", "GIFT", "-"], input);
+    let loaded = load("A1\nB2\nB-2\n").done();
+    assert_eq!(loaded.err.trim(), "2 loaded, 1 duplicates, 0 rejected");
+    let rejected = load("A1\nno,code\nC3\n");
+    assert_eq!(rejected.code, Some(1));
+    let words = "line 2: bad_character\n1 loaded, 1 duplicates, 1 rejected";
+    assert_eq!(rejected.err.trim(), words);
+    let made = run(dir.path(), &["codes", "generate", "acme", "gift", "5"]).done();
+    assert_eq!(made.err.trim(), "5 codes loaded");
+    let shown: Value = serde_json::from_str(&show("GIFT").done().out).unwrap();
+    assert_eq!((&shown["loaded"], &shown["free"]), (&8.into(), &8.into()));
+    run(dir.path(), &["codes", "export", "acme", "5101"]).failed(&["campaign"]);
+    run(dir.path(), &["verify"]).done();
 }

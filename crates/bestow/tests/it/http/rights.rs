@@ -15,6 +15,7 @@ fn address(route: &Route, tenant: &str) -> String {
         .replace("{tenant}", tenant)
         .replace("{code}", "FS20")
         .replace("{customer}", "a")
+        .replace("{unique_code}", "K1")
         .replace("{id}", "404");
     // Refused once the asker is in, so that the stream of events does not keep the test.
     if path == "/v1/events" {

@@ -103,8 +103,13 @@ async fn codes_and_values_that_break_a_rule_are_refused() {
         ("NEW", json!({"name": ""}), "bad_name"),
         (
             "NEW",
-            json!({"name": "x", "kind": "unique"}),
-            "unique_codes_not_supported",
+            json!({"name": "x", "fallback_code": "K1"}),
+            "bad_fallback_code",
+        ),
+        (
+            "NEW",
+            json!({"name": "x", "kind": "unique", "fallback_code": "a,b"}),
+            "bad_fallback_code",
         ),
         (
             "NEW",
