@@ -1,6 +1,7 @@
 //! What the core answers: scenarios as tables, the world's clock changes, and properties.
 
 mod campaign;
+mod clearance;
 mod code;
 mod eligibility;
 mod history;
