@@ -18,6 +18,7 @@ mod writer;
 pub mod audit;
 pub mod block;
 pub mod campaigns;
+pub mod clearance;
 pub mod codes;
 pub mod door;
 pub mod exclusions;

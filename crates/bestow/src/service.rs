@@ -1,6 +1,7 @@
 //! Use cases, one file each. Each loads, lets `bestow-core` decide, and writes in one named transaction.
 
 pub mod campaigns;
+pub mod clearance;
 pub mod doctor;
 pub mod eligibility;
 pub mod exclusions;

@@ -59,6 +59,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 window,
                 campaign,
                 created_at,
+                cleared,
             } = &found[index];
             let told = Told {
                 customer,
@@ -68,6 +69,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 window: *window,
                 campaign,
                 created_at: *created_at,
+                cleared: *cleared,
             };
             let grant = Some(GrantView::new(tenant, told, now));
             Ok(Answer {
@@ -89,7 +91,10 @@ fn refused(refusal: outcome::Refusal) -> Answer {
 
 fn facts_of(tenant: &Tenant, found: &FoundGrant) -> (GrantFacts, CampaignFacts) {
     (
-        GrantFacts::single_use(window_of(found.window)),
+        GrantFacts {
+            cleared: found.cleared,
+            ..GrantFacts::single_use(window_of(found.window))
+        },
         campaign_facts(tenant, &found.campaign),
     )
 }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bestow_core::id::fold_code;
-use bestow_core::{CampaignFacts, CampaignId, CustomerId, GrantFacts, GrantStatus, Window, grant};
+use bestow_core::{
+    CampaignFacts, CampaignId, Clearance, CustomerId, GrantFacts, GrantStatus, Window, grant,
+};
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::Grant as GrantRow;
 use jiff::Timestamp;
@@ -19,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::facts::cleared;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
@@ -74,6 +77,7 @@ pub(crate) struct Told<'a> {
     pub(crate) campaign: &'a Campaign,
     /// Milliseconds; when the page that gave it landed.
     pub(crate) created_at: i64,
+    pub(crate) cleared: Clearance,
 }
 
 impl GrantView {
@@ -85,7 +89,10 @@ impl GrantView {
             window,
             ..
         } = told;
-        let facts = GrantFacts::single_use(window_of(window));
+        let facts = GrantFacts {
+            cleared: told.cleared,
+            ..GrantFacts::single_use(window_of(window))
+        };
         let key = [
             tenant.id(),
             &campaign.id,
@@ -256,6 +263,7 @@ fn of_row(
         },
         campaign,
         created_at: row.created_at,
+        cleared: cleared(&row.clearance, customer),
     };
     Ok(GrantView::new(tenant, told, now))
 }

@@ -5,6 +5,7 @@
 
 mod group;
 
+use bestow_core::notification::NotificationKey;
 use bestow_core::{HoldReason, Zone};
 use bestow_store::inbox::{NewNotification, Notification};
 use bestow_store::{Error as StoreError, Tx};
@@ -17,6 +18,7 @@ use crate::directory::{ListenerTarget, Snapshot};
 use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
+use crate::service::clearance::{self, Asked};
 use crate::service::triggered::{self, Look, Settled};
 use crate::tenant::Tenant;
 use crate::work::kind;
@@ -146,6 +148,13 @@ fn act_on(
     grace_ms: i64,
 ) -> std::result::Result<Outcome, StoreError> {
     let read = reading::read(notification.event_type, &notification.body, &tenant.zone);
+    if let NotificationKey::ClearanceAsked { campaign, deadline } = &read.key {
+        return Ok(match clearance::ask(tx, tenant, campaign, *deadline)? {
+            Asked::Opened => Outcome::Done,
+            Asked::Known => Outcome::Superseded("already_asked"),
+            Asked::NotConditional => Outcome::Held(HoldReason::EventTypeMismatch.as_str()),
+        });
+    }
     Ok(match (read.hold, read.campaign) {
         (Some(hold), _) => Outcome::Held(hold.as_str()),
         (None, Some(campaign)) => {
@@ -205,7 +214,6 @@ fn act(
                 Outcome::Superseded("already_stopped")
             })
         }
-        5 => Ok(Outcome::Held(NOT_SUPPORTED)),
         _ => Ok(Outcome::Held(HoldReason::UnknownEventType.as_str())),
     }
 }

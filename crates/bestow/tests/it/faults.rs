@@ -2,6 +2,7 @@
 //! the ledger is what the oracle says in the end. The simulation mixes all of it; here each case stands alone.
 
 mod answers;
+mod clearance;
 mod codes;
 mod commits;
 mod found;
