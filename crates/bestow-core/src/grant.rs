@@ -53,7 +53,9 @@ pub enum Clearance {
         /// `ClearanceRequiredBy` of event 5, as an instant.
         deadline: Timestamp,
     },
-    /// Reported true in time.
+    /// Reported true in time, and not sent yet as far as we know. Its window is an estimate, so it
+    /// does not start by it, whatever the clock says; the execution brings the real window, and with
+    /// that nothing is left to be cleared.
     Approved,
     /// Reported false.
     Denied,
@@ -156,10 +158,10 @@ pub fn standing(grant: &GrantFacts, campaign: &CampaignFacts, now: Timestamp) ->
         _ if campaign.suspended_at.is_some() => Standing::Suspended,
         (Clearance::Awaiting { deadline }, _) if now < deadline => Standing::AwaitingClearance,
         (Clearance::Awaiting { .. } | Clearance::Denied, _) => Standing::NotCleared,
-        (Clearance::NotNeeded | Clearance::Approved, Phase::Before) => Standing::NotStarted,
         (Clearance::NotNeeded | Clearance::Approved, Phase::After) => Standing::Expired,
+        (Clearance::NotNeeded, Phase::Before) | (Clearance::Approved, _) => Standing::NotStarted,
         _ if grant.is_used_up() => Standing::UsedUp,
-        (Clearance::NotNeeded | Clearance::Approved, Phase::Inside) => Standing::Active,
+        (Clearance::NotNeeded, Phase::Inside) => Standing::Active,
     }
 }
 

@@ -15,6 +15,7 @@
 //! | which unique code is given next, and is the pool low? | [`pool`] |
 //! | is the list read to its end? | [`import::completeness`] |
 //! | what becomes of a trigger, what does the gateway say? | [`trigger`] |
+//! | may this customer of a conditional campaign be approved, and is there time? | [`clearance`] |
 //! | have we had this notification before? | [`notification::NotificationKey`] |
 //! | was this campaign really cancelled? | [`cancel::settle`] |
 //! | which grants does this row of the ended list mean? | [`ended::EndedAction::ends`] |
@@ -25,6 +26,7 @@ mod text;
 pub mod id;
 pub mod money;
 
+pub mod clearance;
 pub mod code;
 pub mod window;
 

@@ -34,17 +34,38 @@ pub struct Grant {
     pub created_at: i64,
     /// The unique code that it gave, if any.
     pub given: GivenCode,
+    /// What is known of its clearance.
+    pub clearance: Clearing,
+}
+
+/// What a grant's page says about its clearance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clearing {
+    /// It needs none: its campaign is not conditional, or was sent to its customer.
+    NotNeeded,
+    /// It came from a round of its campaign.
+    Round(RoundFacts),
+    /// Optimove refused to take its customer's approval.
+    Refused,
+}
+
+/// What decides about the grants of a clearance round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoundFacts {
+    /// Milliseconds.
+    pub deadline: i64,
+    /// Customers up to here (folded) are reported.
+    pub reported_through: Option<String>,
 }
 
 macro_rules! grant_columns {
     () => {
         "g.offer, g.occurrence, o.code, c.id, c.kind, c.suspended_at, c.revoked_at,
          w.starts_at, w.ends_at, w.action, w.channel,
-         COALESCE((SELECT p.landed_at FROM landed_page p
-             WHERE p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page),
+         COALESCE(p.landed_at,
              (SELECT t.taken_at FROM trigger_event t
              WHERE t.tenant = g.tenant AND t.campaign = o.campaign AND t.occurrence = g.occurrence),
-             c.first_seen_at), g.code"
+             c.first_seen_at), g.code, g.page, r.deadline, r.reported_through"
     };
 }
 
@@ -53,12 +74,23 @@ macro_rules! grant_joins {
         "FROM grants g
          JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
          JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window
-         JOIN campaign c ON c.tenant = g.tenant AND c.no = o.campaign"
+         JOIN campaign c ON c.tenant = g.tenant AND c.no = o.campaign
+         LEFT JOIN landed_page p ON p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page
+         LEFT JOIN clearance_round r ON r.tenant = g.tenant AND r.campaign = o.campaign AND r.no = -p.channel"
     };
 }
 
 fn grant(row: &Row<'_>) -> Result<Grant, Error> {
+    let clearance = match row.opt_int(14)? {
+        Some(deadline) => Clearing::Round(RoundFacts {
+            deadline,
+            reported_through: row.opt_text(15)?,
+        }),
+        None if row.int(13)? == 0 && row.str(4)? == "conditional" => Clearing::Refused,
+        None => Clearing::NotNeeded,
+    };
     Ok(Grant {
+        clearance,
         offer: row.int(0)? as u32,
         occurrence: row.text(1)?,
         code: row.text(2)?,

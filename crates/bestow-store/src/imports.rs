@@ -139,7 +139,7 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// All imports of a campaign.
+    /// All imports of a campaign; those below channel 0 are of its clearance rounds, and come first.
     pub fn imports(&mut self, tenant: i64, campaign: i64) -> Result<Vec<Import>, Error> {
         self.query(
             concat!(
@@ -229,11 +229,11 @@ impl Tx<'_> {
         Ok(Some(page))
     }
 
-    /// The newest page of a campaign; 0: none has landed.
+    /// The newest page of a campaign's lists of who was sent to; 0: none has landed.
     pub fn last_landed_page(&mut self, tenant: i64, campaign: i64) -> Result<u32, Error> {
         let found = self.query_one(
             "-- last_landed_page
-            SELECT COALESCE(MAX(page), 0) FROM landed_page WHERE tenant = $1 AND campaign = $2",
+            SELECT COALESCE(MAX(page), 0) FROM landed_page WHERE tenant = $1 AND campaign = $2 AND channel >= 0",
             values![tenant, campaign],
             |row| Ok(row.int(0)? as u32),
         )?;

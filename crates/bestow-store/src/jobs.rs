@@ -41,14 +41,23 @@ impl Tx<'_> {
 
     /// Claims a due job that nobody holds, the longest due first.
     pub fn claim_job(&mut self, lease_ms: i64) -> Result<Option<Job>, Error> {
+        self.claim_job_of(None, lease_ms)
+    }
+
+    /// As [`Tx::claim_job`], of one kind only where that is given.
+    pub fn claim_job_of(
+        &mut self,
+        kind: Option<&str>,
+        lease_ms: i64,
+    ) -> Result<Option<Job>, Error> {
         let now = self.now_ms();
         let due = self.query_one(
             "-- due_job
             SELECT j.tenant, j.kind, j.key FROM job j LEFT JOIN tenant t ON t.no = j.tenant
             WHERE j.run_at <= $1 AND (j.lease_until IS NULL OR j.lease_until <= $1)
-                AND t.suspended_at IS NULL
+                AND t.suspended_at IS NULL AND ($2 IS NULL OR j.kind = $2)
             ORDER BY j.run_at, j.tenant, j.kind, j.key LIMIT 1",
-            values![now],
+            values![now, kind],
             |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)),
         )?;
         let Some((tenant, kind, key)) = due else {

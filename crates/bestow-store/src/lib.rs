@@ -19,6 +19,7 @@ pub mod audit;
 pub mod block;
 pub mod campaigns;
 pub mod cancellations;
+pub mod clearance;
 pub mod codes;
 pub mod door;
 pub mod endings;

@@ -30,6 +30,10 @@ pub struct MergeChunk {
     pub waits: Vec<(NewGrant, u32)>,
     /// Grants whose window grows.
     pub widened: Vec<NewGrant>,
+    /// Grants of a clearance round whose customers were sent to: they take the window and the page of that.
+    pub executed: Vec<NewGrant>,
+    /// A difference that the chunk shows.
+    pub finding: Option<ChunkFinding>,
     /// Windows without a number yet.
     pub new_windows: Vec<WindowSpec>,
     /// Counters to add, the granted and repeated of `grants` not included.
@@ -40,6 +44,17 @@ pub struct MergeChunk {
     pub added: Vec<(i64, i64)>,
     /// The last customer in it, folded: where the cursor stands afterwards.
     pub last_fold: String,
+}
+
+/// A difference that a chunk shows, to be recorded with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkFinding {
+    /// What kind of difference.
+    pub kind: &'static str,
+    /// About what.
+    pub object: String,
+    /// In words.
+    pub detail: String,
 }
 
 /// One grant of a chunk.
@@ -131,6 +146,12 @@ impl Tx<'_> {
         let windows = self.number_windows(tenant, campaign, &chunk.new_windows)?;
         let tally = self.grant_chunk(tenant, chunk, &windows)?;
         self.widen(tenant, chunk, &windows)?;
+        for grant in &chunk.executed {
+            self.move_grant(tenant, &chunk.promise(grant, &windows))?;
+        }
+        if let Some(found) = &chunk.finding {
+            self.find(tenant, found.kind, &found.object, &found.detail)?;
+        }
         self.add_counts(tenant, campaign, &chunk.counts)?;
         self.add_counts(tenant, campaign, &tally.counts())?;
         for (channel, added) in &chunk.added {

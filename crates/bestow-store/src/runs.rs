@@ -49,6 +49,34 @@ impl Group {
     }
 }
 
+/// Which landed pages of a campaign are walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// Lists of who was sent to, up to a page.
+    Lists {
+        /// The last page.
+        through: u32,
+    },
+    /// Lists of who is to be cleared, up to a round.
+    Rounds {
+        /// The last round.
+        through: i64,
+    },
+    /// All of them.
+    All,
+}
+
+impl Pages {
+    /// The last page, and the channels from the first to the last.
+    fn bounds(self) -> (u32, i64, i64) {
+        match self {
+            Self::Lists { through } => (through, 0, i64::MAX),
+            Self::Rounds { through } => (u32::MAX, -through, -1),
+            Self::All => (u32::MAX, i64::MIN, i64::MAX),
+        }
+    }
+}
+
 /// Walks through landed rows in order.
 pub struct Runs {
     store: Store,
@@ -66,7 +94,8 @@ struct Run {
 }
 
 impl Runs {
-    /// Starts over pages `1..=through` that have rows, behind the customer `after` (folded), if given.
+    /// Starts over pages `1..=through` of lists of who was sent to that have rows, behind the customer `after`
+    /// (folded), if given.
     ///
     /// # Errors
     /// The store's.
@@ -77,8 +106,22 @@ impl Runs {
         through: u32,
         after: Option<&str>,
     ) -> Result<Self, Error> {
+        Self::over(store, tenant, campaign, Pages::Lists { through }, after)
+    }
+
+    /// Starts over the pages that are meant.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn over(
+        store: &Store,
+        tenant: i64,
+        campaign: i64,
+        pages: Pages,
+        after: Option<&str>,
+    ) -> Result<Self, Error> {
         let starts = store.peek(|tx| {
-            let pages = tx.pages_with_rows(tenant, campaign, through)?;
+            let pages = tx.pages_with_rows(tenant, campaign, pages)?;
             pages
                 .into_iter()
                 .filter_map(|page| match after {
@@ -242,13 +285,17 @@ impl Tx<'_> {
         &mut self,
         tenant: i64,
         campaign: i64,
-        through: u32,
+        pages: Pages,
     ) -> Result<Vec<u32>, Error> {
+        let (through, from_channel, to_channel) = pages.bounds();
         self.query(
             "-- pages_with_rows
-            SELECT page FROM landed_block
-            WHERE tenant = $1 AND campaign = $2 AND page <= $3 AND block = 0 ORDER BY page",
-            values![tenant, campaign, through],
+            SELECT b.page FROM landed_block b
+            JOIN landed_page p ON p.tenant = b.tenant AND p.campaign = b.campaign AND p.page = b.page
+            WHERE b.tenant = $1 AND b.campaign = $2 AND b.page <= $3 AND b.block = 0
+                AND p.channel >= $4 AND p.channel <= $5
+            ORDER BY b.page",
+            values![tenant, campaign, through, from_channel, to_channel],
             |row| Ok(row.int(0)? as u32),
         )
     }

@@ -92,6 +92,10 @@ pub struct WorkPace {
     pub ended_seconds: u64,
     /// How long to wait before Optimove is asked once more about a cancel that it does not confirm.
     pub cancel_again_seconds: u64,
+    /// How long before its deadline the approvals of a clearance round are to be done.
+    pub clearance_margin_seconds: u64,
+    /// How long after its deadline whoever a clearance round cleared should have been sent to.
+    pub clearance_executed_seconds: u64,
     /// How long a campaign that Optimove says it does not know is asked for again before it is held.
     pub unknown_campaign_seconds: u64,
     /// How long to wait before an empty answer is asked for again, and believed.

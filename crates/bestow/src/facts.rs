@@ -3,6 +3,8 @@
 //! Offers and windows never change once made. Campaigns and promotions do: their entries are dropped after a change
 //! of ours, and all of them once the database says that anybody changed anything.
 
+mod clearing;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
@@ -10,12 +12,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bestow_core::promotion::{Limits, Usage};
-use bestow_core::{Minor, PromotionFacts, PromotionStatus};
+use bestow_core::{Clearance, Minor, PromotionFacts, PromotionStatus};
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::{LedgerRow, OfferFacts};
 use bestow_store::promotions::Promotion;
 use bestow_store::{Error as StoreError, Store};
 use serde::Deserialize;
+
+pub(crate) use clearing::cleared;
 
 /// Entries of one kind kept at hand in each copy; beyond it the copy starts over.
 const ENTRIES_MAX: usize = 20_000;
@@ -33,6 +37,8 @@ pub struct FoundGrant {
     pub campaign: Arc<Campaign>,
     /// Milliseconds; when the page that gave it landed.
     pub created_at: i64,
+    /// What is known of its clearance.
+    pub cleared: Clearance,
 }
 
 /// A promotion, with what decisions need of it already read.
@@ -86,6 +92,7 @@ pub struct Facts {
     campaigns: Shelf<(i64, i64), Arc<Campaign>>,
     landings: Shelf<(i64, i64, u32), i64>,
     promotions: Shelf<(i64, String), Option<Arc<KnownPromotion>>>,
+    clearings: clearing::Clearings,
 }
 
 impl Facts {
@@ -115,12 +122,14 @@ impl Facts {
                 let trigger = store.peek(|tx| tx.trigger(tenant, campaign.no, &row.occurrence))?;
                 trigger.map_or(campaign.first_seen_at, |trigger| trigger.taken_at)
             };
+            let cleared = self.cleared(store, tenant, &campaign, customer, &row)?;
             found.push(FoundGrant {
                 row,
                 offer,
                 window,
                 campaign,
                 created_at,
+                cleared,
             });
         }
         Ok(found)
@@ -160,10 +169,26 @@ impl Facts {
         })
     }
 
+    /// What is known of the clearance of a customer's grant.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn cleared(
+        &self,
+        store: &Store,
+        tenant: i64,
+        campaign: &Campaign,
+        customer: &str,
+        row: &LedgerRow,
+    ) -> Result<Clearance, StoreError> {
+        self.clearings.of(store, tenant, campaign, customer, row)
+    }
+
     /// Drops what may have changed: after a change of ours, or when the database says that there was one.
     pub fn forget_changeable(&self) {
         self.campaigns.clear();
         self.promotions.clear();
+        self.clearings.forget_rounds();
     }
 
     /// When a page of a campaign landed, in milliseconds. What no page gave counts from when its campaign was first

@@ -3,6 +3,7 @@
 pub mod campaigns;
 pub mod cancel;
 pub mod codes;
+pub mod clearance;
 pub mod doctor;
 pub mod eligibility;
 pub mod ended;

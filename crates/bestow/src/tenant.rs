@@ -1,5 +1,6 @@
 //! A tenant as the service works with it: parsed settings, zone, sealed credential.
 
+mod approval;
 mod triggered;
 
 use bestow_core::cancel::Unconfirmed;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use approval::Approval;
 pub use triggered::{Gateway, GatewayVersion, Triggered, VisitorRule, WithoutCodesRule};
 
 /// Settings of a tenant, kept as JSON beside its columns.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub triggered: Triggered,
     /// The gateway of triggered conditional campaigns.
     pub gateway: Gateway,
+    /// Who is asked before a customer of a conditional campaign is approved.
+    pub approval: Option<Approval>,
 }
 
 impl Default for Settings {
@@ -53,6 +57,7 @@ impl Default for Settings {
             listener_generation: 1,
             triggered: Triggered::default(),
             gateway: Gateway::default(),
+            approval: None,
         }
     }
 }

@@ -28,6 +28,8 @@ pub mod kind {
     pub const TRIGGERS: &str = "triggers";
     /// Sends the decisions of the asynchronous gateway. No key.
     pub const APPROVALS: &str = "approvals";
+    /// Clears the customers of a conditional campaign. Key: its number.
+    pub const CLEARANCE: &str = "clearance";
     /// Compares Optimove's lists of executed campaigns with ours. No key.
     pub const SWEEP: &str = "sweep";
     /// Reads the list of actions that ended on a day. Key: the day.
@@ -50,8 +52,14 @@ impl Workers {
         let mut tasks = JoinSet::new();
         tasks.spawn(settle_loop(Arc::clone(app), stop.clone()));
         for _ in 0..app.config.work.jobs_max.max(1) {
-            tasks.spawn(job_loop(Arc::clone(app), stop.clone()));
+            tasks.spawn(job_loop(Arc::clone(app), None, stop.clone()));
         }
+        // Long imports must not keep a deadline waiting.
+        tasks.spawn(job_loop(
+            Arc::clone(app),
+            Some(kind::CLEARANCE),
+            stop.clone(),
+        ));
         Self { stop, tasks }
     }
 
@@ -92,10 +100,10 @@ async fn settle_loop(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-async fn job_loop(app: Arc<App>, stop: CancellationToken) {
+async fn job_loop(app: Arc<App>, only: Option<&'static str>, stop: CancellationToken) {
     let poll = poll_interval(&app);
     while !stop.is_cancelled() {
-        match run::one(&app, &stop).await {
+        match run::one_of(&app, only, &stop).await {
             Ok(true) => {}
             Ok(false) => rest(&app.work, &stop, poll).await,
             Err(error) => {

@@ -2,6 +2,7 @@
 
 mod campaign;
 mod cancel;
+mod clearance;
 mod code;
 mod eligibility;
 mod ended;

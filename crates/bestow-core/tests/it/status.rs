@@ -56,7 +56,7 @@ fn statuses_by_example() {
         awaiting-15                   | 15 | not_cleared        | not_cleared
         awaiting-15                   | 99 | not_cleared        | not_cleared
         approved                      |  9 | pending            | not_started
-        approved                      | 15 | active             | -
+        approved                      | 15 | pending            | not_started
         approved                      | 20 | expired            | expired
         denied                        |  9 | not_cleared        | not_cleared
         denied                        | 99 | not_cleared        | not_cleared
@@ -186,16 +186,22 @@ fn applies(refusal: Refusal, grant: &GrantFacts, campaign: &CampaignFacts) -> bo
         Refusal::Revoked => grant.revoked_at.is_some() || campaign.revoked_at.is_some(),
         Refusal::Suspended => campaign.suspended_at.is_some(),
         Refusal::NotCleared => !matches!(grant.cleared, Clearance::NotNeeded | Clearance::Approved),
-        Refusal::NotStarted => now < grant.window.starts_at,
-        Refusal::Expired => {
-            let ends = [grant.window.ends_at, grant.ended_at];
-            ends.into_iter().flatten().any(|end| end <= now)
+        // What is approved starts by its execution alone, not by its window.
+        Refusal::NotStarted => {
+            let is_sent = grant.cleared != Clearance::Approved;
+            now < grant.window.starts_at || !(is_sent || has_ended(grant))
         }
+        Refusal::Expired => has_ended(grant),
         Refusal::AlreadyRedeemed => grant
             .uses_max
             .is_some_and(|max| grant.redeemed_count >= max),
         _ => false,
     }
+}
+
+fn has_ended(grant: &GrantFacts) -> bool {
+    let ends = [grant.window.ends_at, grant.ended_at];
+    ends.into_iter().flatten().any(|end| end <= tick(15))
 }
 
 #[test]

@@ -227,7 +227,7 @@ CREATE TABLE grants (
     offer      INTEGER NOT NULL,
     occurrence TEXT    NOT NULL,                        -- '' unless triggered
     window     INTEGER NOT NULL,                        -- eligibility_window.no
-    page       INTEGER NOT NULL,                        -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's
+    page       INTEGER NOT NULL,                        -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
     code       INTEGER NOT NULL DEFAULT 0,              -- pool_code.no of its unique code; 0: none; -1: the fallback code
     PRIMARY KEY (tenant, customer, offer, occurrence)
 ) WITHOUT ROWID;
@@ -321,9 +321,11 @@ CREATE TABLE clearance_round (
     asked_at         INTEGER NOT NULL,                  -- when we took event 5 in
     state            TEXT    NOT NULL CHECK (state IN ('wanted', 'reading', 'deciding', 'closed')),
     decided_through  TEXT,                              -- customers up to here (folded) are decided, and their grants durable
+    sent_through     TEXT,                              -- customers up to here (folded) may be known to Optimove: a report on them was begun
     reported_through TEXT,                              -- customers up to here (folded) are reported to Optimove
     customers        INTEGER NOT NULL DEFAULT 0,        -- decided
     approved         INTEGER NOT NULL DEFAULT 0,        -- decided true
+    denied           INTEGER NOT NULL DEFAULT 0,        -- decided false
     reported         INTEGER NOT NULL DEFAULT 0,        -- reported true and taken
     closed_at        INTEGER,
     close_reason     TEXT,                              -- complete, or why it ended before
@@ -338,6 +340,7 @@ CREATE TABLE clearance_denial (
     customer TEXT    NOT NULL,                          -- as Optimove spells it
     round    INTEGER NOT NULL,                          -- clearance_round.no
     reason   TEXT    NOT NULL,
+    pairs    INTEGER NOT NULL,                          -- how many pairs are counted for it
     PRIMARY KEY (tenant, campaign, customer)
 ) WITHOUT ROWID;
 

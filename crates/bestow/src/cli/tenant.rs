@@ -171,6 +171,7 @@ impl Add {
             page_rows: None,
             triggered: crate::tenant::Triggered::default(),
             gateway: crate::tenant::Gateway::default(),
+            approval: None,
         })
     }
 }

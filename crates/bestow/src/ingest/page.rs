@@ -1,4 +1,4 @@
-//! A page of `GetCustomerExecutionDetailsByCampaign` into landed entries.
+//! A page of `GetCustomerExecutionDetailsByCampaign` or `GetProcessedCampaignCustomers` into landed entries.
 //!
 //! One reader serves a whole import: what repeats from row to row (code texts, schedule times) is worked out once.
 
@@ -10,7 +10,7 @@ use bestow_core::code::codes_in_row;
 use bestow_core::id::{ActionId, CustomerId};
 use bestow_core::import::{Disposition, row_disposition};
 use bestow_core::window::window_of;
-use bestow_core::{Duration, Expiry, HoldReason, LeadTime, Zone};
+use bestow_core::{Duration, Expiry, HoldReason, LeadTime, ScheduleTime, Zone};
 use bestow_store::block::{Entry, Landing};
 use bestow_store::campaigns::WindowSpec;
 use bestow_store::imports::HeldRow;
@@ -37,6 +37,8 @@ pub struct Terms {
     pub expiry: Expiry,
     /// Distinct codes that one row may carry.
     pub codes_max: usize,
+    /// Stands in for the schedule time of every row: a clearance deadline, while nothing is scheduled yet.
+    pub estimate: Option<ScheduleTime>,
 }
 
 /// A code of the campaign, first spelling.
@@ -87,7 +89,7 @@ pub struct ReadPage {
 }
 
 impl PageReader {
-    /// A reader for one channel (0: every channel) of a campaign, with the codes that the catalogue knows.
+    /// A reader for one channel (0: every channel; below 0: a clearance round) of a campaign, with the codes that the catalogue knows.
     pub fn new(terms: Terms, channel: i64, known: HashSet<String>) -> Self {
         Self {
             terms,
@@ -230,14 +232,17 @@ impl PageReader {
     }
 
     fn window(&mut self, row: &ExecutionRow<'_>) -> Option<u32> {
-        let text = row.schedule_time.as_deref()?;
+        let text = match self.terms.estimate {
+            Some(_) => "",
+            None => row.schedule_time.as_deref()?,
+        };
         let times = match self.times.get(text) {
             Some(times) => *times,
             None => self.work_out(text),
         };
         let (starts_at, ends_at) = times?;
         let action = row.action_id.unwrap_or_default();
-        let channel = row.channel_id.unwrap_or(self.channel);
+        let channel = row.channel_id.unwrap_or(self.channel.max(0));
         let spec = WindowSpec {
             starts_at,
             ends_at,
@@ -259,9 +264,11 @@ impl PageReader {
             lead,
             duration,
             expiry,
+            estimate,
             ..
         } = &self.terms;
-        let times = schedule_time(text)
+        let times = estimate
+            .or_else(|| schedule_time(text))
             .and_then(|schedule| window_of(schedule, zone, *lead, *duration, *expiry).ok())
             .map(|window| {
                 (

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
 use crate::service::cancel::{self, CancellationView};
+use crate::service::clearance::{self, RoundView};
 use crate::service::grants::{campaign_facts, campaign_id};
 use crate::service::import;
 use crate::service::view::Instant;
@@ -43,8 +44,10 @@ pub struct CampaignView {
     pub duration_source: Option<String>,
     /// Optimove's channels: as the campaign names them, else those that are read.
     pub channels: Vec<i64>,
-    /// When approval ends, for conditional campaigns.
+    /// When approval ends, for conditional campaigns: the deadline of their last round.
     pub clearance_required_by: Option<Instant>,
+    /// Rounds of clearance, the earliest deadline first; empty unless it is conditional.
+    pub rounds: Vec<RoundView>,
     /// Always `pairs = granted + repeated + held + refused`.
     pub counts: Counts,
     /// How far each list of it is read.
@@ -289,12 +292,16 @@ fn view(
     let imports = tx.imports(tenant.no(), campaign.no)?;
     let counts = counts(tx.counts(tenant.no(), campaign.no)?);
     let cancellation = tx.cancellation(tenant.no(), campaign.no)?;
-    let progress = progress(&campaign, &imports);
+    let rounds = clearance::rounds(tx, tenant.no(), campaign.no)?;
+    let required_by = rounds.last().map(|round| round.deadline);
+    let progress = progress(&campaign, &imports, required_by);
+    let imports = import::lists(imports);
     let status = campaign_status(&campaign_facts(tenant, &campaign), &progress, now);
     Ok(CampaignView {
         status: status.as_str(),
         channels: channels(&campaign, &imports),
-        clearance_required_by: None,
+        clearance_required_by: required_by,
+        rounds,
         counts,
         imports: imports.into_iter().map(import_view).collect(),
         first_seen_at: Instant(campaign.first_seen_at),
@@ -311,7 +318,11 @@ fn view(
     })
 }
 
-fn progress(campaign: &Campaign, imports: &[Import]) -> CampaignProgress {
+fn progress(
+    campaign: &Campaign,
+    imports: &[Import],
+    required_by: Option<Instant>,
+) -> CampaignProgress {
     let lists: Vec<ImportState> = imports
         .iter()
         .map(|import| match import.state.as_str() {
@@ -323,7 +334,7 @@ fn progress(campaign: &Campaign, imports: &[Import]) -> CampaignProgress {
         .collect();
     CampaignProgress {
         import: ImportState::of_all(&lists),
-        clearance_deadline: None,
+        clearance_deadline: required_by.map(|at| instant(at.0)),
         latest_end: match campaign.windows_end_at {
             None => LatestEnd::NoGrants,
             Some(i64::MAX) => LatestEnd::Open,

@@ -65,6 +65,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 window,
                 campaign,
                 created_at,
+                cleared,
             } = &found[index];
             let unique_code = codes::shown(app, tenant.no(), code.fold(), row.code)?;
             let told = Told {
@@ -76,6 +77,7 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
                 window: *window,
                 campaign,
                 created_at: *created_at,
+                cleared: *cleared,
             };
             let grant = Some(GrantView::new(tenant, told, now));
             Ok(Answer {
@@ -97,7 +99,10 @@ fn refused(refusal: outcome::Refusal) -> Answer {
 
 fn facts_of(tenant: &Tenant, found: &FoundGrant) -> (GrantFacts, CampaignFacts) {
     (
-        GrantFacts::single_use(window_of(found.window)),
+        GrantFacts {
+            cleared: found.cleared,
+            ..GrantFacts::single_use(window_of(found.window))
+        },
         campaign_facts(tenant, &found.campaign),
     )
 }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bestow_core::id::fold_code;
-use bestow_core::{CampaignFacts, CampaignId, CustomerId, GrantFacts, GrantStatus, Window, grant};
+use bestow_core::{
+    CampaignFacts, CampaignId, Clearance, CustomerId, GrantFacts, GrantStatus, Window, grant,
+};
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::Grant as GrantRow;
 use jiff::Timestamp;
@@ -21,6 +23,7 @@ use crate::clock::instant;
 use crate::error::{Error, Result};
 use crate::service::ended::Ends;
 use crate::service::codes;
+use crate::facts::cleared;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
@@ -78,6 +81,7 @@ pub(crate) struct Told<'a> {
     pub(crate) campaign: &'a Campaign,
     /// Milliseconds; when the page that gave it landed.
     pub(crate) created_at: i64,
+    pub(crate) cleared: Clearance,
 }
 
 impl GrantView {
@@ -89,7 +93,10 @@ impl GrantView {
             window,
             ..
         } = told;
-        let facts = GrantFacts::single_use(window_of(window));
+        let facts = GrantFacts {
+            cleared: told.cleared,
+            ..GrantFacts::single_use(window_of(window))
+        };
         let key = [
             tenant.id(),
             &campaign.id,
@@ -259,6 +266,7 @@ fn of_row(
         window: spec_of(row),
         campaign,
         created_at: row.created_at,
+        cleared: cleared(&row.clearance, customer),
     };
     Ok(GrantView::new(tenant, told, now))
 }

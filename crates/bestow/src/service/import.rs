@@ -4,11 +4,11 @@
 //! after whatever crash, goes on from there and reads at most one page again.
 
 mod agree;
-mod details;
-mod read;
+pub(crate) mod details;
+pub(crate) mod read;
 
-use bestow_core::HoldReason;
 use bestow_core::import::{PASSES_MAX, PassSummary, SizeBounds, Verdict, completeness, size_check};
+use bestow_core::{CampaignKind, HoldReason, ScheduleTime};
 use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::{Import, LandedPage};
@@ -33,6 +33,8 @@ pub(crate) struct Work<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) client: optimove::Client,
     pub(crate) stop: &'a CancellationToken,
+    /// What stands in for schedule times while nothing is scheduled yet.
+    pub(crate) estimate: Option<ScheduleTime>,
 }
 
 /// What to do next, from what is durable.
@@ -76,6 +78,7 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
         tenant,
         client,
         stop,
+        estimate: None,
     };
     let (mut fresh, mut size_checked) = (false, false);
     while !stop.is_cancelled() {
@@ -199,6 +202,9 @@ pub fn resume(
     if resumed {
         let now = tx.now_ms();
         tx.want_job(tenant, kind::IMPORT, &campaign.to_string(), now)?;
+        if tx.imports(tenant, campaign)?.iter().any(is_of_round) {
+            tx.want_job(tenant, kind::CLEARANCE, &campaign.to_string(), now)?;
+        }
     }
     Ok(resumed)
 }
@@ -214,7 +220,7 @@ impl Work<'_> {
         seconds_ms(self.app.config.work.lease_seconds)
     }
 
-    fn page_rows(&self) -> u32 {
+    pub(crate) fn page_rows(&self) -> u32 {
         self.tenant
             .settings
             .page_rows
@@ -228,7 +234,7 @@ impl Work<'_> {
             let found = tx.campaign_by_no(tenant, campaign)?;
             Ok(State {
                 campaign: found.ok_or(Error::NotFound("campaign"))?,
-                imports: tx.imports(tenant, campaign)?,
+                imports: lists(tx.imports(tenant, campaign)?),
                 last_page: tx.last_landed_page(tenant, campaign)?,
                 releasable: !release::releasable(tx, tenant, campaign)?.is_empty()
                     || !release::waiting_with_codes(tx, tenant, campaign)?.is_empty(),
@@ -236,7 +242,13 @@ impl Work<'_> {
         })
     }
 
-    async fn begin_pass(&self, campaign: i64, channel: i64, pass: u32, rows: u32) -> Result<()> {
+    pub(crate) async fn begin_pass(
+        &self,
+        campaign: i64,
+        channel: i64,
+        pass: u32,
+        rows: u32,
+    ) -> Result<()> {
         let job = self.job.clone();
         self.app
             .tx("begin_pass", move |tx| {
@@ -248,7 +260,10 @@ impl Work<'_> {
 
     /// Compares what was read with what the campaign says of itself, before anything of it is granted.
     async fn check_size(&self, campaign: &Campaign, imports: &[Import]) -> Result<()> {
-        if campaign.size_approved_at.is_some() || campaign.expected_size.is_none() {
+        // Of a conditional campaign any part may have been cleared, and nobody else is granted.
+        let is_conditional = campaign.kind == CampaignKind::Conditional.as_str();
+        if is_conditional || campaign.size_approved_at.is_some() || campaign.expected_size.is_none()
+        {
             return Ok(());
         }
         let pages = self
@@ -390,6 +405,17 @@ impl Work<'_> {
     }
 }
 
+/// Whether an import reads the list of a clearance round, which is not who was sent to.
+pub(crate) fn is_of_round(import: &Import) -> bool {
+    import.channel < 0
+}
+
+/// Lists of who was sent to.
+pub(crate) fn lists(mut imports: Vec<Import>) -> Vec<Import> {
+    imports.retain(|import| !is_of_round(import));
+    imports
+}
+
 /// Channels that the campaign names as its own.
 pub(crate) fn told_channels(campaign: &Campaign) -> Vec<i64> {
     let told = campaign.details_channels.as_deref();
@@ -403,7 +429,7 @@ fn first_pass_customers(pages: &[LandedPage], channel: Option<i64>) -> u64 {
     pages
         .iter()
         .filter(of_channel)
-        .filter(|page| page.pass == 1)
+        .filter(|page| page.pass == 1 && page.channel >= 0)
         .map(|page| page.customers)
         .sum()
 }

@@ -7,6 +7,7 @@ mod group;
 
 use std::collections::BTreeSet;
 
+use bestow_core::notification::NotificationKey;
 use bestow_core::{HoldReason, Zone};
 use bestow_store::inbox::{NewNotification, Notification};
 use bestow_store::{Error as StoreError, Tx};
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
 use crate::service::codes;
+use crate::service::clearance::{self, Asked};
 use crate::service::triggered::{self, Look, Settled};
 use crate::service::{cancel, ended};
 use crate::tenant::Tenant;
@@ -167,6 +169,13 @@ fn act_on(
     grace_ms: i64,
 ) -> std::result::Result<Outcome, StoreError> {
     let read = reading::read(notification.event_type, &notification.body, &tenant.zone);
+    if let NotificationKey::ClearanceAsked { campaign, deadline } = &read.key {
+        return Ok(match clearance::ask(tx, tenant, campaign, *deadline)? {
+            Asked::Opened => Outcome::Done,
+            Asked::Known => Outcome::Superseded("already_asked"),
+            Asked::NotConditional => Outcome::Held(HoldReason::EventTypeMismatch.as_str()),
+        });
+    }
     Ok(match (read.hold, read.campaign) {
         (Some(hold), _) => Outcome::Held(hold.as_str()),
         (None, Some(campaign)) if notification.event_type == 4 => {
@@ -223,7 +232,6 @@ fn act(
             let (no, _) = see(tx)?;
             want(tx, tenant, no, channel.unwrap_or(0))
         }
-        5 => Ok(Outcome::Held(NOT_SUPPORTED)),
         _ => Ok(Outcome::Held(HoldReason::UnknownEventType.as_str())),
     }
 }

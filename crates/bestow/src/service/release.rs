@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use bestow_core::{HoldReason, PromotionStatus};
+use bestow_core::{CampaignKind, HoldReason, PromotionStatus};
 use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::{Campaign, HeldOffer};
 use bestow_store::jobs::Job;
@@ -82,6 +82,11 @@ pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<(
         .app
         .store
         .peek(|tx| releasable(tx, tenant, campaign.no))?;
+    if campaign.kind == CampaignKind::Conditional.as_str() {
+        // Its customers were denied, and Optimove was told so: another round may decide otherwise.
+        let offers = offers.iter().map(|offer| offer.no).collect();
+        return let_grant(work, offers).await;
+    }
     let reasons: BTreeSet<&str> = offers
         .iter()
         .map(|offer| offer.hold_reason.as_str())
@@ -226,6 +231,11 @@ async fn grant_offers(
     planner
         .await
         .map_err(|e| Error::Store(StoreError::Unavailable(format!("the planner: {e}"))))??;
+    let_grant(work, offers).await
+}
+
+/// From now on these offers grant.
+async fn let_grant(work: &Work<'_>, offers: HashSet<u32>) -> Result<()> {
     let job = work.job.clone();
     work.app
         .tx("end_release", move |tx| {

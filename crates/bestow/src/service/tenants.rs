@@ -6,11 +6,11 @@ mod form;
 mod view;
 
 pub use form::{
-    AuthForm, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, SecretText, TenantPatch,
-    UnconfirmedRule,
+    ApprovalForm, AuthForm, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, SecretText,
+    TenantPatch, UnconfirmedRule,
 };
 
-pub use view::{OptimoveView, TenantView};
+pub use view::{ApprovalView, OptimoveView, TenantView};
 
 use bestow_store::audit::AuditEntry;
 use bestow_store::tenants::{Tenant as Row, TenantFields};
@@ -21,6 +21,7 @@ pub(crate) use form::check_name;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::clearance;
 use crate::tenant::{Credential, Settings, Tenant, credential_place};
 use form::Checked;
 
@@ -50,7 +51,8 @@ pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantVi
             let settings = settings_json(&made.settings)?;
             let inserted = tx.insert_tenant(&fields(&id, &made, &settings, kind, &sealed))?;
             if let Some(no) = inserted {
-                audit(tx, no, &actor, "tenant.created", &id, &settings)?;
+                let told = settings_json(&without_secrets(&made.settings))?;
+                audit(tx, no, &actor, "tenant.created", &id, &told)?;
             }
             Ok::<_, Error>((read(tx, &id)?, inserted.is_some()))
         })
@@ -78,7 +80,7 @@ pub async fn update(app: &App, actor: &Actor, id: &str, patch: TenantPatch) -> R
         base_url: tenant.row.base_url.clone(),
         settings: tenant.settings.clone(),
     };
-    let after = patch.apply(app, before.clone())?;
+    let after = patch.apply(app, id, before.clone())?;
     if after.base_url != before.base_url && credential.is_none() {
         let message = "another base URL needs the credential again, in `optimove.auth`";
         return Err(Error::invalid("auth_needed", message));
@@ -259,7 +261,8 @@ async fn write(
             }
             let settings = settings_json(&after.settings)?;
             tx.update_tenant(&fields(&before.id, &after, &settings, &kind, &sealed))?;
-            audit(tx, before.no, &actor, action, &before.id, &settings)?;
+            let told = settings_json(&without_secrets(&after.settings))?;
+            audit(tx, before.no, &actor, action, &before.id, &told)?;
             read(tx, &before.id)
         })
         .await?;
@@ -330,6 +333,10 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
             settings.gateway == asked.gateway,
             "exists_with_different_gateway",
         ),
+        (
+            clearance::is_same_approval(app, &row.id, settings, asked),
+            "exists_with_different_approval",
+        ),
     ];
     let differs = comparisons
         .iter()
@@ -357,6 +364,15 @@ fn seal(app: &App, id: &str, credential: &Credential) -> Vec<u8> {
 
 fn settings_json(settings: &Settings) -> Result<String> {
     serde_json::to_string(settings).map_err(|e| Error::invalid("bad_settings", e.to_string()))
+}
+
+/// Settings as the record may show them: not even sealed secrets.
+fn without_secrets(settings: &Settings) -> Settings {
+    let mut told = settings.clone();
+    if let Some(approval) = &mut told.approval {
+        approval.sealed_secret = None;
+    }
+    told
 }
 
 fn fields<'a>(

@@ -9,6 +9,7 @@ use bestow_store::verify::Violation;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::service::clearance;
 
 /// Campaigns read from the store at once.
 const CAMPAIGNS_AT_ONCE: u32 = 500;
@@ -76,7 +77,10 @@ fn check_tenant(app: &App, tenant: i64) -> Result<Vec<Violation>> {
         };
         after = last.no;
         for campaign in campaigns {
-            violations.extend(landed::check(app, tenant, campaign)?);
+            match clearance::verify::check(app, tenant, &campaign)? {
+                Some(found) => violations.extend(found),
+                None => violations.extend(landed::check(app, tenant, campaign)?),
+            }
         }
     }
 }

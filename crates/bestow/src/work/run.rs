@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
-use crate::service::{cancel, ended, gateway, import, release, sweep, triggered};
+use crate::service::{cancel, clearance, ended, gateway, import, release, sweep, triggered};
 use crate::work::kind;
 
 /// How a job ended, where it did not fail.
@@ -21,18 +21,34 @@ pub enum Ended {
     Stopped,
 }
 
+/// A round of clearance has a deadline, so its job never waits longer than this between tries, in milliseconds.
+const CLEARANCE_RETRY_MAX: i64 = 15_000;
+
 /// Claims and runs one due job. False where none is due.
 ///
 /// # Errors
 /// The store's, where not even the claim can be settled.
 pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
+    one_of(app, None, stop).await
+}
+
+/// As [`one`], of one kind only where that is given.
+///
+/// # Errors
+/// As [`one`].
+pub async fn one_of(
+    app: &App,
+    only: Option<&'static str>,
+    stop: &CancellationToken,
+) -> Result<bool> {
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
     let claimed = app
-        .tx("claim_job", move |tx| tx.claim_job(lease_ms))
+        .tx("claim_job", move |tx| tx.claim_job_of(only, lease_ms))
         .await?;
     let Some(job) = claimed else { return Ok(false) };
     let ran = match job.kind.as_str() {
         kind::IMPORT => import::run(app, &job, stop).await,
+        kind::CLEARANCE => clearance::run(app, &job, stop).await,
         kind::GRACE => sweep::grace(app, &job).await,
         kind::RELEASE => release::run(app, &job).await,
         kind::TRIGGERS => triggered::run(app, &job).await,
@@ -79,7 +95,11 @@ async fn settle(app: &App, job: &Job, ran: Result<Ended>) -> Result<()> {
                 error.message = message,
                 "a job failed and will be tried again"
             );
-            let at = app.clock.now_ms() + backoff_ms(app, job.attempts, &error);
+            let mut wait = backoff_ms(app, job.attempts, &error);
+            if job.kind == kind::CLEARANCE {
+                wait = wait.min(CLEARANCE_RETRY_MAX);
+            }
+            let at = app.clock.now_ms() + wait;
             app.tx("fail_job", move |tx| {
                 note_campaign_error(tx, &settled, &message)?;
                 tx.fail_job(&settled, at, &message)
@@ -96,7 +116,9 @@ fn note_campaign_error(
     message: &str,
 ) -> std::result::Result<(), StoreError> {
     match (job.kind.as_str(), job.key.parse()) {
-        (kind::IMPORT, Ok(campaign)) => tx.set_campaign_error(job.tenant, campaign, Some(message)),
+        (kind::IMPORT | kind::CLEARANCE, Ok(campaign)) => {
+            tx.set_campaign_error(job.tenant, campaign, Some(message))
+        }
         _ => Ok(()),
     }
 }

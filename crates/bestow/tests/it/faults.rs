@@ -3,6 +3,7 @@
 
 mod answers;
 mod cancel;
+mod clearance;
 mod codes;
 mod commits;
 mod endings;

@@ -2,7 +2,7 @@
 
 use bestow_core::GivenCode;
 use bestow_store::campaigns::SuspendedBy;
-use bestow_store::grants::{Grant, LedgerRow};
+use bestow_store::grants::{Clearing, Grant, LedgerRow};
 use bestow_store::merge::{MergeChunk, NewGrant};
 
 use crate::support::{CHANNEL, Fresh, NOW_MS, Reading, TENANT, WINDOW, reading};
@@ -121,6 +121,7 @@ pub(crate) async fn grant_tells_its_facts(fresh: Fresh) {
         channel: CHANNEL,
         created_at: NOW_MS + 1_000,
         given: GivenCode::Shared,
+        clearance: Clearing::NotNeeded,
     };
     let found = fresh.read(|tx| tx.grant(TENANT, "anna", reading.offer));
     assert_eq!(found.as_ref(), Some(&grant));

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bestow_core::{CampaignId, CampaignKind, GivenCode};
+use bestow_core::{CampaignId, CampaignKind, Clearance, GivenCode};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::LedgerRow;
-use bestow_store::runs::{Group, Runs};
+use bestow_store::runs::{Group, Pages, Runs};
 use jiff::Timestamp;
 
 use super::{GrantView, Told, spelling};
@@ -65,6 +65,7 @@ struct FoundRow {
     /// Milliseconds; when its trigger was taken, if there was one.
     taken_at: Option<i64>,
     given: GivenCode,
+    cleared: Clearance,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,13 @@ impl CampaignGrants {
             .max(campaign.merged_through);
         let before = after.as_ref().map(|place| place.before.as_str());
         let before = before.filter(|before| !before.is_empty());
-        let runs = Runs::open(&app.store, no, campaign.no, through, before)?;
+        // Whoever a clearance round granted may not have been sent to yet.
+        let pages = if campaign.kind == CampaignKind::Conditional.as_str() {
+            Pages::All
+        } else {
+            Pages::Lists { through }
+        };
+        let runs = Runs::over(&app.store, no, campaign.no, pages, before)?;
         let mut codes = HashMap::new();
         for offer in app.store.peek(|tx| tx.offers(no, campaign.no))? {
             let shown = spelling(app, tenant, &offer.code_fold, &offer.code)?;
@@ -186,6 +193,7 @@ impl CampaignGrants {
                 occurrence: grant.occurrence,
                 taken_at: Some(grant.taken_at),
                 given: grant.code,
+                cleared: Clearance::NotNeeded,
             })
             .collect();
         Ok(!self.found.is_empty())
@@ -198,6 +206,7 @@ impl CampaignGrants {
             found,
             app,
             tenant,
+            campaign,
             ..
         } = self;
         let no = tenant.no();
@@ -215,6 +224,7 @@ impl CampaignGrants {
             for offer in offers {
                 let scheduled = |row: &&LedgerRow| row.offer == offer && row.occurrence.is_empty();
                 if let Some(row) = rows.iter().find(scheduled) {
+                    let cleared = app.facts.cleared(&app.store, no, campaign, customer, row)?;
                     let customer = customer.to_owned();
                     found.push_back(FoundRow {
                         customer,
@@ -224,6 +234,7 @@ impl CampaignGrants {
                         occurrence: String::new(),
                         taken_at: None,
                         given: row.code,
+                        cleared,
                     });
                 }
             }
@@ -246,6 +257,7 @@ impl CampaignGrants {
             window,
             campaign: &self.campaign,
             created_at: self.created_at(&row)?,
+            cleared: row.cleared,
         };
         let view = GrantView::new(&self.tenant, told, self.now);
         let FoundRow {

@@ -26,7 +26,7 @@ pub(super) async fn told_size(
         return Ok(None);
     }
     let (store, tenant, no) = (work.app.store.clone(), work.job.tenant, campaign.no);
-    let lists = store.peek(|tx| tx.imports(tenant, no))?.len();
+    let lists = super::lists(store.peek(|tx| tx.imports(tenant, no))?).len();
     let customers = if lists == 1 {
         campaign.customers.unwrap_or_default()
     } else {

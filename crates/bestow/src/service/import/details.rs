@@ -14,7 +14,7 @@ use crate::ingest;
 use crate::service::notifications::seconds_ms;
 
 /// Reads and keeps the details. A campaign that gives no usable times is held before a page of it is read.
-pub(super) async fn read(work: &Work<'_>, campaign: &Campaign, imports: &[Import]) -> Result<()> {
+pub(crate) async fn read(work: &Work<'_>, campaign: &Campaign, imports: &[Import]) -> Result<()> {
     let details = match work.client.get_campaign_details(&campaign.id).await {
         Ok(details) => details,
         Err(error) => {

@@ -7,6 +7,7 @@ use bestow_core::{Duration, HoldReason, LeadTime};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::{Import, LandingPage};
+use optimove::client::PagedList;
 use optimove::page::{Next, Paging};
 use optimove::wire::Page;
 use sha2::{Digest, Sha256};
@@ -23,7 +24,7 @@ type Fetch = JoinHandle<std::result::Result<Page, optimove::Error>>;
 
 /// Reads from the page cursor to the end of the list, or until told to stop. The import is `read` or `held` then, or
 /// stands where somebody can go on.
-pub(super) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
+pub(crate) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
     match pages(work, campaign, import).await {
         Ok(()) => Ok(()),
         Err(Error::Optimove(error)) => match why_held(&error, work) {
@@ -108,6 +109,7 @@ impl<'a> Reading<'a> {
             duration: Duration::from_days(days).map_err(|e| held(&e.to_string()))?,
             expiry: work.tenant.expiry(),
             codes_max: work.tenant.settings.codes_per_row_max,
+            estimate: work.estimate,
         };
         let known = work.app.store.peek(|tx| tx.known_codes(work.job.tenant))?;
         let known: HashSet<String> = known.into_iter().collect();
@@ -160,9 +162,15 @@ impl<'a> Reading<'a> {
 
     fn fetch(&self, top: u32, skip: u64) -> Fetch {
         let client = self.work.client.clone();
-        let campaign = self.campaign.id.clone();
-        let channel = (self.import.channel != 0).then_some(self.import.channel);
-        tokio::spawn(async move { client.execution_page(&campaign, channel, top, skip).await })
+        let campaign_id = self.campaign.id.clone();
+        let list = match self.import.channel {
+            ..0 => PagedList::Processed { campaign_id },
+            channel => PagedList::Execution {
+                campaign_id,
+                channel_id: (channel != 0).then_some(channel),
+            },
+        };
+        tokio::spawn(async move { client.page(&list, top, skip).await })
     }
 
     async fn land(&mut self, page: Page, skip: u64) -> Result<()> {

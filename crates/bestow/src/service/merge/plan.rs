@@ -3,6 +3,8 @@
 //! Rows of pages that were merged before are walked again beside the new ones: they tell what is in the ledger
 //! already, so that no row of it has to be looked up.
 
+mod executed;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bestow_core::HoldReason;
@@ -27,6 +29,8 @@ pub(crate) struct CampaignFacts {
     windows: HashMap<u32, WindowSpec>,
     /// Pass and channel of each landed page.
     pages: HashMap<u32, (u32, i64)>,
+    /// Of a campaign whose customers are cleared before it is sent.
+    rounds: Option<executed::Rounds>,
 }
 
 impl CampaignFacts {
@@ -34,7 +38,11 @@ impl CampaignFacts {
         store.read(|tx| {
             let offers = tx.offers(tenant, campaign)?;
             let pages = tx.landed_pages(tenant, campaign)?;
+            let known = tx.campaign_by_no(tenant, campaign)?;
+            let known =
+                known.ok_or_else(|| StoreError::Corrupt(format!("no campaign {campaign}")))?;
             Ok(Self {
+                rounds: executed::Rounds::read(tx, tenant, &known)?,
                 store: store.clone(),
                 tenant,
                 offers: offers.iter().map(|offer| offer.no).collect(),
@@ -71,7 +79,7 @@ impl CampaignFacts {
         Ok(found.is_some())
     }
 
-    fn is_first_pass(&self, entry: &GroupEntry) -> bool {
+    pub(crate) fn is_first_pass(&self, entry: &GroupEntry) -> bool {
         self.pages
             .get(&entry.page)
             .is_none_or(|(pass, _)| *pass == 1)
@@ -172,6 +180,8 @@ pub(crate) struct Planner {
     held: BTreeMap<HoldReason, u64>,
     refused: BTreeMap<&'static str, u64>,
     added: BTreeMap<i64, u64>,
+    /// Pairs that were sent without an approval of ours.
+    unapproved: u64,
 }
 
 impl Planner {
@@ -189,6 +199,7 @@ impl Planner {
             held: BTreeMap::new(),
             refused: BTreeMap::new(),
             added: BTreeMap::new(),
+            unapproved: 0,
         }
     }
 
@@ -237,7 +248,8 @@ impl Planner {
 
     /// The common case: one customer, one new row, one code, to be granted.
     fn is_plain(&self, entry: &GroupEntry) -> bool {
-        entry.page > self.merged_through
+        !self.facts.is_cleared_first()
+            && entry.page > self.merged_through
             && entry.mark == mark::GRANT
             && self.facts.grants(entry.offer)
             && self.facts.is_first_pass(entry)
@@ -264,6 +276,7 @@ impl Planner {
             let bundle = self.count_bundle(entries, &mut rows);
             match mark::disposition(entries[0].mark) {
                 Disposition::Grant => match self.facts.holding.get(&entries[0].offer) {
+                    _ if self.facts.is_cleared_first() => to_grant.push(bundle),
                     None => to_grant.push(bundle),
                     Some(reason) => self.hold(*reason, bundle.counted),
                 },
@@ -279,6 +292,9 @@ impl Planner {
             }
         }
         self.rows += rows.len() as u64;
+        if self.facts.is_cleared_first() {
+            return self.execute(group, &to_grant);
+        }
         self.look_up(group, &mut to_grant)?;
         self.settle(group, to_grant);
         Ok(())

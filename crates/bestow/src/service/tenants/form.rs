@@ -1,5 +1,7 @@
 //! What is sent to make or change a tenant, and the rules it has to keep.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bestow_core::TenantId;
 use bestow_core::window::{DURATION_DAYS_MAX, Zone};
 use optimove::Secret;
@@ -9,7 +11,8 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::tenant::{Credential, Gateway, Settings, Triggered};
+use crate::service::clearance;
+use crate::tenant::{Approval, Credential, Gateway, Settings, Triggered};
 
 /// Characters of a tenant's or token's name.
 pub(crate) const NAME_CHARS_MAX: usize = 200;
@@ -63,6 +66,21 @@ pub struct NewTenant {
     /// The gateway of triggered conditional campaigns.
     #[serde(default)]
     pub gateway: Gateway,
+    /// Who is asked before a customer of a conditional campaign is approved.
+    #[serde(default)]
+    pub approval: Option<ApprovalForm>,
+}
+
+/// The operator's own approval endpoint.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalForm {
+    /// Where batches of customers are posted to: `https`, or plain `http` on the same machine.
+    pub url: String,
+    /// What the batches are signed with; never shown. Without it they are not signed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub secret: Option<SecretText>,
 }
 
 /// How Optimove is reached.
@@ -206,6 +224,10 @@ pub struct TenantPatch {
     pub triggered: Option<Triggered>,
     /// Replaces all of it.
     pub gateway: Option<Gateway>,
+    /// Replaces all of it, the secret included; `null`: nobody is asked.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<ApprovalForm>)]
+    pub approval: Option<Option<ApprovalForm>>,
 }
 
 /// A change of how Optimove is reached.
@@ -259,6 +281,7 @@ impl NewTenant {
                 listener_generation: defaults.listener_generation,
                 triggered: self.triggered.check()?,
                 gateway: self.gateway.check()?,
+                approval: check_approval(app, &self.id, self.approval.as_ref())?,
             },
         };
         Ok((checked, self.optimove.auth.check()?))
@@ -276,7 +299,7 @@ impl TenantPatch {
     }
 
     /// What a tenant is after this change, checked.
-    pub(super) fn apply(&self, app: &App, to: Checked) -> Result<Checked> {
+    pub(super) fn apply(&self, app: &App, tenant: &str, to: Checked) -> Result<Checked> {
         let mut changed = to;
         if let Some(name) = &self.name {
             changed.name = check_name(name)?;
@@ -321,6 +344,9 @@ impl TenantPatch {
         }
         if let Some(gateway) = &self.gateway {
             settings.gateway = gateway.check()?;
+        }
+        if let Some(approval) = &self.approval {
+            settings.approval = check_approval(app, tenant, approval.as_ref())?;
         }
         Ok(changed)
     }
@@ -397,6 +423,28 @@ fn check_base_url(app: &App, url: &str) -> Result<String> {
         .build()
         .map_err(|e| Error::invalid("bad_base_url", e.to_string()))?;
     Ok(url.to_owned())
+}
+
+fn check_approval(
+    app: &App,
+    tenant: &str,
+    form: Option<&ApprovalForm>,
+) -> Result<Option<Approval>> {
+    let Some(form) = form else { return Ok(None) };
+    let url = clearance::check_url(app, &form.url)?;
+    let sealed = form.secret.as_ref().map(|secret| {
+        let secret = secret.0.trim();
+        if secret.is_empty() {
+            let message = "the approval endpoint's secret is empty";
+            return Err(Error::invalid("bad_approval_secret", message));
+        }
+        let place = clearance::secret_place(tenant);
+        Ok(STANDARD.encode(app.keys.seal(&place, secret.as_bytes(), &app.random)))
+    });
+    Ok(Some(Approval {
+        url: url.to_string(),
+        sealed_secret: sealed.transpose()?,
+    }))
 }
 
 fn check_channels(channels: &[i64]) -> Result<Vec<i64>> {

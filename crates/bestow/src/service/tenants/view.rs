@@ -40,6 +40,8 @@ pub struct TenantView {
     pub triggered: Triggered,
     /// The gateway of triggered conditional campaigns.
     pub gateway: Gateway,
+    /// Who is asked before a customer of a conditional campaign is approved, if anybody.
+    pub approval: Option<ApprovalView>,
     /// Rises with every rotation of the listeners' addresses.
     pub listener_generation: i64,
     /// When it was made.
@@ -55,6 +57,15 @@ pub struct OptimoveView {
     pub base_url: String,
     /// `api_key` or `login`.
     pub auth_kind: String,
+}
+
+/// The operator's own approval endpoint, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApprovalView {
+    /// Where batches are posted to.
+    pub url: String,
+    /// Whether they are signed.
+    pub signed: bool,
 }
 
 impl From<&Tenant> for TenantView {
@@ -84,6 +95,10 @@ impl From<&Tenant> for TenantView {
             page_rows: settings.page_rows,
             triggered: settings.triggered.clone(),
             gateway: settings.gateway.clone(),
+            approval: settings.approval.as_ref().map(|approval| ApprovalView {
+                url: approval.url.clone(),
+                signed: approval.sealed_secret.is_some(),
+            }),
             listener_generation: settings.listener_generation,
             created_at: Instant(row.created_at),
             suspended_at: row.suspended_at.map(Instant),

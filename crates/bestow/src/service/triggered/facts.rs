@@ -12,6 +12,7 @@ use bestow_store::triggers::Taken;
 use bestow_store::{Error as StoreError, Tx};
 
 use crate::clock::instant;
+use crate::facts::cleared;
 use crate::service::promotions::Limits;
 
 /// Lapsed reservations dropped at once where a limit seems to be reached.
@@ -69,7 +70,10 @@ impl Asked<'_> {
     fn promised(&self, tx: &mut Tx<'_>, code_fold: &str) -> Stored<u64> {
         let now = tx.now_ms();
         let grants = tx.grants_for_code(self.tenant, self.customer, code_fold)?;
-        let grants = grants.iter().filter(|grant| !is_over(grant, now)).count();
+        let grants = grants
+            .iter()
+            .filter(|grant| !is_over(grant, self.customer, now))
+            .count();
         let others = self.reservations.iter().filter(|one| {
             Some(*one) != self.own && one.is_alive(now) && one.codes().any(|code| code == code_fold)
         });
@@ -104,7 +108,7 @@ fn unknown() -> CodeFacts {
     }
 }
 
-fn limits(promotion: &Promotion) -> Stored<CoreLimits> {
+pub(crate) fn limits(promotion: &Promotion) -> Stored<CoreLimits> {
     let kept: Limits =
         serde_json::from_str(&promotion.limits).map_err(|e| corrupt(promotion, &e))?;
     Ok(CoreLimits {
@@ -114,7 +118,7 @@ fn limits(promotion: &Promotion) -> Stored<CoreLimits> {
     })
 }
 
-fn promotion_status(promotion: &Promotion) -> Stored<PromotionStatus> {
+pub(crate) fn promotion_status(promotion: &Promotion) -> Stored<PromotionStatus> {
     PromotionStatus::parse(&promotion.status).map_err(|e| corrupt(promotion, &e))
 }
 
@@ -134,7 +138,8 @@ fn supply(tx: &mut Tx<'_>, tenant: i64, promotion: &Promotion) -> Stored<Supply>
     })
 }
 
-fn is_over(grant: &Grant, now_ms: i64) -> bool {
+/// Whether a grant to this customer can never be had again.
+pub(crate) fn is_over(grant: &Grant, customer: &str, now_ms: i64) -> bool {
     let window = bestow_core::Window {
         starts_at: instant(grant.starts_at),
         ends_at: grant.ends_at.map(instant),
@@ -143,7 +148,10 @@ fn is_over(grant: &Grant, now_ms: i64) -> bool {
         suspended_at: grant.campaign_suspended_at.map(instant),
         revoked_at: grant.campaign_revoked_at.map(instant),
     };
-    let facts = GrantFacts::single_use(window);
+    let facts = GrantFacts {
+        cleared: cleared(&grant.clearance, customer),
+        ..GrantFacts::single_use(window)
+    };
     match status(&facts, &campaign, instant(now_ms)) {
         GrantStatus::Pending
         | GrantStatus::AwaitingClearance
