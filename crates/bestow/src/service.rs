@@ -2,8 +2,8 @@
 
 pub mod campaigns;
 pub mod cancel;
-pub mod codes;
 pub mod clearance;
+pub mod codes;
 pub mod doctor;
 pub mod eligibility;
 pub mod ended;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::facts::FoundGrant;
-use crate::service::ended::Ends;
 use crate::service::codes;
+use crate::service::ended::Ends;
 use crate::service::grants::{GrantView, Told, campaign_facts, customer_id, sentence, window_of};
 use crate::tenant::Tenant;
 

@@ -21,9 +21,9 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
-use crate::service::ended::Ends;
-use crate::service::codes;
 use crate::facts::cleared;
+use crate::service::codes;
+use crate::service::ended::Ends;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 

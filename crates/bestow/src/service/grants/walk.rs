@@ -14,8 +14,8 @@ use super::{GrantView, Told, spelling};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ingest::mark;
-use crate::service::ended::Ends;
 use crate::service::codes;
+use crate::service::ended::Ends;
 use crate::tenant::Tenant;
 
 /// Where a list of a campaign's grants goes on: the last row seen, and the group before it.
