@@ -119,7 +119,6 @@ async fn cancel(
     );
     // Set once, here.
     let _ = plan.acknowledged.set(acknowledged);
-    let asked = asking.await??;
     let tenant = rig.app.tenant("acme")?.no();
     while !is_settled(rig, tenant, campaign)? {
         ensure!(
@@ -128,7 +127,8 @@ async fn cancel(
         );
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok((asked, acknowledged.elapsed()))
+    let settled = acknowledged.elapsed();
+    Ok((asking.await??, settled))
 }
 
 fn is_settled(rig: &Rig, tenant: i64, campaign: &str) -> Result<bool, StoreError> {

@@ -136,7 +136,9 @@ impl Matcher {
         matched: &mut EndedPage,
     ) -> Result<(), StoreError> {
         let customer = &*rows[0].0;
-        let held = tx.ledger_rows(self.tenant, customer)?;
+        let mut held = tx.ledger_rows(self.tenant, customer)?;
+        // A triggered grant ends by its own window: event 11 names no action to list.
+        held.retain(|grant| grant.occurrence.is_empty());
         let terms = held.iter().map(|grant| self.terms(tx, grant));
         let terms = terms.collect::<Result<Vec<_>, _>>()?;
         let candidates: Vec<_> = terms
