@@ -51,6 +51,44 @@ impl Tx<'_> {
         Ok(broken)
     }
 
+    /// Triggered campaigns whose outcomes are not what is counted, and held pairs that nothing will find.
+    pub fn verify_triggers(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
+        let mut broken = self.query(
+            "-- verify_trigger_outcomes
+            SELECT c.id, n.counter, n.n, COALESCE(p.pairs, 0)
+            FROM campaign c
+            JOIN campaign_count n ON n.tenant = c.tenant AND n.campaign = c.no
+            LEFT JOIN (
+                SELECT campaign, outcome, COUNT(*) AS pairs FROM trigger_pair WHERE tenant = $1
+                GROUP BY campaign, outcome
+            ) p ON p.campaign = n.campaign AND p.outcome = n.counter
+            WHERE c.tenant = $1 AND c.kind = 'triggered'
+                AND n.counter NOT IN ('rows', 'rows_without_code', 'pairs') AND n.n <> COALESCE(p.pairs, 0)
+                AND NOT EXISTS (SELECT 1 FROM import i WHERE i.tenant = $1 AND i.campaign = c.no)",
+            values![tenant],
+            |row| {
+                let detail = format!("{} counted as {}, {} kept", row.int(2)?, row.text(1)?, row.int(3)?);
+                Ok(Violation { rule: "triggers_add_up", object: format!("campaign {}", row.text(0)?), detail })
+            },
+        )?;
+        broken.extend(self.query(
+            "-- verify_trigger_waits
+            SELECT campaign, occurrence, outcome FROM trigger_pair
+            WHERE tenant = $1 AND (waits_with IS NOT NULL) <> (outcome LIKE 'held:%') LIMIT 100",
+            values![tenant],
+            |row| {
+                let object = format!("campaign no {}, occurrence {}", row.int(0)?, row.text(1)?);
+                let detail = format!("{} and its mark of waiting disagree", row.text(2)?);
+                Ok(Violation {
+                    rule: "held_triggers_wait",
+                    object,
+                    detail,
+                })
+            },
+        )?);
+        Ok(broken)
+    }
+
     /// Grants that point to something which is not there or belongs to another campaign.
     pub fn verify_references(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         self.query(

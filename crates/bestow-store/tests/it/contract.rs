@@ -16,6 +16,7 @@ pub(crate) mod merging;
 pub(crate) mod offers;
 pub(crate) mod tenants;
 pub(crate) mod transactions;
+pub(crate) mod triggers;
 pub(crate) mod verify;
 
 /// The whole contract as tests of the engine whose fresh stores `$fresh` makes. A function that is
@@ -61,6 +62,11 @@ macro_rules! stamp {
                 days_follow_the_first_campaign, ends_must_refer_and_add_up;
             audit: no_gap_under_contention, no_gap_after_a_refusal, pages_by_place,
                 findings_open_and_close;
+            triggers: trigger_is_kept_once, held_pairs_wait_in_the_order_they_came,
+                reservations_take_room_once, lapsed_reservations_give_room_back_step_by_step,
+                minutes_are_counted_and_forgotten, only_what_was_never_read_becomes_triggered,
+                the_gateway_remembers_who_registered_and_who_asked, approvals_leave_in_their_order,
+                outcomes_must_be_what_is_counted;
             verify: good_ledger_is_silent, counts_must_add_up, granted_must_be_in_the_ledger,
                 grants_must_refer, rows_must_have_landed, audit_must_have_no_gap;
             transactions: error_undoes_its_writes, reads_see_one_snapshot,

@@ -63,6 +63,7 @@ fn check_tenant(app: &App, tenant: i64) -> Result<Vec<Violation>> {
         violations.extend(tx.verify_counts(tenant)?);
         violations.extend(tx.verify_pages(tenant)?);
         violations.extend(tx.verify_codes(tenant)?);
+        violations.extend(tx.verify_triggers(tenant)?);
         violations.extend(tx.verify_audit(tenant)?);
         violations.extend(tx.verify_ends(tenant)?);
         Ok::<_, StoreError>(violations)
