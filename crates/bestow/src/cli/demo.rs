@@ -15,6 +15,7 @@ use clap::Args;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::stage::{CHANNELS, Stage, TENANT};
 use self::summary::Summary;
@@ -71,6 +72,8 @@ pub async fn run(demo: &Demo) -> anyhow::Result<bool> {
     let told = tell(demo, &stage).await;
     match told {
         Ok(summary) if !demo.once => {
+            // Listened for before anybody is told that it is waited for.
+            let mut interrupt = signal(SignalKind::interrupt()).context("waiting for Ctrl-C")?;
             note(&format!(
                 "The API stays up at http://{} (token {}), \
                  the stand-in for Optimove at {}. Ctrl-C ends both.",
@@ -78,9 +81,7 @@ pub async fn run(demo: &Demo) -> anyhow::Result<bool> {
                 stage.token(),
                 stage.sandbox_url()
             ));
-            tokio::signal::ctrl_c()
-                .await
-                .context("waiting for Ctrl-C")?;
+            interrupt.recv().await;
             stage.stop().await;
             Ok(summary.verified)
         }

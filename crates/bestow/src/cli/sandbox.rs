@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use clap::Args;
 use optimove_sandbox::{ClockMode, Config, Sandbox as World};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
 
@@ -34,6 +35,8 @@ pub(super) struct Sandbox {
 
 /// Plays Optimove until Ctrl-C.
 pub(super) async fn run(sandbox: &Sandbox) -> anyhow::Result<Outcome> {
+    // Listened for before anybody is told the address: whoever reads it may send the signal at once.
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
     let world = World::start(Config {
         listen: sandbox.listen,
         seed: sandbox.seed,
@@ -51,9 +54,7 @@ pub(super) async fn run(sandbox: &Sandbox) -> anyhow::Result<Outcome> {
             .and_then(|()| out.flush())
             .context("standard output")?;
     }
-    tokio::signal::ctrl_c()
-        .await
-        .context("signals cannot be received")?;
+    interrupt.recv().await;
     world.stop().await;
     Ok(Outcome::Done)
 }
