@@ -4,9 +4,13 @@
 //! Everything is asked for over HTTP, as a user would; only `verify` looks at the database, as the
 //! command does.
 
+mod act;
+mod cancelled;
 mod check;
+mod conditional;
 mod stage;
 mod summary;
+mod triggered;
 
 use std::time::Duration;
 
@@ -17,6 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::act::Act;
 use self::stage::{CHANNELS, Stage, TENANT};
 use self::summary::Summary;
 use super::bench::now;
@@ -48,11 +53,18 @@ pub struct Demo {
     pub json: bool,
 }
 
+/// Customers of a smaller campaign: a part of those of the large one, within these bounds.
+const SMALLER: (u64, u64, u64) = (10, 20, 10_000);
+/// Customers who meet a trigger, at most: each is told of one by one.
+const TRIGGERED_MAX: u64 = 300;
+
 /// How long the parts took.
 #[derive(Debug, Clone, Copy)]
 struct Durations {
     /// From the campaign's execution to the last grant.
     import: Duration,
+    /// The smaller campaigns, with their own checks.
+    others: Duration,
     /// Comparing, asking and verifying.
     check: Duration,
 }
@@ -99,8 +111,9 @@ async fn tell(demo: &Demo, stage: &Stage) -> anyhow::Result<Summary> {
         stage.service.address(),
         stage.sandbox_url()
     ));
-    note("Adding a client, registering its listeners, bringing three promotions to Optimove.");
-    stage.connect().await?;
+    note("Adding a client, registering its listeners, bringing its promotions to Optimove.");
+    let smaller = smaller(demo.customers);
+    stage.connect(conditional::limit(smaller)).await?;
     let campaign = stage.plan(&campaign(demo.customers)).await?;
     note(&format!(
         "Campaign {campaign}: {} customers, a tenth of them a control group, \
@@ -111,13 +124,16 @@ async fn tell(demo: &Demo, stage: &Stage) -> anyhow::Result<Summary> {
     stage.process(&campaign).await?;
     let view = watch(stage, &campaign, demo.customers).await?;
     let imported = now();
+    let acts = play_others(stage, smaller).await?;
+    let played = now();
     note("Comparing every grant with what the stand-in says should be.");
     let compared = check::grants(stage, &campaign, demo.customers).await?;
     let asked = check::eligibility(stage, &compared).await?;
     let broken = stage.verify().await?;
     let took = Durations {
         import: imported - begun,
-        check: imported.elapsed(),
+        others: played - imported,
+        check: played.elapsed(),
     };
     let calls = stage
         .sandbox
@@ -129,6 +145,7 @@ async fn tell(demo: &Demo, stage: &Stage) -> anyhow::Result<Summary> {
         compared: &compared,
         asked: &asked,
         broken,
+        acts: &acts,
     };
     let summary = Summary::new(
         demo.customers,
@@ -144,6 +161,33 @@ async fn tell(demo: &Demo, stage: &Stage) -> anyhow::Result<Summary> {
         line(&serde_json::to_string(&summary)?);
     }
     Ok(summary)
+}
+
+/// Customers of each smaller campaign.
+fn smaller(customers: u64) -> u64 {
+    let (part, low, high) = SMALLER;
+    (customers / part).clamp(low, high)
+}
+
+/// Plays the smaller campaigns, one of each other kind.
+async fn play_others(stage: &Stage, customers: u64) -> anyhow::Result<Vec<Act>> {
+    let triggered = customers.min(TRIGGERED_MAX);
+    note(&format!(
+        "A campaign of {customers} customers is granted, then cancelled at Optimove."
+    ));
+    let cancelled = cancelled::play(stage, customers).await?;
+    note(&format!(
+        "A conditional campaign of {customers} customers: some are excluded, and the promotion is \
+         not enough for all."
+    ));
+    let conditional = conditional::play(stage, customers).await?;
+    note(&format!(
+        "{triggered} customers meet a trigger, each gets a unique code; as many again are asked \
+         for at the gateway first."
+    ));
+    let met = triggered::play(stage, triggered).await?;
+    let asked = triggered::play_asked(stage, triggered).await?;
+    Ok(vec![cancelled, conditional, met, asked])
 }
 
 /// Shows how far the import is until it has come to an end; gives the campaign as it is then.

@@ -13,7 +13,7 @@ use super::stage::{CODES, Stage, TENANT};
 /// What the customers' ids begin with; numbers from 1 follow.
 pub(super) const PREFIX: &str = "P-";
 /// Customers of each sort whose eligibility is asked for at each moment.
-const SAMPLED_MAX: usize = 25;
+pub(super) const SAMPLED_MAX: usize = 25;
 /// One in so many grants is looked at closer, so that the sample is not the beginning of the list.
 const SAMPLED_ONE_IN: u64 = 97;
 
@@ -31,6 +31,11 @@ pub(super) struct Compared {
 }
 
 impl Compared {
+    /// Some of the grants that should be there.
+    pub(super) fn samples(&self) -> &[Sample] {
+        &self.sample
+    }
+
     /// Whether both sides are the same.
     pub(super) fn is_equal(&self) -> bool {
         self.missing + self.unexpected + self.different_window == 0
@@ -46,8 +51,8 @@ pub(super) struct Asked {
 
 /// A grant that is asked for.
 #[derive(Debug, Clone)]
-struct Sample {
-    customer: String,
+pub(super) struct Sample {
+    pub(super) customer: String,
     code: String,
     window: Window,
 }
@@ -64,15 +69,39 @@ struct Line {
     ends_at: Option<String>,
 }
 
-/// Compares the campaign's grants with the oracle, each pair and its window.
+/// Compares a campaign's grants with the oracle, and finds customers who get nothing.
 pub(super) async fn grants(
     stage: &Stage,
     campaign: &str,
     customers: u64,
 ) -> anyhow::Result<Compared> {
+    let (mut compared, expected) = expected(stage, campaign).await?;
+    compared.without = without(&expected.places, customers);
+    meet(stage, campaign, &mut compared, expected).await?;
+    Ok(compared)
+}
+
+/// Compares a campaign's grants with the oracle, each pair and its window.
+pub(super) async fn compare(stage: &Stage, campaign: &str) -> anyhow::Result<Compared> {
+    let (mut compared, expected) = expected(stage, campaign).await?;
+    meet(stage, campaign, &mut compared, expected).await?;
+    Ok(compared)
+}
+
+/// Pairs that should be granted, each with the place of its window.
+#[derive(Default)]
+struct Expected {
+    windows: Vec<Window>,
+    places: HashMap<(String, String), usize>,
+}
+
+/// What the oracle says.
+async fn expected(stage: &Stage, campaign: &str) -> anyhow::Result<(Compared, Expected)> {
     let mut compared = Compared::default();
-    let mut windows: Vec<Window> = Vec::new();
-    let mut expected: HashMap<(String, String), usize> = HashMap::new();
+    let Expected {
+        mut windows,
+        mut places,
+    } = Expected::default();
     let oracle = format!("/_sandbox/campaigns/{campaign}/expected?tenant={TENANT}");
     let expect = |line: &[u8]| {
         let line: Line = serde_json::from_slice(line).context("a line of the oracle")?;
@@ -93,17 +122,30 @@ pub(super) async fn grants(
                 window,
             });
         }
-        expected.insert((line.customer_id, line.promo_code), place);
+        places.insert((line.customer_id, line.promo_code), place);
         Ok(())
     };
     stage.sandbox.lines(&oracle, expect).await?;
-    compared.without = without(&expected, customers);
+    Ok((compared, Expected { windows, places }))
+}
+
+/// Meets each grant that is there with what the oracle said.
+async fn meet(
+    stage: &Stage,
+    campaign: &str,
+    compared: &mut Compared,
+    expected: Expected,
+) -> anyhow::Result<()> {
+    let Expected {
+        windows,
+        mut places,
+    } = expected;
     let export = format!("/v1/tenants/{TENANT}/campaigns/{campaign}/grants");
     let meet = |line: &[u8]| {
         let line: Line = serde_json::from_slice(line).context("a line of the export")?;
         compared.granted += 1;
         // A second grant of the same pair finds its place empty: it is unexpected.
-        match expected.remove(&(line.customer_id, line.promo_code)) {
+        match places.remove(&(line.customer_id, line.promo_code)) {
             None => compared.unexpected += 1,
             Some(place) if windows[place] != (line.starts_at, line.ends_at) => {
                 compared.different_window += 1;
@@ -113,8 +155,8 @@ pub(super) async fn grants(
         Ok(())
     };
     stage.service.lines(&export, meet).await?;
-    compared.missing = expected.len() as u64;
-    Ok(compared)
+    compared.missing = places.len() as u64;
+    Ok(())
 }
 
 /// Some customers of the audience who are to get nothing.

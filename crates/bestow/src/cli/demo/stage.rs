@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bestow_store::Migrate;
 use http::Method;
+use jiff::Timestamp;
 use optimove_sandbox::{ClockMode, Config as SandboxConfig, Sandbox};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -26,8 +28,19 @@ use crate::work::Workers;
 pub(super) const TENANT: &str = "acme";
 /// Its scheduled channels.
 pub(super) const CHANNELS: [i64; 2] = [504, 505];
-/// Its promo codes.
+/// Promo codes of its scheduled campaign.
 pub(super) const CODES: [&str; 3] = ["FS20", "CB10", "RELOAD50"];
+/// The code of the campaign that is cancelled.
+pub(super) const CALLED_OFF: &str = "SPRING15";
+/// The code of the conditional campaign; it is not enough for everybody.
+pub(super) const LIMITED: &str = "FIRST100";
+/// The code of the triggered campaign; each customer gets a unique one for it.
+pub(super) const UNIQUE: &str = "WELCOME";
+/// The code of the triggered campaign that asks the gateway.
+pub(super) const ASKED: &str = "BOOST5";
+/// How often a campaign is looked at while it is waited for, and how long at most: two minutes.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: u32 = 2_400;
 /// Seed of the stand-in's world, so that two runs tell the same story.
 const SEED: u64 = 42;
 
@@ -120,8 +133,9 @@ impl Stage {
         self.progress.customers.load(Ordering::Relaxed)
     }
 
-    /// Makes the tenant, registers its listeners, and brings the catalogue over.
-    pub(super) async fn connect(&self) -> anyhow::Result<()> {
+    /// Makes the tenant, registers its listeners, and brings the catalogue over. One promotion is
+    /// limited to so many grants.
+    pub(super) async fn connect(&self, limited_to: u64) -> anyhow::Result<()> {
         let zone = json!({"time_zone": "Europe/Lisbon", "username": "acme", "password": "acme-password",
             "api_keys": [{"key": "acme-admin-key", "role": "admin"}],
             "channels": [{"id": 15, "name": "Realtime"}, {"id": 504, "name": "Email"}, {"id": 505, "name": "SMS"}]});
@@ -131,17 +145,26 @@ impl Stage {
         let tenant = json!({
             "id": TENANT, "name": "Acme", "time_zone": "Europe/Lisbon",
             "optimove": {"base_url": self.world.url(), "auth": {"api_key": "acme-admin-key"}},
-            "scheduled_channels": CHANNELS, "triggered_channels": [], "conditional": false,
-            "expiry": "duration",
+            "scheduled_channels": CHANNELS, "triggered_channels": [15], "conditional": true,
+            "expiry": "duration", "gateway": {"enabled": true},
         });
         self.service
             .ok(Method::POST, "/v1/tenants", &tenant)
             .await?;
         let sync = format!("/v1/tenants/{TENANT}/listeners/sync");
         self.service.ok(Method::POST, &sync, &Value::Null).await?;
-        let names = ["20 free spins", "10% cashback", "50% reload"];
-        for (code, name) in CODES.into_iter().zip(names) {
-            let put = json!({"name": name, "status": "active", "kind": "shared", "reward": {"text": name}});
+        let promotions = [
+            (CODES[0], "20 free spins", "shared", Value::Null),
+            (CODES[1], "10% cashback", "shared", Value::Null),
+            (CODES[2], "50% reload", "shared", Value::Null),
+            (CALLED_OFF, "15 in spring", "shared", Value::Null),
+            (LIMITED, "For the first", "shared", json!(limited_to)),
+            (UNIQUE, "Welcome", "unique", Value::Null),
+            (ASKED, "5 at once", "shared", Value::Null),
+        ];
+        for (code, name, kind, total) in promotions {
+            let put = json!({"name": name, "status": "active", "kind": kind,
+                "reward": {"text": name}, "limits": {"per_customer": 1, "total": total}});
             let path = format!("/v1/tenants/{TENANT}/promotions/{code}");
             self.service.ok(Method::PUT, &path, &put).await?;
         }
@@ -156,17 +179,53 @@ impl Stage {
             .sandbox
             .ok(Method::POST, "/_sandbox/campaigns", campaign)
             .await?;
-        Ok(made["id"]
-            .as_u64()
-            .context("the campaign's id")?
-            .to_string())
+        match &made["id"] {
+            Value::String(id) => Ok(id.clone()),
+            Value::Number(id) => Ok(id.to_string()),
+            other => bail!("the campaign's id is {other}"),
+        }
     }
 
     /// Executes the campaign: Optimove notifies, Bestow imports.
     pub(super) async fn process(&self, campaign: &str) -> anyhow::Result<()> {
+        self.process_with(campaign, &json!({})).await
+    }
+
+    /// As [`Stage::process`], with what the stand-in is to know.
+    pub(super) async fn process_with(&self, campaign: &str, how: &Value) -> anyhow::Result<()> {
         let path = format!("/_sandbox/campaigns/{campaign}/process");
-        self.sandbox.ok(Method::POST, &path, &json!({})).await?;
+        self.sandbox.ok(Method::POST, &path, how).await?;
         Ok(())
+    }
+
+    /// Looks at a campaign until it is as it should become; gives it as it is then.
+    pub(super) async fn until(
+        &self,
+        campaign: &str,
+        what: &str,
+        is_there: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        let path = format!("/v1/tenants/{TENANT}/campaigns/{campaign}");
+        let mut last = Value::Null;
+        for _ in 0..LOOKS_MAX {
+            let (status, view) = self.service.json(Method::GET, &path, &Value::Null).await?;
+            if status.is_success() && is_there(&view) {
+                return Ok(view);
+            }
+            last = view;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        bail!("campaign {campaign} waits in vain for {what}: {last}")
+    }
+
+    /// What the clocks show.
+    pub(super) async fn now(&self) -> anyhow::Result<Timestamp> {
+        let clock = self
+            .service
+            .ok(Method::GET, "/v1/clock", &Value::Null)
+            .await?;
+        let now = clock["now"].as_str().context("the time")?;
+        Ok(now.parse()?)
     }
 
     /// Moves both clocks to an instant.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Durations;
+use super::act::Act;
 use super::check::{Asked, Compared};
 
 /// What came of the demo. A line of JSON; its fields only grow.
@@ -31,11 +32,15 @@ pub(super) struct Summary {
     wrong_answers: u64,
     /// What `verify` found broken.
     violations: usize,
+    /// The smaller campaigns, each with its own checks.
+    campaigns: Vec<Act>,
     /// Calls that the stand-in counted, by function.
     calls: Value,
     /// From the campaign's execution to the last grant.
     import_seconds: f64,
     grants_per_second: f64,
+    /// The smaller campaigns, with their own checks.
+    others_seconds: f64,
     /// Comparing, asking and verifying.
     check_seconds: f64,
     /// Where the service listens.
@@ -53,6 +58,7 @@ pub(super) struct Told<'a> {
     pub(super) asked: &'a Asked,
     /// Broken invariants.
     pub(super) broken: usize,
+    pub(super) acts: &'a [Act],
 }
 
 impl Summary {
@@ -69,10 +75,15 @@ impl Summary {
             compared,
             asked,
             broken,
+            acts,
         } = told;
         let counts = view["counts"].clone();
         let adds_up = adds_up(&counts) && counts["granted"].as_u64() == Some(compared.granted);
-        let verified = adds_up && compared.is_equal() && asked.wrong == 0 && broken == 0;
+        let verified = adds_up
+            && compared.is_equal()
+            && asked.wrong == 0
+            && broken == 0
+            && acts.iter().all(|act| act.verified);
         let import_seconds = took.import.as_secs_f64();
         Self {
             verified,
@@ -88,9 +99,11 @@ impl Summary {
             questions: asked.questions,
             wrong_answers: asked.wrong,
             violations: broken,
+            campaigns: acts.to_vec(),
             calls: calls["by_function"].clone(),
             import_seconds,
             grants_per_second: compared.granted as f64 / import_seconds.max(f64::EPSILON),
+            others_seconds: took.others.as_secs_f64(),
             check_seconds: took.check.as_secs_f64(),
             address: address.to_string(),
         }
@@ -120,6 +133,20 @@ impl Summary {
             .iter()
             .map(|(name, value)| format!("{name:<32}{value:>12}"))
             .collect();
+        lines.push(format!(
+            "{:<24}{:>10}{:>10}{:>10}  {}",
+            "also played", "customers", "granted", "in force", "checks"
+        ));
+        lines.extend(self.campaigns.iter().map(|act| {
+            format!(
+                "  {:<22}{:>10}{:>10}{:>10}  {}",
+                act.kind.replace('_', ", "),
+                act.customers,
+                act.granted,
+                act.expected,
+                if act.verified { "held" } else { "NOT held" }
+            )
+        }));
         let calls = self.calls.as_object().into_iter().flatten();
         lines.extend(calls.map(|(name, n)| format!("  {name:<38}{n:>4}")));
         lines.push(format!(
