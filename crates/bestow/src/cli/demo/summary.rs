@@ -148,7 +148,7 @@ impl Summary {
             )
         }));
         let calls = self.calls.as_object().into_iter().flatten();
-        lines.extend(calls.map(|(name, n)| format!("  {name:<38}{n:>4}")));
+        lines.extend(calls.map(|(name, n)| format!("  {name:<40}{n:>6}")));
         lines.push(format!(
             "{:.1} s from execution to the last grant ({:.0} grants/s), {:.1} s to check it all",
             self.import_seconds, self.grants_per_second, self.check_seconds
