@@ -418,7 +418,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Wants the lists of a campaign to be read anew that were wanted before an instant. Tells how many.
+    /// Wants the lists of a campaign to be read anew that were wanted before an instant, held ones too: what they
+    /// showed then is no matter now. Tells how many.
     pub fn reread_lists(
         &mut self,
         tenant: i64,
@@ -428,8 +429,9 @@ impl Tx<'_> {
         let now = self.now_ms();
         self.execute(
             "-- reread_lists
-            UPDATE import SET state = 'wanted', pass = 1, skip = 0, wanted_at = $1, done_at = NULL
-            WHERE tenant = $2 AND campaign = $3 AND channel >= 0 AND state = 'done' AND wanted_at < $4",
+            UPDATE import SET state = 'wanted', pass = 1, skip = 0, wanted_at = $1, done_at = NULL,
+                hold_reason = NULL
+            WHERE tenant = $2 AND campaign = $3 AND channel >= 0 AND state IN ('done', 'held') AND wanted_at < $4",
             values![now, tenant, campaign, wanted_before],
         )
     }

@@ -52,20 +52,19 @@ async fn chunks(at: &AtRound<'_>, told: &watch::Sender<Progress>) -> Result<Reac
         });
         let (returned, chunk) = read.await.map_err(|error| crashed(&error))?;
         walker = returned;
-        let Some((_, mut listed)) = chunk? else {
+        let Some((through, mut listed)) = chunk? else {
             return Ok(Reached::End);
         };
         if let Some(asker) = &asker {
             asker.ask(at, &mut listed).await?;
         }
         for part in parts(listed, at.work.app.config.work.merge_grants_max) {
-            match write(at, part).await? {
-                Wrote::Stopped => return Ok(Reached::Stop),
-                Wrote::Through(through) => told.send_modify(|progress| {
-                    progress.through = Some(through);
-                }),
+            if write(at, part).await? == Wrote::Stopped {
+                return Ok(Reached::Stop);
             }
         }
+        // Told in one report, so it is told once it is whole.
+        told.send_modify(|progress| progress.through = Some(through));
     }
 }
 
@@ -86,10 +85,10 @@ fn parts(listed: Vec<Listed>, max: usize) -> Vec<Vec<Listed>> {
 }
 
 /// What writing a part came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wrote {
-    /// It is durable up to here.
-    Through(String),
+    /// It is durable.
+    Durable,
     /// Nothing may be decided any more.
     Stopped,
 }
@@ -121,13 +120,13 @@ async fn write(at: &AtRound<'_>, part: Vec<Listed>) -> Result<Wrote> {
                 .as_ref()
                 .is_some_and(is_behind)
             {
-                return Ok(Wrote::Through(through.clone()));
+                return Ok(Wrote::Durable);
             }
             for listed in part.iter() {
                 deciding.customer(listed)?;
             }
             deciding.finish(&through)?;
-            Ok(Wrote::Through(through.clone()))
+            Ok(Wrote::Durable)
         })
         .await
 }
