@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bestow_store::Error as StoreError;
+use bestow_store::campaigns::SuspendedBy;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -170,6 +171,11 @@ async fn event_5(world: &World, campaign: u64, deadline: &str) -> u16 {
     status.as_u16()
 }
 
+/// This fate in this case, and a free way otherwise.
+fn only_if(case: bool, fate: Fate) -> Fate {
+    if case { fate } else { Fate::Through }
+}
+
 fn is_report(call: &Call) -> bool {
     call.path.ends_with("/UpdateCustomerPromotionStatus")
 }
@@ -212,10 +218,7 @@ async fn f1_the_deadline_passes_while_reports_do_not_get_through() {
     let (world, _proxy) = judged(|call| {
         // The first of two chunks goes through, the others do not.
         let first = call.reports().iter().any(|(id, _)| *id == "P-1");
-        match is_report(call) && !first {
-            true => Fate::Refused(503),
-            false => Fate::Through,
-        }
+        only_if(is_report(call) && !first, Fate::Refused(503))
     })
     .await;
     // Less than the margin is left, so chunks are of 1,000 customers and the last moment is the deadline itself.
@@ -253,11 +256,7 @@ async fn f1_the_deadline_passes_while_reports_do_not_get_through() {
 
 #[tokio::test]
 async fn f1_work_stops_the_margin_before_the_deadline() {
-    let (world, _proxy) = judged(|call| match is_report(call) {
-        true => Fate::Refused(503),
-        false => Fate::Through,
-    })
-    .await;
+    let (world, _proxy) = judged(|call| only_if(is_report(call), Fate::Refused(503))).await;
     let campaign = hold(&world, 20, 3_600, &json!({}));
     world.delivered().await;
     for _ in 0..20 {
@@ -289,14 +288,13 @@ async fn f1_work_stops_the_margin_before_the_deadline() {
 
 #[tokio::test]
 async fn f1_a_list_that_is_never_read_approves_nobody() {
-    let (world, _proxy) =
-        judged(
-            |call| match call.path.ends_with("/GetProcessedCampaignCustomers") {
-                true => Fate::Refused(500),
-                false => Fate::Through,
-            },
+    let (world, _proxy) = judged(|call| {
+        only_if(
+            call.path.ends_with("/GetProcessedCampaignCustomers"),
+            Fate::Refused(500),
         )
-        .await;
+    })
+    .await;
     let campaign = hold(&world, 20, 3_600, &json!({}));
     world.delivered().await;
     for _ in 0..20 {
@@ -350,11 +348,7 @@ async fn f2_an_approval_whose_answer_is_lost_is_sent_again() {
 
 #[tokio::test]
 async fn f2_what_was_sent_without_our_hearing_of_it_is_granted_when_it_runs() {
-    let (world, _proxy) = judged(|call| match is_report(call) {
-        true => Fate::AnswerLost,
-        false => Fate::Through,
-    })
-    .await;
+    let (world, _proxy) = judged(|call| only_if(is_report(call), Fate::AnswerLost)).await;
     let campaign = hold(&world, 20, 3_600, &json!({}));
     world.delivered().await;
     for _ in 0..10 {
@@ -374,10 +368,10 @@ async fn f2_what_was_sent_without_our_hearing_of_it_is_granted_when_it_runs() {
 async fn f3_one_id_that_is_not_taken_is_held_and_the_others_go_on() {
     let (world, _proxy) = judged(|call| {
         let bad = ["P-7", "P-1234"];
-        match call.reports().iter().any(|(id, _)| bad.contains(id)) {
-            true => Fate::Refused(400),
-            false => Fate::Through,
-        }
+        only_if(
+            call.reports().iter().any(|(id, _)| bad.contains(id)),
+            Fate::Refused(400),
+        )
     })
     .await;
     let campaign = hold(&world, 2_000, 3_600, &json!({}));
@@ -480,11 +474,7 @@ async fn f4_a_deadline_without_a_zone_is_meant_in_the_tenants() {
 
 #[tokio::test]
 async fn f5_a_crash_between_grant_and_approval_loses_nothing() {
-    let (world, _proxy) = judged(|call| match is_report(call) {
-        true => Fate::Refused(503),
-        false => Fate::Through,
-    })
-    .await;
+    let (world, _proxy) = judged(|call| only_if(is_report(call), Fate::Refused(503))).await;
     let campaign = hold(&world, 50, 3_600, &json!({}));
     world.delivered().await;
     for _ in 0..10 {
@@ -676,11 +666,7 @@ async fn f7_cancelled_while_on_hold_nobody_more_is_approved() {
 
 #[tokio::test]
 async fn f7_a_suspension_stops_reports_and_a_lift_lets_them_go_on() {
-    let (world, _proxy) = judged(|call| match is_report(call) {
-        true => Fate::Refused(503),
-        false => Fate::Through,
-    })
-    .await;
+    let (world, _proxy) = judged(|call| only_if(is_report(call), Fate::Refused(503))).await;
     let campaign = hold(&world, 50, 3_600, &json!({}));
     world.delivered().await;
     for _ in 0..10 {
@@ -698,7 +684,7 @@ async fn f7_a_suspension_stops_reports_and_a_lift_lets_them_go_on() {
         .app
         .tx("suspend", move |tx| {
             let no = tx.campaign(tenant, &stopped)?.unwrap().no;
-            tx.suspend_campaign(tenant, no, "test")
+            tx.suspend_campaign(tenant, no, SuspendedBy::Operator, "test")
         })
         .await
         .unwrap();
@@ -732,10 +718,7 @@ async fn f9_too_few_calls_before_the_deadline_are_told_at_once() {
     let judge = move |call: &Call| {
         let is_list = call.path.ends_with("/GetProcessedCampaignCustomers");
         *lists.lock().unwrap() += usize::from(is_list);
-        match is_list && *is_blocked.lock().unwrap() {
-            true => Fate::Refused(500),
-            false => Fate::Through,
-        }
+        only_if(is_list && *is_blocked.lock().unwrap(), Fate::Refused(500))
     };
     let (world, _proxy) = judged_and_tuned(judge, |config| {
         config.optimove.calls_max = 40;

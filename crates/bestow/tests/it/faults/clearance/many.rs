@@ -1,6 +1,7 @@
 //! Many customers on hold, while one call in five fails.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use bestow::clock::instant;
@@ -70,7 +71,7 @@ async fn all_approvals_are_placed_in_time_and_none_without_a_durable_grant() {
     }
     world.delivered().await;
     let approved = listed - denied;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     for _ in 0..200 {
         if !bestow::work::step(&world.app).await.unwrap() {
             pass(&world, 5).await;
@@ -83,11 +84,15 @@ async fn all_approvals_are_placed_in_time_and_none_without_a_durable_grant() {
             break;
         }
     }
-    eprintln!(
-        "{customers} on hold: cleared in {:?} with {} calls",
-        began.elapsed(),
-        calls.lock().unwrap()
-    );
+    if customers != CUSTOMERS {
+        // A run that was asked for tells what it took.
+        let (took, calls) = (began.elapsed(), *calls.lock().unwrap());
+        writeln!(
+            std::io::stderr(),
+            "{customers} on hold: cleared in {took:?} with {calls} calls"
+        )
+        .unwrap();
+    }
     assert_eq!(
         rounds(&world, campaign).await,
         [round("closed", approved, approved, "complete")]

@@ -56,14 +56,14 @@ async fn take(State(operator): State<Operator>, headers: HeaderMap, body: Bytes)
     let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
     let signer = Signer::new([SECRET.as_bytes().to_vec()]).unwrap();
     let signature = header("webhook-signature");
-    let signed = StandardHeaders {
+    let sent = StandardHeaders {
         id: &id,
         timestamp: &timestamp,
         signature: &signature,
     };
     let now = timestamp.parse().unwrap();
     signer
-        .verify_standard(signed, &body, now, Duration::from_secs(1))
+        .verify_standard(sent, &body, now, Duration::from_secs(1))
         .unwrap();
     let batch: Value = serde_json::from_slice(&body).unwrap();
     let answer = (operator.answer)(&batch);

@@ -9,8 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Fate, all, conditional, denied, event_5, findings, hold, is_report, judged, pass, round,
-    rounds, settled, statuses, stood, work,
+    Fate, all, conditional, denied, event_5, findings, hold, is_report, judged, only_if, pass,
+    round, rounds, settled, statuses, stood, work,
 };
 use crate::faults::{switch, view};
 use crate::support::World;
@@ -64,10 +64,10 @@ async fn f8_a_deadline_that_moves_takes_the_unreported_over() {
     let is_blocked = Arc::clone(&blocked);
     let (world, _proxy) = judged(move |call| {
         let first = call.reports().iter().any(|(id, _)| *id == "P-1");
-        match is_report(call) && !first && *is_blocked.lock().unwrap() {
-            true => Fate::Refused(503),
-            false => Fate::Through,
-        }
+        only_if(
+            is_report(call) && !first && *is_blocked.lock().unwrap(),
+            Fate::Refused(503),
+        )
     })
     .await;
     switch(&world, &json!({"notify-drop": 100}));
