@@ -21,6 +21,7 @@ use super::approval::Asker;
 use super::walk::{Listed, Walker};
 use super::{AtRound, Progress, Reached, crashed};
 use crate::error::{Error, Result};
+use crate::service::codes;
 use crate::service::triggered::facts::{is_over, limits, promotion_status};
 
 type Stored<T> = std::result::Result<T, StoreError>;
@@ -105,13 +106,14 @@ async fn write(at: &AtRound<'_>, part: Vec<Listed>) -> Result<Wrote> {
     );
     let codes_max = at.work.tenant.settings.codes_per_row_max;
     let (part, stop_ms) = (Arc::new(part), at.schedule.stop_at.as_millisecond());
-    at.work
+    let (wrote, low) = at
+        .work
         .app
         .bulk("decide_clearance", move |tx| {
             tx.hold_job(&job, lease_ms)?;
             let mut deciding = match Deciding::begin(tx, &job, campaign, no, codes_max)? {
                 Some(deciding) if deciding.tx.now_ms() < stop_ms => deciding,
-                _ => return Ok(Wrote::Stopped),
+                _ => return Ok((Wrote::Stopped, Vec::new())),
             };
             let is_behind = |known: &String| known.as_str() >= through.as_str();
             if deciding
@@ -120,15 +122,17 @@ async fn write(at: &AtRound<'_>, part: Vec<Listed>) -> Result<Wrote> {
                 .as_ref()
                 .is_some_and(is_behind)
             {
-                return Ok(Wrote::Durable);
+                return Ok((Wrote::Durable, Vec::new()));
             }
             for listed in part.iter() {
                 deciding.customer(listed)?;
             }
             deciding.finish(&through)?;
-            Ok(Wrote::Durable)
+            Ok((Wrote::Durable, codes::note_low(tx, job.tenant)?))
         })
-        .await
+        .await?;
+    codes::tell_low(at.work.app, low);
+    Ok(wrote)
 }
 
 /// One offer, as the transaction finds it and as it is used up.
