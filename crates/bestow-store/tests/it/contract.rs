@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod campaigns;
 pub(crate) mod cancellations;
 pub(crate) mod catalogue;
+pub(crate) mod clearance;
 pub(crate) mod codes;
 pub(crate) mod endings;
 pub(crate) mod exclusions;
@@ -31,6 +32,9 @@ macro_rules! stamp {
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
                 unknown_codes_hold_their_campaigns, codes_in_use;
             exclusions: exact_and_per_tenant;
+            clearance: one_round_for_one_deadline, cursors_only_move_on, stopped_campaign_reports_nothing,
+                grant_follows_its_round, denied_may_be_approved_later, rounds_stay_out_of_lists,
+                lists_are_read_anew_once, only_scheduled_becomes_conditional;
             codes: loaded_in_order_without_repeats, every_grant_gives_the_next_code,
                 void_codes_are_passed_over, known_grants_take_no_code, two_campaigns_share_no_code,
                 without_codes_pairs_wait_and_are_granted_once, waiting_pairs_count_on,
