@@ -16,6 +16,7 @@
 //! | is the list read to its end? | [`import::completeness`] |
 //! | what becomes of a trigger, what does the gateway say? | [`trigger`] |
 //! | may this customer of a conditional campaign be approved, and is there time? | [`clearance`] |
+//! | whose turn is it, of many tenants? | [`turns`] |
 //! | have we had this notification before? | [`notification::NotificationKey`] |
 //! | was this campaign really cancelled? | [`cancel::settle`] |
 //! | which grants does this row of the ended list mean? | [`ended::EndedAction::ends`] |
@@ -41,6 +42,7 @@ pub mod import;
 pub mod notification;
 pub mod outcome;
 pub mod trigger;
+pub mod turns;
 
 pub mod error;
 

@@ -129,15 +129,40 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notifications nobody has looked at yet, oldest first.
-    pub fn waiting_notifications(&mut self, limit: u32) -> Result<Vec<Notification>, Error> {
+    /// Tenants with notifications that nobody has looked at yet, and the oldest one's id of each.
+    ///
+    /// Goes from tenant to tenant: the cost follows the number of tenants that wait, not of notifications.
+    pub fn waiting_tenants(&mut self) -> Result<Vec<(i64, String)>, Error> {
+        self.query(
+            "-- waiting_tenants
+            WITH RECURSIVE waiting (tenant) AS (
+                SELECT MIN(tenant) FROM notification WHERE status = 'waiting'
+                UNION ALL
+                SELECT (SELECT MIN(n.tenant) FROM notification n
+                    WHERE n.status = 'waiting' AND n.tenant > waiting.tenant)
+                FROM waiting WHERE waiting.tenant IS NOT NULL)
+            SELECT w.tenant,
+                (SELECT MIN(n.id) FROM notification n WHERE n.status = 'waiting' AND n.tenant = w.tenant)
+            FROM waiting w WHERE w.tenant IS NOT NULL",
+            values![],
+            |row| Ok((row.int(0)?, row.text(1)?)),
+        )
+    }
+
+    /// Notifications of a tenant behind an id that nobody has looked at yet, oldest first.
+    pub fn waiting_notifications(
+        &mut self,
+        tenant: i64,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Notification>, Error> {
         self.query(
             concat!(
                 "-- waiting_notifications\nSELECT ",
                 notification_columns!(),
-                " FROM notification WHERE status = 'waiting' ORDER BY id LIMIT $1"
+                " FROM notification WHERE status = 'waiting' AND tenant = $1 AND id > $2 ORDER BY id LIMIT $3"
             ),
-            values![limit],
+            values![tenant, after, limit],
             notification,
         )
     }

@@ -39,7 +39,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Claims a due job that nobody holds, the longest due first.
+    /// Claims a due job that nobody holds, the longest due first, whoever's it is.
     pub fn claim_job(&mut self, lease_ms: i64) -> Result<Option<Job>, Error> {
         self.claim_job_of(None, lease_ms)
     }
@@ -60,6 +60,33 @@ impl Tx<'_> {
             values![now, kind],
             |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)),
         )?;
+        self.claim(due, lease_ms)
+    }
+
+    /// Claims a due job of one tenant that nobody holds, the longest due first.
+    pub fn claim_job_of_tenant(
+        &mut self,
+        tenant: i64,
+        lease_ms: i64,
+    ) -> Result<Option<Job>, Error> {
+        let now = self.now_ms();
+        let due = self.query_one(
+            "-- due_job_of_tenant
+            SELECT kind, key FROM job
+            WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+            ORDER BY run_at, kind, key LIMIT 1",
+            values![tenant, now],
+            |row| Ok((tenant, row.text(0)?, row.text(1)?)),
+        )?;
+        self.claim(due, lease_ms)
+    }
+
+    fn claim(
+        &mut self,
+        due: Option<(i64, String, String)>,
+        lease_ms: i64,
+    ) -> Result<Option<Job>, Error> {
+        let now = self.now_ms();
         let Some((tenant, kind, key)) = due else {
             return Ok(None);
         };
@@ -77,6 +104,103 @@ impl Tx<'_> {
             attempts,
             token,
         }))
+    }
+
+    /// When the first job of a kind that nobody holds is due.
+    pub fn next_job_of_kind_at(&mut self, kind: &str) -> Result<Option<i64>, Error> {
+        let now = self.now_ms();
+        let found = self.query_one(
+            "-- next_job_of_kind_at
+            SELECT MIN(j.run_at) FROM job j LEFT JOIN tenant t ON t.no = j.tenant
+            WHERE j.kind = $1 AND (j.lease_until IS NULL OR j.lease_until <= $2) AND t.suspended_at IS NULL",
+            values![kind, now],
+            |row| row.opt_int(0),
+        )?;
+        Ok(found.flatten())
+    }
+
+    /// Tenants that have a job to be claimed, and are neither suspended nor resting.
+    ///
+    /// Goes from tenant to tenant and looks at the first due job of each: the cost follows the number of tenants, not
+    /// of jobs.
+    pub fn due_turns(&mut self) -> Result<Vec<DueTurn>, Error> {
+        let now = self.now_ms();
+        let found = self.query(
+            "-- due_turns
+            WITH RECURSIVE listed (tenant) AS (
+                SELECT MIN(tenant) FROM job
+                UNION ALL
+                SELECT (SELECT MIN(j.tenant) FROM job j WHERE j.tenant > listed.tenant) FROM listed
+                WHERE listed.tenant IS NOT NULL)
+            SELECT h.tenant,
+                (SELECT j.run_at FROM job j
+                    WHERE j.tenant = h.tenant AND j.run_at <= $1 AND (j.lease_until IS NULL OR j.lease_until <= $1)
+                    ORDER BY j.run_at LIMIT 1),
+                r.until
+            FROM listed h LEFT JOIN tenant t ON t.no = h.tenant LEFT JOIN tenant_rest r ON r.tenant = h.tenant
+            WHERE h.tenant IS NOT NULL AND t.suspended_at IS NULL AND (r.until IS NULL OR r.until <= $1)",
+            values![now],
+            |row| Ok((row.int(0)?, row.opt_int(1)?, row.opt_int(2)?.is_some())),
+        )?;
+        let turns = found.into_iter().filter_map(|(tenant, since, has_rested)| {
+            since.map(|since| DueTurn {
+                tenant,
+                since,
+                has_rested,
+            })
+        });
+        Ok(turns.collect())
+    }
+
+    /// A tenant's rest, past or present, since its last success.
+    pub fn rest(&mut self, tenant: i64) -> Result<Option<Rest>, Error> {
+        self.query_one(
+            "-- rest
+            SELECT since, until, failures, reason FROM tenant_rest WHERE tenant = $1",
+            values![tenant],
+            |row| {
+                Ok(Rest {
+                    since: row.int(0)?,
+                    until: row.int(1)?,
+                    failures: row.count(2)?,
+                    reason: row.text(3)?,
+                })
+            },
+        )
+    }
+
+    /// Lets a tenant's jobs rest until an instant, one failure more in a row.
+    pub fn begin_rest(&mut self, tenant: i64, until: i64, reason: &str) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- begin_rest
+            INSERT INTO tenant_rest (tenant, since, until, failures, reason) VALUES ($1, $2, $3, 1, $4)
+            ON CONFLICT (tenant) DO UPDATE SET
+                until = excluded.until, failures = tenant_rest.failures + 1, reason = excluded.reason",
+            values![tenant, now, until, reason],
+        )?;
+        Ok(())
+    }
+
+    /// Ends a tenant's rest for good. True where there was one.
+    pub fn end_rest(&mut self, tenant: i64) -> Result<bool, Error> {
+        let ended = self.execute(
+            "-- end_rest
+            DELETE FROM tenant_rest WHERE tenant = $1",
+            values![tenant],
+        )?;
+        Ok(ended > 0)
+    }
+
+    /// Lets jobs of a tenant that failed be tried again at once.
+    pub fn hasten_failed_jobs(&mut self, tenant: i64) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- hasten_failed_jobs
+            UPDATE job SET run_at = $1 WHERE tenant = $2 AND lease_until IS NULL AND last_error IS NOT NULL AND run_at > $1",
+            values![now, tenant],
+        )?;
+        Ok(())
     }
 
     /// Keeps the claim for another while, as a sign that the work goes well: earlier failures are forgotten. Refuses
@@ -143,11 +267,12 @@ impl Tx<'_> {
         )
     }
 
-    /// Tenants that have a job of this kind.
-    pub fn tenants_with_job(&mut self, kind: &str) -> Result<Vec<i64>, Error> {
+    /// Tenants that have no job of this kind.
+    pub fn tenants_without_job(&mut self, kind: &str) -> Result<Vec<i64>, Error> {
         self.query(
-            "-- tenants_with_job
-            SELECT DISTINCT tenant FROM job WHERE kind = $1",
+            "-- tenants_without_job
+            SELECT t.no FROM tenant t
+            WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.tenant = t.no AND j.kind = $1) ORDER BY t.no",
             values![kind],
             |row| row.int(0),
         )
@@ -165,11 +290,15 @@ impl Tx<'_> {
         Ok(found.flatten())
     }
 
-    /// Jobs of a kind: key, when due, attempts, last error; over one tenant or all.
+    /// All jobs, the first due first. A job whose tenant rests is due when the rest is over, unless
+    /// it has a deadline and is claimed all the same.
     pub fn jobs(&mut self) -> Result<Vec<JobRow>, Error> {
         self.query(
             "-- jobs
-            SELECT tenant, kind, key, run_at, attempts, lease_until, last_error FROM job ORDER BY run_at",
+            SELECT j.tenant, j.kind, j.key,
+                CASE WHEN r.until > j.run_at AND j.kind <> 'clearance' THEN r.until ELSE j.run_at END,
+                j.attempts, j.lease_until, j.last_error
+            FROM job j LEFT JOIN tenant_rest r ON r.tenant = j.tenant ORDER BY 4",
             values![],
             |row| {
                 Ok(JobRow {
@@ -184,6 +313,30 @@ impl Tx<'_> {
             },
         )
     }
+}
+
+/// A tenant with a job to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueTurn {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// Milliseconds; when the longest due of its jobs became due.
+    pub since: i64,
+    /// It rested since its last success.
+    pub has_rested: bool,
+}
+
+/// Why and until when a tenant's jobs rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Milliseconds; the first failure in a row.
+    pub since: i64,
+    /// Milliseconds; no job starts before.
+    pub until: i64,
+    /// Rests in a row.
+    pub failures: u64,
+    /// What the newest failure said.
+    pub reason: String,
 }
 
 /// A job as it waits.

@@ -27,7 +27,7 @@ pub struct Promotion {
     pub created_at: i64,
     /// Milliseconds.
     pub updated_at: i64,
-    /// The name we last wrote to Optimove's list.
+    /// The name on which the catalogue and Optimove's list last agreed.
     pub synced_name: Option<String>,
     /// What everybody gets once a pool of unique codes is empty.
     pub fallback_code: Option<String>,
@@ -133,7 +133,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Remembers the name that Optimove's list has from us, or that it has none any more.
+    /// Remembers the name on which the catalogue and Optimove's list agree, or that there is none.
     pub fn set_synced_name(
         &mut self,
         tenant: i64,
@@ -146,6 +146,53 @@ impl Tx<'_> {
             values![name, tenant, code_fold],
         )?;
         Ok(())
+    }
+
+    /// Remembers that it is us who put a code into Optimove's list. Whether it arrived is not known yet.
+    pub fn promotion_added_there(&mut self, tenant: i64, code_fold: &str) -> Result<(), Error> {
+        self.execute(
+            "-- promotion_added_there
+            UPDATE promotion SET added_there = 1, synced_name = NULL WHERE tenant = $1 AND code_fold = $2",
+            values![tenant, code_fold],
+        )?;
+        Ok(())
+    }
+
+    /// Remembers that a code is not in Optimove's list, so none of ours is there.
+    pub fn promotion_not_there(&mut self, tenant: i64, code_fold: &str) -> Result<(), Error> {
+        self.execute(
+            "-- promotion_not_there
+            UPDATE promotion SET added_there = 0, synced_name = NULL WHERE tenant = $1 AND code_fold = $2",
+            values![tenant, code_fold],
+        )?;
+        Ok(())
+    }
+
+    /// Codes (folded) that it was us who put into Optimove's list.
+    pub fn codes_added_there(&mut self, tenant: i64) -> Result<Vec<String>, Error> {
+        self.query(
+            "-- codes_added_there
+            SELECT code_fold FROM promotion WHERE tenant = $1 AND added_there = 1",
+            values![tenant],
+            |row| row.text(0),
+        )
+    }
+
+    /// Campaigns that are to be granted and whose lists are not read to the end, so that their codes are not all
+    /// known here: announced, being read, or on hold. Oldest first.
+    pub fn campaigns_unread(&mut self, tenant: i64, limit: u32) -> Result<Vec<String>, Error> {
+        self.query(
+            "-- campaigns_unread
+            SELECT c.id FROM campaign c
+            WHERE c.tenant = $1 AND c.revoked_at IS NULL AND c.suspended_at IS NULL AND c.kind <> 'triggered'
+                AND (c.windows_end_at IS NULL AND NOT EXISTS
+                        (SELECT 1 FROM import i WHERE i.tenant = c.tenant AND i.campaign = c.no)
+                    OR EXISTS (SELECT 1 FROM import i
+                        WHERE i.tenant = c.tenant AND i.campaign = c.no AND i.state <> 'done'))
+            ORDER BY c.no LIMIT $2",
+            values![tenant, limit],
+            |row| row.text(0),
+        )
     }
 
     /// Campaigns whose pairs of a code are held because of a code.

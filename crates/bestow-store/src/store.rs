@@ -119,13 +119,33 @@ impl Store {
         })
     }
 
-    /// Claims the right to serve from this database, for as long as the lock is held. Whoever serves asks for
-    /// [`Store::change_mark`] regularly: until then its reads may not see what another process committed.
+    /// Claims the right to serve from this database; see [`Store::claim`] and [`Store::hold`].
     ///
     /// # Errors
     /// [`Error::InUse`] where another process holds it.
     pub fn lock(&self) -> Result<Lock, Error> {
-        let path = with_suffix(&self.inner.path, ".lock");
+        let lock = Self::claim_file(&self.inner.path)?;
+        self.hold(&lock);
+        Ok(lock)
+    }
+
+    /// Claims the right to serve from the database at `url`, for as long as the lock is held. The database is neither
+    /// opened nor made: whoever is refused has changed nothing.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`]; [`Error::InUse`] where another process holds it.
+    pub fn claim(url: &str) -> Result<Lock, Error> {
+        Self::claim_file(&path_of(url)?)
+    }
+
+    /// Serves under a lock that was claimed for this database. Whoever serves asks for [`Store::change_mark`]
+    /// regularly: until then its reads may not see what another process committed.
+    pub fn hold(&self, _lock: &Lock) {
+        self.inner.readers.keep_snapshots();
+    }
+
+    fn claim_file(database: &Path) -> Result<Lock, Error> {
+        let path = with_suffix(database, ".lock");
         let unavailable =
             |e: &std::io::Error| Error::Unavailable(format!("{}: {e}", path.display()));
         let file = OpenOptions::new()
@@ -135,13 +155,8 @@ impl Store {
             .open(&path)
             .map_err(|e| unavailable(&e))?;
         match file.try_lock() {
-            Ok(()) => {
-                self.inner.readers.keep_snapshots();
-                Ok(Lock { _file: file })
-            }
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::InUse(self.inner.path.display().to_string()))
-            }
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse(database.display().to_string())),
             Err(TryLockError::Error(e)) => Err(unavailable(&e)),
         }
     }

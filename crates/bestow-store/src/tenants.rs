@@ -180,7 +180,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stops accepting older secrets of a listener from `at` on.
+    /// Stops accepting older secrets of a listener from `at` on; those that end before stay so.
     pub fn retire_listeners(
         &mut self,
         tenant: i64,
@@ -191,7 +191,7 @@ impl Tx<'_> {
         self.execute(
             "-- retire_listeners
             UPDATE listener SET retired_at = $1
-            WHERE tenant = $2 AND event_type = $3 AND generation < $4 AND retired_at IS NULL",
+            WHERE tenant = $2 AND event_type = $3 AND generation < $4 AND (retired_at IS NULL OR retired_at > $1)",
             values![at, tenant, event_type, before_generation],
         )?;
         Ok(())

@@ -54,6 +54,15 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The service itself, about its regular business.
+    pub fn worker() -> Self {
+        Self {
+            id: "worker".to_owned(),
+            role: Role::Operator,
+            tenant: None,
+        }
+    }
+
     /// Whoever has the database file under their hands.
     pub fn cli() -> Self {
         Self {

@@ -18,6 +18,7 @@ use crate::random::Random;
 use crate::service::gateway::Places;
 use crate::service::notifications::Arrivals;
 use crate::tenant::Tenant;
+use crate::work::Turns;
 
 /// Events kept for a slow listener of the event stream before it misses some.
 const EVENTS_KEPT_MAX: usize = 1_024;
@@ -47,6 +48,10 @@ pub struct App {
     pub work: Notify,
     /// Rung when a notification waits. A bell of its own: whoever settles the inbox must not miss it.
     pub arrived: Notify,
+    /// Jobs that run, by tenant.
+    pub turns: Turns,
+    /// Those that run beside, since they could not wait for their turn.
+    pub urgent_turns: Turns,
     /// Notifications on their way into the inbox.
     pub arrivals: Arc<Arrivals>,
     /// Questions to the gateway under way.
@@ -101,6 +106,8 @@ impl App {
             events: broadcast::Sender::new(EVENTS_KEPT_MAX),
             work: Notify::new(),
             arrived: Notify::new(),
+            turns: Turns::default(),
+            urgent_turns: Turns::default(),
             arrivals: Arc::default(),
             gateway: Places::default(),
             public_url,

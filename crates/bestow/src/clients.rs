@@ -21,8 +21,9 @@ pub struct Clients {
     empty_page_wait: Duration,
     jitter_seed: u64,
     made: Mutex<HashMap<i64, Made>>,
-    /// By a hash of base URL and credential: Optimove counts calls by key, whoever makes them.
-    budgets: Mutex<HashMap<[u8; 32], Arc<CallBudget>>>,
+    /// By a hash of base URL and credential. Optimove counts calls and logins by these, whoever makes them: tenants
+    /// with the same ones share the client, its budget of calls and its session.
+    shared: Mutex<HashMap<[u8; 32], Client>>,
 }
 
 /// A client and what it was made from: when that changes, it is made anew.
@@ -41,7 +42,7 @@ impl Clients {
             empty_page_wait,
             jitter_seed,
             made: Mutex::default(),
-            budgets: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 
@@ -74,11 +75,16 @@ impl Clients {
         let credential: Credential = serde_json::from_slice(&opened).map_err(|_| {
             Error::invalid("bad_credential", "the stored credential cannot be read")
         })?;
-        let budget_key = format!(
+        let shared_key = format!(
             "{}\n{}",
             tenant.row.base_url,
             String::from_utf8_lossy(&opened)
         );
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = keys.hash(&shared_key);
+        if let Some(client) = shared.get(&key) {
+            return Ok(client.clone());
+        }
         let auth = match credential {
             Credential::ApiKey(key) => Auth::ApiKey(Secret::new(key)),
             Credential::Login { username, password } => Auth::Login {
@@ -93,7 +99,7 @@ impl Clients {
             PlainHttp::LoopbackOnly
         };
         let client = Client::builder(&tenant.row.base_url, auth)
-            .budget(self.budget(keys.hash(&budget_key)))
+            .budget(self.budget())
             .limits(Limits {
                 connect_timeout: Duration::from_millis(limits.connect_ms_max),
                 total_timeout: Duration::from_millis(limits.call_ms_max),
@@ -110,17 +116,14 @@ impl Clients {
             .plain_http(plain_http)
             .empty_page_wait(self.empty_page_wait)
             .build()?;
+        shared.insert(key, client.clone());
         Ok(client)
     }
 
-    fn budget(&self, key: [u8; 32]) -> Arc<CallBudget> {
-        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            Arc::new(CallBudget::new(BudgetConfig {
-                calls_max: self.limits.calls_max,
-                window: Duration::from_millis(self.limits.calls_window_ms),
-            }))
-        };
-        Arc::clone(budgets.entry(key).or_insert_with(new))
+    fn budget(&self) -> Arc<CallBudget> {
+        Arc::new(CallBudget::new(BudgetConfig {
+            calls_max: self.limits.calls_max,
+            window: Duration::from_millis(self.limits.calls_window_ms),
+        }))
     }
 }

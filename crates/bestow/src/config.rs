@@ -66,6 +66,8 @@ pub struct HttpLimits {
     pub api_body_bytes_max: usize,
     /// Bytes of a notification.
     pub notification_body_bytes_max: usize,
+    /// Time for which addresses of listeners are still accepted once newer ones are registered.
+    pub old_listener_seconds: u64,
     /// Time that running requests have when the service stops.
     pub drain_seconds_max: u64,
 }
@@ -74,8 +76,10 @@ pub struct HttpLimits {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkPace {
-    /// Jobs done at the same time.
+    /// Jobs done at the same time, as long as no other tenant has to wait.
     pub jobs_max: usize,
+    /// Jobs done at the same time when it takes that many for each tenant to have one.
+    pub jobs_most: usize,
     /// How long a worker may go without a sign of life before its job is given to another.
     pub lease_seconds: u64,
     /// How often the inbox and the jobs are looked at when nothing wakes the workers.
@@ -84,6 +88,8 @@ pub struct WorkPace {
     pub merge_grants_max: usize,
     /// How often Optimove's lists of executed campaigns are looked at.
     pub sweep_seconds: u64,
+    /// How often Optimove's list of codes is compared with the catalogue.
+    pub catalogue_seconds: u64,
     /// How many days back a sweep looks.
     pub sweep_days: u16,
     /// How long event 1 waits for the event 13 of each channel before the channels are read without it.

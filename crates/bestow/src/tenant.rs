@@ -1,6 +1,7 @@
 //! A tenant as the service works with it: parsed settings, zone, sealed credential.
 
 mod approval;
+mod catalogue;
 mod triggered;
 
 use bestow_core::cancel::Unconfirmed;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use approval::Approval;
+pub use catalogue::CatalogueSync;
 pub use triggered::{Gateway, GatewayVersion, Triggered, VisitorRule, WithoutCodesRule};
 
 /// Settings of a tenant, kept as JSON beside its columns.
@@ -35,6 +37,8 @@ pub struct Settings {
     pub page_rows: Option<u32>,
     /// Generation of the listeners' secrets; rises with every rotation.
     pub listener_generation: i64,
+    /// What the daily look at Optimove's list of codes does.
+    pub catalogue_sync: CatalogueSync,
     /// How triggers are taken.
     pub triggered: Triggered,
     /// The gateway of triggered conditional campaigns.
@@ -55,6 +59,7 @@ impl Default for Settings {
             codes_per_row_max: 5,
             page_rows: None,
             listener_generation: 1,
+            catalogue_sync: CatalogueSync::default(),
             triggered: Triggered::default(),
             gateway: Gateway::default(),
             approval: None,

@@ -1,16 +1,20 @@
 //! Who runs the use cases, and when.
 //!
-//! Workers look at the inbox and at due jobs; a bell rings when there is something new, but nothing depends on it.
+//! A scheduler looks at the inbox and at due jobs; a bell rings when there is something new, but nothing depends on it.
+//! Tenants take turns: no tenant's flood, and no tenant that is dead, keeps another's work waiting.
 //! A job is claimed by lease: whoever holds the newest token may write.
 
+mod reach;
 pub mod run;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+pub use turns::Turns;
 
 use crate::app::App;
 use crate::error::Result;
@@ -36,38 +40,34 @@ pub mod kind {
     pub const ENDED: &str = "ended";
     /// Asks Optimove whether a campaign was cancelled. Key: its number.
     pub const CANCEL: &str = "cancel";
+    /// Compares Optimove's list of codes with the catalogue. No key.
+    pub const CATALOGUE: &str = "catalogue";
+    /// Those that each tenant always has: they come again and again.
+    pub const REGULAR: [&str; 2] = [SWEEP, CATALOGUE];
 }
 
 /// The workers of a running service.
 #[derive(Debug)]
 pub struct Workers {
     stop: CancellationToken,
-    tasks: JoinSet<()>,
+    scheduler: JoinHandle<()>,
 }
 
 impl Workers {
     /// Starts them. Must be called within a Tokio runtime.
     pub fn start(app: &Arc<App>) -> Self {
         let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(settle_loop(Arc::clone(app), stop.clone()));
-        for _ in 0..app.config.work.jobs_max.max(1) {
-            tasks.spawn(job_loop(Arc::clone(app), None, stop.clone()));
-        }
-        // Long imports must not keep a deadline waiting.
-        tasks.spawn(job_loop(
-            Arc::clone(app),
-            Some(kind::CLEARANCE),
-            stop.clone(),
-        ));
-        Self { stop, tasks }
+        let scheduler = tokio::spawn(schedule(Arc::clone(app), stop.clone()));
+        Self { stop, scheduler }
     }
 
     /// Asks them to stop and waits: what they are in the middle of is finished up to its next durable step, and
     /// somebody goes on from there.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        if let Err(error) = self.scheduler.await {
+            tracing::error!(error.message = %error, "the scheduler ended before its time");
+        }
     }
 }
 
@@ -76,74 +76,83 @@ impl Workers {
 /// # Errors
 /// The store's.
 pub async fn step(app: &Arc<App>) -> Result<bool> {
-    want_sweeps(app).await?;
+    want_regular(app).await?;
     let settled = notifications::settle_waiting(app).await?;
     let ran = run::one(app, &CancellationToken::new()).await?;
     Ok(settled || ran)
 }
 
-async fn settle_loop(app: Arc<App>, stop: CancellationToken) {
-    let poll = poll_interval(&app);
+/// Settles a batch of the inbox and starts the jobs that may start, again and again. One task does both, so no bell
+/// is rung in vain and nobody competes for a job.
+async fn schedule(app: Arc<App>, stop: CancellationToken) {
+    let mut jobs = JoinSet::new();
     while !stop.is_cancelled() {
-        let settled = match want_sweeps(&app).await {
-            Ok(()) => notifications::settle_waiting(&app).await,
-            Err(error) => Err(error),
-        };
-        match settled {
-            Ok(true) => app.work.notify_waiters(),
-            Ok(false) => rest(&app.arrived, &stop, poll).await,
-            Err(error) => {
-                tracing::error!(error.message = %error, "the inbox cannot be settled");
-                rest(&app.arrived, &stop, poll).await;
-            }
+        let settled = settle(&app).await;
+        let started = start_jobs(&app, &stop, &mut jobs).await;
+        if let Err(error) = settled.as_ref().and(started.as_ref()) {
+            tracing::error!(error.message = %error, "the work cannot be looked at");
+        }
+        if !matches!((settled, started), (Ok(true), _) | (_, Ok(true))) {
+            rest(&app, &stop, &mut jobs).await;
         }
     }
+    while jobs.join_next().await.is_some() {}
 }
 
-async fn job_loop(app: Arc<App>, only: Option<&'static str>, stop: CancellationToken) {
-    let poll = poll_interval(&app);
-    while !stop.is_cancelled() {
-        match run::one_of(&app, only, &stop).await {
-            Ok(true) => {}
-            Ok(false) => rest(&app.work, &stop, poll).await,
-            Err(error) => {
-                tracing::error!(error.message = %error, "jobs cannot be run");
-                rest(&app.work, &stop, poll).await;
+async fn settle(app: &App) -> Result<bool> {
+    want_regular(app).await?;
+    notifications::settle_waiting(app).await
+}
+
+/// Starts all jobs that may start. True where one did.
+async fn start_jobs(
+    app: &Arc<App>,
+    stop: &CancellationToken,
+    jobs: &mut JoinSet<()>,
+) -> Result<bool> {
+    let mut has_started = false;
+    while let Some(claimed) = run::claim_any(app).await? {
+        has_started = true;
+        let (app, stop) = (Arc::clone(app), stop.clone());
+        jobs.spawn(async move {
+            if let Err(error) = run::claimed(&app, claimed, &stop).await {
+                tracing::error!(error.message = %error, "the end of a job cannot be written");
             }
-        }
+        });
     }
+    Ok(has_started)
 }
 
-/// Each tenant has a sweep waiting; one that is new gets its first.
-async fn want_sweeps(app: &App) -> Result<()> {
-    let swept: Vec<i64> = app.store.peek(|tx| tx.tenants_with_job(kind::SWEEP))?;
-    let snapshot = app.directory.snapshot();
-    let missing: Vec<i64> = snapshot
-        .tenants()
-        .map(|tenant| tenant.no())
-        .filter(|no| !swept.contains(no))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let every_ms = notifications::seconds_ms(app.config.work.sweep_seconds);
-    app.tx("want_sweeps", move |tx| {
-        let first = tx.now_ms() + every_ms;
-        missing
-            .iter()
-            .try_for_each(|tenant| tx.want_job(*tenant, kind::SWEEP, "", first))
-    })
-    .await
-}
-
-async fn rest(bell: &Notify, stop: &CancellationToken, poll: Duration) {
+async fn rest(app: &App, stop: &CancellationToken, jobs: &mut JoinSet<()>) {
+    let poll = Duration::from_millis(app.config.work.poll_ms.max(1));
     tokio::select! {
-        () = bell.notified() => {}
+        () = app.arrived.notified() => {}
+        () = app.work.notified() => {}
         () = stop.cancelled() => {}
+        Some(_) = jobs.join_next() => {}
         () = tokio::time::sleep(poll) => {}
     }
 }
 
-fn poll_interval(app: &App) -> Duration {
-    Duration::from_millis(app.config.work.poll_ms.max(1))
+/// Each tenant has its regular jobs waiting; one that is new gets its first.
+async fn want_regular(app: &App) -> Result<()> {
+    let pace = &app.config.work;
+    for (kind, every_seconds) in [
+        (kind::SWEEP, pace.sweep_seconds),
+        (kind::CATALOGUE, pace.catalogue_seconds),
+    ] {
+        let missing = app.store.peek(|tx| tx.tenants_without_job(kind))?;
+        if missing.is_empty() {
+            continue;
+        }
+        let every_ms = notifications::seconds_ms(every_seconds);
+        app.tx("want_regular", move |tx| {
+            let first = tx.now_ms() + every_ms;
+            missing
+                .iter()
+                .try_for_each(|tenant| tx.want_job(*tenant, kind, "", first))
+        })
+        .await?;
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ mod pool;
 mod promotion;
 mod status;
 mod trigger;
+mod turns;
 mod window;
 mod zones;
 

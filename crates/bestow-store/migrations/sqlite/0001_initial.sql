@@ -60,7 +60,8 @@ CREATE TABLE notification (
     PRIMARY KEY (tenant, id),
     UNIQUE (tenant, identity)
 ) WITHOUT ROWID;
-CREATE INDEX notification_waiting ON notification (id) WHERE status = 'waiting';
+-- The status stands in front, although it is always the same, so that the planner prefers it to the primary key.
+CREATE INDEX notification_waiting ON notification (status, tenant, id) WHERE status = 'waiting';
 CREATE INDEX notification_held ON notification (id) WHERE status = 'held';
 CREATE INDEX notification_cancel ON notification (id) WHERE status = 'waiting' AND event_type = 4;
 
@@ -80,7 +81,8 @@ CREATE TABLE promotion (
     updated_at  INTEGER NOT NULL,
     validity_days INTEGER,                              -- days that a triggered grant lasts; NULL: the trigger or the tenant says
     fallback_code TEXT,                                 -- what everybody gets once a pool of unique codes is empty
-    synced_name TEXT,                                   -- the name Optimove's list had when we last wrote it; NULL: never written
+    synced_name TEXT,                                   -- the name on which Optimove's list and ours last agreed; NULL: never
+    added_there INTEGER NOT NULL DEFAULT 0 CHECK (added_there IN (0, 1)), -- we put the code into Optimove's list, so we may delete it
     PRIMARY KEY (tenant, code_fold)
 ) WITHOUT ROWID;
 
@@ -246,6 +248,17 @@ CREATE TABLE job (
     PRIMARY KEY (tenant, kind, key)
 ) WITHOUT ROWID;
 CREATE INDEX job_due ON job (run_at);
+CREATE INDEX job_turn ON job (tenant, run_at);
+CREATE INDEX job_kind ON job (kind, run_at);
+
+-- A tenant whose work rests, since Optimove refused it or could not be reached. Goes with the first success.
+CREATE TABLE tenant_rest (
+    tenant   INTEGER NOT NULL PRIMARY KEY,
+    since    INTEGER NOT NULL,                          -- of the first failure in a row
+    until    INTEGER NOT NULL,                          -- no job of the tenant starts before
+    failures INTEGER NOT NULL,                          -- rests in a row
+    reason   TEXT    NOT NULL                           -- what the newest failure said
+) WITHOUT ROWID;
 
 -- Who did what, when and why. Only ever added to.
 CREATE TABLE audit (

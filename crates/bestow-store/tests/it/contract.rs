@@ -28,9 +28,11 @@ macro_rules! stamp {
             tenants: numbers_count_up, update_keeps_identity, pages_by_id,
                 suspension_comes_and_goes, listeners_rotate, tokens_are_refused_once_revoked;
             inbox: repeat_counts_an_arrival, many_at_once_are_one_row, identity_is_per_tenant,
-                waiting_come_oldest_first, settling, unknown_status_is_refused, filters_and_pages;
+                waiting_come_oldest_first, waiting_tenants_tell_their_oldest, settling,
+                unknown_status_is_refused, filters_and_pages;
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
-                unknown_codes_hold_their_campaigns, codes_in_use;
+                unknown_codes_hold_their_campaigns, codes_in_use,
+                added_there_comes_and_goes, unread_campaigns;
             exclusions: exact_and_per_tenant;
             clearance: one_round_for_one_deadline, cursors_only_move_on, stopped_campaign_reports_nothing,
                 grant_follows_its_round, denied_may_be_approved_later, rounds_stay_out_of_lists,
@@ -51,7 +53,8 @@ macro_rules! stamp {
                 wanted_sooner_moves_forward, finish_with_next_stays, failing_keeps_the_error,
                 holding_forgets_failures, suspended_tenant_waits, deployment_needs_no_tenant,
                 leases_are_released_at_start, many_claimers_share_nothing,
-                kinds_tell_their_tenants;
+                kinds_tell_who_has_none, each_tenant_has_its_turn,
+                resting_tenant_waits_and_is_on_trial, failed_jobs_are_hastened;
             imports: wanted_once, page_lands_once, cursor_decides, passes_count_apart,
                 pages_count_over_channels, held_rows_count_in_the_first_pass,
                 each_page_has_its_record, states_are_kept, held_import_goes_on;

@@ -21,8 +21,9 @@ const INSERT_ONLY: [&str; 4] = ["audit", "campaign_details", "pool_code", "taken
 /// Tables without a tenant's rows in them.
 const TENANTLESS: [&str; 3] = ["tenant", "api_token", "schema_migration"];
 /// Statements that look over all tenants, and why they may.
-const OVER_ALL_TENANTS: [(&str, &str); 11] = [
+const OVER_ALL_TENANTS: [(&str, &str); 13] = [
     ("due_job", "workers serve whoever is due"),
+    ("due_turns", "workers serve whoever is due"),
     ("grants_total", "a figure of the deployment"),
     ("inbox_size", "a figure of the deployment"),
     ("inbox_totals", "a figure of the deployment"),
@@ -32,10 +33,11 @@ const OVER_ALL_TENANTS: [(&str, &str); 11] = [
         "an address is looked up before its tenant is known",
     ),
     ("next_job_at", "workers serve whoever is due"),
+    ("next_job_of_kind_at", "workers serve whoever is due"),
     ("release_all_leases", "a starting process is the only one"),
-    ("tenants_with_job", "tells which tenants there are"),
+    ("tenants_without_job", "tells which tenants there are"),
     ("waiting_cancels", "workers serve whoever waits"),
-    ("waiting_notifications", "workers serve whoever waits"),
+    ("waiting_tenants", "workers serve whoever waits"),
 ];
 /// Columns without a comment of their own, whose names say it.
 const SELF_EVIDENT: &str = "tenant name created_at suspended_at revoked_at expires_at \

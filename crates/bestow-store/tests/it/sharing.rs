@@ -32,6 +32,18 @@ fn lock_has_one_holder() {
     assert!(matches!(fresh.store().lock(), Err(Error::InUse(_))));
 }
 
+#[test]
+fn lock_is_claimed_before_the_database_is_touched() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("bestow.db");
+    let url = format!("sqlite:{}", path.display());
+    let held = Store::claim(&url).expect("nobody holds it");
+    assert!(matches!(Store::claim(&url), Err(Error::InUse(_))));
+    assert!(!path.exists(), "whoever is refused has made nothing");
+    drop(held);
+    Store::claim(&url).expect("given back");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_writers_never_see_busy() {
     let fresh = sqlite();

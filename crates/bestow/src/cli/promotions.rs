@@ -10,7 +10,7 @@ use super::open::{Database, Settings};
 use super::output::{json, note, table};
 use crate::actor::Actor;
 use crate::app::App;
-use crate::service::promotions::{self, PromotionView};
+use crate::service::promotions::{self, PromotionView, SyncWish};
 use crate::tenant::Tenant;
 
 /// Promotions listed at once.
@@ -36,6 +36,13 @@ pub(super) enum Promotions {
     Sync {
         /// The tenant.
         tenant: String,
+        /// Only print what would be written.
+        #[arg(long)]
+        plan: bool,
+        /// Delete archived codes of ours although a campaign uses them or somebody renamed them
+        /// there.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -44,13 +51,17 @@ pub(super) async fn run(settings: &Settings, command: &Promotions) -> anyhow::Re
     let app = settings.open(Database::Existing)?;
     let (Promotions::List { tenant }
     | Promotions::Import { tenant, .. }
-    | Promotions::Sync { tenant }) = command;
+    | Promotions::Sync { tenant, .. }) = command;
     let tenant = app.tenant(tenant)?;
     match command {
         Promotions::List { .. } => list(&app, &tenant).map(|()| Outcome::Done),
         Promotions::Import { file, .. } => import(&app, &tenant, file).await,
-        Promotions::Sync { .. } => {
-            let report = promotions::sync(&app, &Actor::cli(), &tenant).await?;
+        Promotions::Sync { plan, force, .. } => {
+            let wish = SyncWish {
+                dry_run: *plan,
+                force: *force,
+            };
+            let report = promotions::sync_with(&app, &Actor::cli(), &tenant, &wish).await?;
             json(&report)?;
             Ok(Outcome::from(report.refused.is_empty()))
         }

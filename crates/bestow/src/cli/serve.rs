@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bestow_store::Migrate;
+use bestow_store::{Migrate, Store};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -37,11 +37,17 @@ pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Ou
         Clock::system()
     };
     let listen = config.listen;
+    // Before anything is looked at or migrated: another service may be using it.
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        let dir = config.data_dir.display();
+        format!("the data directory {dir} cannot be made")
+    })?;
+    let lock = Store::claim(&config.database_url())?;
     check_key(&config)?;
     // Opening sets what durability needs and reads it back; a setting that did not take refuses to
     // start.
     let app = App::open(config, clock, Random::system()?, Migrate::Apply)?;
-    let _lock = app.store.lock()?;
+    app.store.hold(&lock);
     // Whoever held a job before is gone: nobody else serves from this database.
     let released = app
         .tx("release_all_leases", |tx| tx.release_all_leases())

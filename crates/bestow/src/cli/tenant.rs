@@ -9,11 +9,12 @@ use super::output::{json, note, numbers, table};
 use super::secret::Credential;
 use crate::actor::Actor;
 use crate::app::App;
-use crate::service::listeners;
+use crate::service::listeners::{self, Rotation};
 use crate::service::tenants::{
     self, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, Suspension, TenantPatch,
     TenantView, UnconfirmedRule,
 };
+use crate::tenant::CatalogueSync;
 
 /// Tenants listed at once.
 const LISTED_AT_ONCE: u32 = 1_000;
@@ -104,7 +105,8 @@ pub(super) struct Rotate {
     tenant: String,
     #[command(flatten)]
     credential: Credential,
-    /// New secret addresses, registered at Optimove; the old ones are accepted for another day.
+    /// New secret addresses, registered at Optimove; the old ones are accepted for
+    /// another week.
     #[arg(long)]
     listeners: bool,
 }
@@ -169,6 +171,7 @@ impl Add {
             duration_days_default: self.duration_days_default,
             codes_per_row_max: None,
             page_rows: None,
+            catalogue_sync: CatalogueSync::default(),
             triggered: crate::tenant::Triggered::default(),
             gateway: crate::tenant::Gateway::default(),
             approval: None,
@@ -196,8 +199,8 @@ async fn run_rotate(settings: &Settings, rotate: &Rotate) -> anyhow::Result<()> 
         note("the credential is replaced");
     }
     if rotate.listeners {
-        tenants::rotate_listeners(&app, &actor, &rotate.tenant).await?;
-        let report = listeners::sync(&app, &actor, app.tenant(&rotate.tenant)?.as_ref()).await?;
+        let tenant = app.tenant(&rotate.tenant)?;
+        let report = listeners::rotate(&app, &actor, &tenant, &Rotation::default()).await?;
         note(&format!(
             "{} listeners have a new address",
             report.registered.len()

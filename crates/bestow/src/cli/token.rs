@@ -34,7 +34,7 @@ pub(super) struct Create {
     /// The one tenant it may see; all of them unless given.
     #[arg(long)]
     tenant: Option<String>,
-    /// Days until it expires.
+    /// Days until it expires, 365 at most.
     #[arg(long, default_value_t = DAYS_DEFAULT)]
     days: u32,
 }

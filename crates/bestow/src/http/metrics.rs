@@ -185,7 +185,13 @@ fn write_store(text: &mut String, app: &App) -> Result<()> {
         "gauge",
         "Jobs waiting or being done, by kind and state.",
     );
-    for kind in [kind::IMPORT, kind::GRACE, kind::RELEASE, kind::SWEEP] {
+    for kind in [
+        kind::IMPORT,
+        kind::GRACE,
+        kind::RELEASE,
+        kind::SWEEP,
+        kind::CATALOGUE,
+    ] {
         let of_kind = || jobs.iter().filter(|job| job.kind == kind);
         let states = [
             ("running", of_kind().filter(|job| job.leased).count()),

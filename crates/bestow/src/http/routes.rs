@@ -131,6 +131,7 @@ pub fn table() -> Vec<Route> {
         patch("/v1/tenants/{tenant}", Tenant(ADMINS), tenants::update),
         delete("/v1/tenants/{tenant}", Tenant(ADMINS), tenants::delete),
         post("/v1/tenants/{tenant}/listeners/sync", Tenant(OPERATORS), listeners::sync),
+        post("/v1/tenants/{tenant}/listeners/rotate", Tenant(ADMINS), listeners::rotate),
 
         get("/v1/tenants/{tenant}/promotions", Tenant(READERS), promotions::list),
         post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),

@@ -410,7 +410,13 @@ async fn catalogue(app: &App, about: &str, tenant: &Tenant) -> Vec<Finding> {
         Ok(drift) => drift,
         Err(error) => return vec![Finding::error(about, error.to_string(), repair)],
     };
+    let by_hand: Vec<String> = drift
+        .changed_there
+        .iter()
+        .map(|one| one.code.clone())
+        .collect();
     let differences = [
+        ("Somebody changed in Optimove by hand", &by_hand),
         ("Optimove's list lacks", &drift.missing),
         (
             "Optimove's list has under another name",

@@ -72,7 +72,7 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
         .clients
         .for_tenant(tenant, &app.keys)?
         .with_priority(Priority::Import);
-    let work = Work {
+    let mut work = Work {
         app,
         job,
         tenant,
@@ -82,6 +82,7 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
     };
     let (mut fresh, mut size_checked) = (false, false);
     while !stop.is_cancelled() {
+        work.renew_client()?;
         let state = work.state(campaign_no)?;
         let State {
             campaign, imports, ..
@@ -216,6 +217,16 @@ pub(crate) fn campaign_no(job: &Job) -> Result<i64> {
 }
 
 impl Work<'_> {
+    /// A credential that was replaced meanwhile is used from the next step on.
+    fn renew_client(&mut self) -> Result<()> {
+        let snapshot = self.app.directory.snapshot();
+        if let Some(tenant) = snapshot.tenant_by_no(self.job.tenant) {
+            let client = self.app.clients.for_tenant(tenant, &self.app.keys)?;
+            self.client = client.with_priority(Priority::Import);
+        }
+        Ok(())
+    }
+
     pub(crate) fn lease_ms(&self) -> i64 {
         seconds_ms(self.app.config.work.lease_seconds)
     }

@@ -2,7 +2,7 @@
 
 mod gateway;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use bestow_store::Tx;
@@ -10,7 +10,7 @@ use bestow_store::audit::AuditEntry;
 use optimove::rate::Priority;
 use optimove::wire::{RegisterEventListener, RegisteredListener, UnregisterEventListener};
 use optimove::{Client, SecretUrl};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 use utoipa::ToSchema;
 
@@ -18,6 +18,8 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::gateway::EVENT;
+use crate::service::notifications::seconds_ms;
+use crate::service::tenants;
 use crate::tenant::Tenant;
 
 use gateway::WantedGateway;
@@ -25,8 +27,6 @@ pub use gateway::{GATEWAY_PATH, GatewayState};
 
 /// Path of the listeners below the public URL; the secret follows.
 pub const LISTENER_PATH: &str = "/optimove/listener/";
-/// How long addresses of an older generation are still accepted once the new ones are registered.
-const OLD_ACCEPTED_MS: i64 = 24 * 3_600_000;
 
 /// What a listener is registered for: one event, on one channel or on all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
@@ -158,15 +158,14 @@ pub async fn show(app: &App, tenant: &Tenant) -> Result<Comparison> {
 
 /// Registers, moves and removes listeners until Optimove's list is as wanted, and reads it again to
 /// be sure. Addresses are accepted here before they are registered there, and older ones for
-/// another day.
+/// another while (`http.old_listener_seconds`).
 ///
 /// # Errors
 /// As [`wanted`], and Optimove's. [`Error::Conflict`] `listeners_differ` where Optimove's list does
 /// not show what was just written to it.
 pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<SyncReport> {
     if tenant.is_suspended() {
-        let message = "the tenant is suspended: resume it first";
-        return Err(Error::conflict("tenant_suspended", message));
+        return Err(suspended());
     }
     let wanted = wanted(app, tenant)?;
     accept_secrets(app, tenant).await?;
@@ -227,6 +226,59 @@ pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<SyncRepor
     }
     settle(app, actor, tenant, &report).await?;
     Ok(report)
+}
+
+/// What a rotation is to do. Body of `POST …/listeners/rotate`; without one everything is as by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rotation {
+    /// Seconds for which the old addresses are still accepted once the new ones are registered; the
+    /// deployment's setting unless given. 0 shuts them at once: what is on its way to them is lost.
+    pub old_accepted_seconds: Option<u32>,
+}
+
+/// Gives the tenant's listeners new addresses: accepted here first, then registered at Optimove, and
+/// only then are the old ones given an end. Where it fails half-way, old and new ones are accepted
+/// and the next sync goes on.
+///
+/// # Errors
+/// As [`sync`].
+pub async fn rotate(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    rotation: &Rotation,
+) -> Result<SyncReport> {
+    if tenant.is_suspended() {
+        return Err(suspended());
+    }
+    // Known before anything is changed: without an address there is nothing to rotate to.
+    public_url(app, tenant)?;
+    tenants::rotate_listeners(app, actor, tenant.id()).await?;
+    let tenant = app.tenant(tenant.id())?;
+    let report = sync(app, actor, &tenant).await?;
+    if let Some(seconds) = rotation.old_accepted_seconds {
+        let (no, generation) = (tenant.no(), tenant.settings.listener_generation);
+        app.tx("retire_old_listeners", move |tx| {
+            let at = tx.now_ms() + seconds_ms(u64::from(seconds));
+            let listeners = tx.listeners()?;
+            let of_tenant = listeners.iter().filter(|listener| listener.tenant == no);
+            let of_tenant: BTreeSet<i64> = of_tenant.map(|listener| listener.event_type).collect();
+            of_tenant
+                .into_iter()
+                .try_for_each(|event_type| tx.retire_listeners(no, event_type, generation, at))
+        })
+        .await?;
+        app.directory_changed()?;
+    }
+    Ok(report)
+}
+
+fn suspended() -> Error {
+    Error::conflict(
+        "tenant_suspended",
+        "the tenant is suspended: resume it first",
+    )
 }
 
 /// Whether an address is one that only this machine can reach.
@@ -345,12 +397,13 @@ async fn settle(app: &App, actor: &Actor, tenant: &Tenant, report: &SyncReport) 
     let (event_types, generation) = (tenant.event_types(), tenant.settings.listener_generation);
     let detail =
         serde_json::to_string(report).map_err(|e| Error::invalid("bad_report", e.to_string()))?;
+    let old_accepted_ms = seconds_ms(app.config.http.old_listener_seconds);
     let is_changed = !report.registered.is_empty()
         || !report.removed.is_empty()
         || report.gateway == Some(GatewayState::Registered);
     app.store
         .tx("settle_listeners", move |tx| {
-            let at = tx.now_ms() + OLD_ACCEPTED_MS;
+            let at = tx.now_ms() + old_accepted_ms;
             for event_type in event_types.iter().chain([&EVENT]) {
                 tx.retire_listeners(no, *event_type, generation, at)?;
             }

@@ -8,6 +8,7 @@ mod group;
 use std::collections::BTreeSet;
 
 use bestow_core::notification::NotificationKey;
+use bestow_core::turns::{self, Queue};
 use bestow_core::{HoldReason, Zone};
 use bestow_store::inbox::{NewNotification, Notification};
 use bestow_store::{Error as StoreError, Tx};
@@ -17,7 +18,7 @@ pub use group::Arrivals;
 
 use crate::app::App;
 use crate::directory::{ListenerTarget, Snapshot};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ingest::notification as reading;
 use crate::ingest::trigger;
 use crate::service::clearance::{self, Asked};
@@ -29,6 +30,8 @@ use crate::work::kind;
 
 /// Notifications settled in one transaction.
 const SETTLED_AT_ONCE_MAX: u32 = 200;
+/// Notices of a cancel that are settled before them, in the same transaction.
+const CANCELS_FIRST_MAX: u32 = 50;
 /// Why events that this release does not act on are held.
 const NOT_SUPPORTED: &str = "event_not_supported";
 
@@ -69,7 +72,7 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
 pub async fn settle_waiting(app: &App) -> Result<bool> {
     let (waits, stops) = app.store.read(|tx| {
         let stops = !tx.waiting_cancels(1)?.is_empty();
-        Ok::<_, StoreError>((tx.waiting_notifications(1)?, stops))
+        Ok::<_, StoreError>((tx.waiting_tenants()?, stops))
     })?;
     if waits.is_empty() {
         return Ok(false);
@@ -80,12 +83,8 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
         .tx("settle_notifications", move |tx| {
             // Where this is run again after a commit of unknown outcome, the first run did the stopping.
             let (mut settled, mut stopped) = (false, stops);
-            // What stops a campaign goes before whatever else waits.
-            let mut waiting = tx.waiting_cancels(SETTLED_AT_ONCE_MAX)?;
-            let others = tx.waiting_notifications(SETTLED_AT_ONCE_MAX)?;
-            waiting.extend(others.into_iter().filter(|one| one.event_type != 4));
             let mut triggered = BTreeSet::new();
-            for notification in waiting {
+            for notification in next_batch(tx)? {
                 if let Some(outcome) = settle(tx, &snapshot, &notification, grace_ms)? {
                     settled = true;
                     stopped |= matches!(outcome, Outcome::Stopped);
@@ -108,22 +107,36 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
     Ok(settled)
 }
 
-/// Runs a notification again, whatever became of it before.
-///
-/// # Errors
-/// [`Error::NotFound`], and the store's.
-pub async fn replay(app: &App, tenant: i64, id: &str) -> Result<()> {
-    let id = id.to_owned();
-    let found = app
-        .tx("replay_notification", move |tx| {
-            tx.settle_notification(tenant, &id, "waiting", None)
-        })
-        .await?;
-    if !found {
-        return Err(Error::NotFound("notification"));
+/// The notifications to be settled next: tenants take turns, so that a flood of one delays the others by a batch at
+/// most. What a tenant leaves of its share goes to those who have more.
+fn next_batch(tx: &mut Tx<'_>) -> std::result::Result<Vec<Notification>, StoreError> {
+    let queues = tx.waiting_tenants()?.into_iter();
+    let queues = queues.map(|(tenant, first)| Queue { tenant, first });
+    // What stops a campaign goes before whatever else waits.
+    let cancels = tx.waiting_cancels(CANCELS_FIRST_MAX)?;
+    let mut batch: Vec<Notification> = Vec::new();
+    let mut have_more = Vec::new();
+    for (tenant, share) in turns::shares(queues.collect(), SETTLED_AT_ONCE_MAX) {
+        let some = tx.waiting_notifications(tenant, "", share)?;
+        if let Some(last) = some
+            .last()
+            .filter(|_| some.len() as u64 == u64::from(share))
+        {
+            have_more.push((tenant, last.id.clone()));
+        }
+        batch.extend(some);
     }
-    app.arrived.notify_one();
-    Ok(())
+    for (tenant, last) in have_more {
+        let left =
+            SETTLED_AT_ONCE_MAX.saturating_sub(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        batch.extend(tx.waiting_notifications(tenant, &last, left)?);
+    }
+    let is_first = |one: &Notification| cancels.iter().any(|cancel| cancel.id == one.id);
+    batch.retain(|one| one.event_type != 4 || !is_first(one));
+    Ok(cancels.into_iter().chain(batch).collect())
 }
 
 /// What a notification asks for, in the transaction that settles it. `None` where it has to wait.

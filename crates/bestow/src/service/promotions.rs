@@ -1,12 +1,14 @@
 //! The catalogue: our promotions, which Optimove's list follows.
 
 mod csv;
+mod drift;
 mod plan;
 mod sync;
 
 pub use csv::{CsvRefusal, CsvReport, import_csv};
-pub use plan::RefusedCode;
-pub use sync::{CatalogueReport, Drift, drift, sync};
+pub use drift::{Drift, drift, run};
+pub use plan::{ChangedThere, RefusedCode};
+pub use sync::{CatalogueReport, Foreign, SyncWish, sync, sync_with};
 
 use bestow_core::id::fold_code;
 use bestow_core::window::DURATION_DAYS_MAX;

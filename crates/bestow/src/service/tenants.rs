@@ -159,6 +159,9 @@ pub async fn set_suspended(
                 return Ok(row);
             }
             tx.set_tenant_suspended(row.no, at)?;
+            if to == Suspension::Resume {
+                try_again(tx, row.no)?;
+            }
             let action = if at.is_some() {
                 "tenant.suspended"
             } else {
@@ -261,13 +264,23 @@ async fn write(
             }
             let settings = settings_json(&after.settings)?;
             tx.update_tenant(&fields(&before.id, &after, &settings, &kind, &sealed))?;
+            if before.credential != sealed || before.base_url != after.base_url {
+                try_again(tx, before.no)?;
+            }
             let told = settings_json(&without_secrets(&after.settings))?;
             audit(tx, before.no, &actor, action, &before.id, &told)?;
             read(tx, &before.id)
         })
         .await?;
     app.directory_changed()?;
+    app.work.notify_one();
     Ok(TenantView::from(&Tenant::read(row)?))
+}
+
+/// What was wrong may be mended: work that rests is tried at once.
+fn try_again(tx: &mut Tx<'_>, no: i64) -> std::result::Result<(), StoreError> {
+    tx.end_rest(no)?;
+    tx.hasten_failed_jobs(no)
 }
 
 /// Why an id is taken: by an equal tenant, or by one that differs, first in which field.
@@ -324,6 +337,10 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
         (
             settings.page_rows == asked.page_rows,
             "exists_with_different_page_rows",
+        ),
+        (
+            settings.catalogue_sync == asked.catalogue_sync,
+            "exists_with_different_catalogue_sync",
         ),
         (
             settings.triggered == asked.triggered,

@@ -16,9 +16,9 @@ use crate::service::tenants::check_name;
 use crate::service::view::Instant;
 
 /// Days a token lasts unless said otherwise.
-pub const DAYS_DEFAULT: u32 = 365;
+pub const DAYS_DEFAULT: u32 = 90;
 /// Days a token lasts at most.
-pub const DAYS_MAX: u32 = 3_650;
+pub const DAYS_MAX: u32 = 365;
 /// The beginning of every token's text, so that one that leaked is recognised.
 const PREFIX: &str = "bst_";
 const DAY_MS: i64 = 86_400_000;
@@ -34,7 +34,7 @@ pub struct NewToken {
     /// The one tenant it may see; absent: all of them.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// Days until it expires; 365 unless said otherwise.
+    /// Days until it expires; 90 unless said otherwise, 365 at most.
     #[serde(default)]
     pub days: Option<u32>,
 }

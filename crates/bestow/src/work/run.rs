@@ -1,5 +1,6 @@
 //! Running one job: claim, do, and settle the claim by what came of it.
 
+use bestow_core::turns::{self, Due, Places};
 use bestow_store::Error as StoreError;
 use bestow_store::jobs::Job;
 use tokio_util::sync::CancellationToken;
@@ -7,8 +8,12 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
-use crate::service::{cancel, clearance, ended, gateway, import, release, sweep, triggered};
+use crate::service::{
+    cancel, clearance, ended, gateway, import, promotions, release, sweep, triggered,
+};
 use crate::work::kind;
+use crate::work::reach::{self, Trouble};
+use crate::work::turns::{Turn, Turns};
 
 /// How a job ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,90 +29,167 @@ pub enum Ended {
 /// A round of clearance has a deadline, so its job never waits longer than this between tries, in milliseconds.
 const CLEARANCE_RETRY_MAX: i64 = 15_000;
 
-/// Claims and runs one due job. False where none is due.
+/// A job that is claimed and counted as running.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    job: Job,
+    /// What it began with; another one by now may be the one that is right.
+    credential: Option<Vec<u8>>,
+    _turn: Turn,
+}
+
+/// Claims and runs one due job. False where none may start.
 ///
 /// # Errors
 /// The store's, where not even the claim can be settled.
 pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
-    one_of(app, None, stop).await
+    let Some(claim) = claim_any(app).await? else {
+        return Ok(false);
+    };
+    claimed(app, claim, stop).await?;
+    Ok(true)
 }
 
-/// As [`one`], of one kind only where that is given.
-///
-/// # Errors
-/// As [`one`].
-pub async fn one_of(
-    app: &App,
-    only: Option<&'static str>,
-    stop: &CancellationToken,
-) -> Result<bool> {
+/// Claims a job that may start: the one whose turn it is, or one that cannot wait for its turn. One caller at a time.
+pub(super) async fn claim_any(app: &App) -> Result<Option<Claimed>> {
+    match claim(app).await? {
+        Some(claimed) => Ok(Some(claimed)),
+        None => claim_urgent(app).await,
+    }
+}
+
+/// Claims the job whose turn it is.
+async fn claim(app: &App) -> Result<Option<Claimed>> {
+    let due = app.store.peek(|tx| tx.due_turns())?;
+    let due: Vec<Due> = due
+        .into_iter()
+        .map(|turn| Due {
+            tenant: turn.tenant,
+            since: turn.since,
+            is_on_trial: turn.has_rested,
+        })
+        .collect();
+    let work = &app.config.work;
+    let places = Places {
+        jobs_max: work.jobs_max,
+        jobs_most: work.jobs_most,
+    };
+    let Some(tenant) = turns::next(&due, &app.turns.running(), places) else {
+        return Ok(None);
+    };
+    let lease_ms = seconds_ms(work.lease_seconds);
+    let claimed = app
+        .tx("claim_job", move |tx| {
+            tx.claim_job_of_tenant(tenant, lease_ms)
+        })
+        .await?;
+    Ok(claimed.map(|job| Claimed::new(app, job, &app.turns)))
+}
+
+/// Claims a clearance, which has places of its own: long imports must not keep a deadline waiting, nor a rest.
+async fn claim_urgent(app: &App) -> Result<Option<Claimed>> {
+    let running: usize = app.urgent_turns.running().values().sum();
+    let (now, only) = (app.clock.now_ms(), kind::CLEARANCE);
+    let is_due = app.store.peek(|tx| tx.next_job_of_kind_at(only))?;
+    if running >= app.config.work.jobs_max.max(1) || is_due.is_none_or(|at| at > now) {
+        return Ok(None);
+    }
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
     let claimed = app
-        .tx("claim_job", move |tx| tx.claim_job_of(only, lease_ms))
+        .tx("claim_job", move |tx| tx.claim_job_of(Some(only), lease_ms))
         .await?;
-    let Some(job) = claimed else { return Ok(false) };
+    Ok(claimed.map(|job| Claimed::new(app, job, &app.urgent_turns)))
+}
+
+impl Claimed {
+    fn new(app: &App, job: Job, turns: &Turns) -> Self {
+        let snapshot = app.directory.snapshot();
+        let tenant = snapshot.tenant_by_no(job.tenant);
+        Self {
+            credential: tenant.map(|tenant| tenant.row.credential.clone()),
+            _turn: turns.begin(job.tenant),
+            job,
+        }
+    }
+}
+
+/// Runs a claimed job and settles its claim.
+pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToken) -> Result<()> {
+    let job = &claimed.job;
     let ran = match job.kind.as_str() {
-        kind::IMPORT => import::run(app, &job, stop).await,
-        kind::CLEARANCE => clearance::run(app, &job, stop).await,
-        kind::GRACE => sweep::grace(app, &job).await,
-        kind::RELEASE => release::run(app, &job).await,
-        kind::TRIGGERS => triggered::run(app, &job).await,
-        kind::APPROVALS => gateway::send_approvals(app, &job).await,
-        kind::SWEEP => sweep::run(app, &job).await,
-        kind::ENDED => ended::run(app, &job, stop).await,
-        kind::CANCEL => cancel::run(app, &job, stop).await,
+        kind::IMPORT => import::run(app, job, stop).await,
+        kind::CLEARANCE => clearance::run(app, job, stop).await,
+        kind::GRACE => sweep::grace(app, job).await,
+        kind::RELEASE => release::run(app, job).await,
+        kind::TRIGGERS => triggered::run(app, job).await,
+        kind::APPROVALS => gateway::send_approvals(app, job).await,
+        kind::SWEEP => sweep::run(app, job).await,
+        kind::CATALOGUE => promotions::run(app, job).await,
+        kind::ENDED => ended::run(app, job, stop).await,
+        kind::CANCEL => cancel::run(app, job, stop).await,
         other => Err(Error::invalid(
             "unknown_job",
             format!("there is no job of kind {other}"),
         )),
     };
-    match settle(app, &job, ran).await {
+    match settle(app, &claimed, ran).await {
         // With the lease lost, somebody else has the job by now; what this run wanted to write was refused.
-        Ok(()) | Err(Error::Store(StoreError::LeaseLost)) => Ok(true),
+        Ok(()) | Err(Error::Store(StoreError::LeaseLost)) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-async fn settle(app: &App, job: &Job, ran: Result<Ended>) -> Result<()> {
-    let settled = job.clone();
-    match ran {
-        Ok(Ended::Done) => {
-            app.tx("finish_job", move |tx| tx.finish_job(&settled, None))
-                .await?;
-        }
-        Ok(Ended::Again(at)) => {
-            app.tx("finish_job", move |tx| tx.finish_job(&settled, Some(at)))
-                .await?;
-        }
+async fn settle(app: &App, claimed: &Claimed, ran: Result<Ended>) -> Result<()> {
+    let job = claimed.job.clone();
+    let next = match ran {
+        Ok(Ended::Done) => None,
+        Ok(Ended::Again(at)) => Some(at),
         Ok(Ended::Stopped) => {
             let now = app.clock.now_ms();
-            app.tx("finish_job", move |tx| tx.finish_job(&settled, Some(now)))
-                .await?;
+            return app
+                .tx("finish_job", move |tx| tx.finish_job(&job, Some(now)))
+                .await;
         }
-        Err(Error::Store(StoreError::LeaseLost)) => {}
-        Err(error) => {
-            let message = error.to_string();
-            tracing::warn!(
-                job.kind,
-                job.key,
-                job.attempts,
-                tenant.no = job.tenant,
-                error.message = message,
-                "a job failed and will be tried again"
-            );
-            let mut wait = backoff_ms(app, job.attempts, &error);
-            if job.kind == kind::CLEARANCE {
-                wait = wait.min(CLEARANCE_RETRY_MAX);
+        Err(Error::Store(StoreError::LeaseLost)) => return Ok(()),
+        Err(error) => return fail(app, claimed, &error).await,
+    };
+    app.tx("finish_job", move |tx| {
+        reach::note_success(tx, &job)?;
+        tx.finish_job(&job, next)
+    })
+    .await
+}
+
+async fn fail(app: &App, claimed: &Claimed, error: &Error) -> Result<()> {
+    let (job, message) = (claimed.job.clone(), error.to_string());
+    tracing::warn!(
+        job.kind,
+        job.key,
+        job.attempts,
+        tenant.no = job.tenant,
+        error.message = message,
+        "a job failed and will be tried again"
+    );
+    let (work, spread) = (app.config.work.clone(), app.random.number());
+    let (trouble, began_with) = (Trouble::of(error), claimed.credential.clone());
+    app.tx("fail_job", move |tx| {
+        let now = tx.now_ms();
+        let wait = reach::wait_ms(&work, job.attempts, trouble, spread);
+        let at = match trouble {
+            None => now + wait,
+            Some(Trouble::Refused) if reach::is_replaced(tx, &job, began_with.as_deref())? => now,
+            Some(trouble) => {
+                reach::note_failure(tx, &work, &job, trouble, &message, spread)?.max(now + wait)
             }
-            let at = app.clock.now_ms() + wait;
-            app.tx("fail_job", move |tx| {
-                note_campaign_error(tx, &settled, &message)?;
-                tx.fail_job(&settled, at, &message)
-            })
-            .await?;
-        }
-    }
-    Ok(())
+        };
+        let at = match job.kind.as_str() {
+            kind::CLEARANCE => at.min(now + CLEARANCE_RETRY_MAX),
+            _ => at,
+        };
+        note_campaign_error(tx, &job, &message)?;
+        tx.fail_job(&job, at, &message)
+    })
+    .await
 }
 
 fn note_campaign_error(
@@ -121,25 +203,4 @@ fn note_campaign_error(
         }
         _ => Ok(()),
     }
-}
-
-/// A wait that doubles from try to try, spread so that jobs do not all come back at once. A refused credential
-/// waits the longest at once: asking again helps nobody until a person has acted.
-fn backoff_ms(app: &App, attempts: u64, error: &Error) -> i64 {
-    let work = &app.config.work;
-    let most = work.retry_max_seconds.saturating_mul(1_000).max(1);
-    let refused = matches!(
-        error,
-        Error::Optimove(
-            optimove::Error::Unauthorized { .. }
-                | optimove::Error::Forbidden { .. }
-                | optimove::Error::LoginRefused { .. }
-        )
-    );
-    let doubled = work
-        .retry_ms
-        .saturating_mul(1 << attempts.saturating_sub(1).min(20));
-    let wait = if refused { most } else { doubled.min(most) };
-    let spread = app.random.number() % (wait / 2 + 1);
-    i64::try_from(wait / 2 + spread).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod cancel;
+mod catalogue;
 mod clearance;
 mod codes;
 mod commits;

@@ -1,9 +1,12 @@
 //! Use cases that people ask for: tenants, tokens, listeners, the catalogue, verify and doctor.
 
+mod catalogue;
+mod clients;
 mod codes;
 mod doctor;
 mod listeners;
 mod promotions;
+mod rotation;
 mod tenants;
 mod tokens;
 mod verify;

@@ -1,6 +1,6 @@
 //! Promotions, and what of the campaigns depends on them.
 
-use bestow_store::campaigns::WindowSpec;
+use bestow_store::campaigns::{SuspendedBy, WindowSpec};
 use bestow_store::promotions::Promotion;
 
 use crate::support::{Fresh, NOW_MS, TENANT, WINDOW};
@@ -148,4 +148,61 @@ pub(crate) async fn codes_in_use(fresh: Fresh) {
     let mut codes = fresh.read(|tx| tx.codes_in_use(TENANT, NOW_MS));
     codes.sort();
     assert_eq!(codes, ["endless", "running", "unread"]);
+}
+
+pub(crate) async fn added_there_comes_and_goes(fresh: Fresh) {
+    for code in ["A", "B"] {
+        put(&fresh, promotion(code)).await;
+    }
+    fresh
+        .tx(|tx| {
+            tx.set_synced_name(TENANT, "a", Some("Theirs"))?;
+            tx.promotion_added_there(TENANT, "a")
+        })
+        .await;
+    let there = || fresh.read(|tx| tx.codes_added_there(TENANT));
+    assert_eq!(there(), ["a"]);
+    // Whether it arrived is not known, and it stays ours whatever becomes of the promotion.
+    assert_eq!(put(&fresh, promotion("A")).await.synced_name, None);
+    assert_eq!(there(), ["a"]);
+    assert!(fresh.read(|tx| tx.codes_added_there(2)).is_empty());
+    fresh
+        .tx(|tx| {
+            tx.set_synced_name(TENANT, "a", Some("Ours"))?;
+            tx.promotion_not_there(TENANT, "a")
+        })
+        .await;
+    assert!(there().is_empty());
+    assert_eq!(put(&fresh, promotion("A")).await.synced_name, None);
+}
+
+pub(crate) async fn unread_campaigns(fresh: Fresh) {
+    fresh
+        .tx(|tx| {
+            let mut see = |id: &str, kind: &str| tx.see_campaign(TENANT, id, kind, "sweep");
+            see("announced", "scheduled")?;
+            see("by trigger", "triggered")?;
+            let (wanted, _) = see("wanted", "scheduled")?;
+            let (stopped, _) = see("stopped", "scheduled")?;
+            let (revoked, _) = see("revoked", "scheduled")?;
+            tx.want_import(TENANT, wanted, 504)?;
+            tx.suspend_campaign(TENANT, stopped, SuspendedBy::Cancel, "cancelled")?;
+            tx.revoke_campaign(TENANT, revoked, "cancelled")
+        })
+        .await;
+    assert_eq!(
+        fresh.read(|tx| tx.campaigns_unread(TENANT, 10)),
+        ["announced", "wanted"]
+    );
+    assert_eq!(
+        fresh.read(|tx| tx.campaigns_unread(TENANT, 1)),
+        ["announced"]
+    );
+    fresh.plant("UPDATE import SET state = 'done'");
+    assert_eq!(
+        fresh.read(|tx| tx.campaigns_unread(TENANT, 10)),
+        ["announced"]
+    );
+    fresh.plant("UPDATE import SET state = 'held'");
+    assert_eq!(fresh.read(|tx| tx.campaigns_unread(TENANT, 10)).len(), 2);
 }

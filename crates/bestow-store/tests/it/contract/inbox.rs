@@ -79,7 +79,7 @@ pub(crate) async fn waiting_come_oldest_first(fresh: Fresh) {
     fresh
         .tx(|tx| tx.settle_notification(TENANT, "n1", "done", None))
         .await;
-    let waiting = fresh.read(|tx| tx.waiting_notifications(2));
+    let waiting = fresh.read(|tx| tx.waiting_notifications(TENANT, "", 2));
     assert_eq!(
         waiting.iter().map(|n| &*n.id).collect::<Vec<_>>(),
         ["n2", "n3"]
@@ -127,7 +127,12 @@ pub(crate) async fn settling(fresh: Fresh) {
     fresh
         .tx(|tx| tx.settle_notification(TENANT, "n3", "waiting", None))
         .await;
-    assert_eq!(fresh.read(|tx| tx.waiting_notifications(10)).len(), 2);
+    assert_eq!(
+        fresh
+            .read(|tx| tx.waiting_notifications(TENANT, "", 10))
+            .len(),
+        2
+    );
 }
 
 pub(crate) async fn unknown_status_is_refused(fresh: Fresh) {
@@ -139,7 +144,12 @@ pub(crate) async fn unknown_status_is_refused(fresh: Fresh) {
         panic!("{refused:?}");
     };
     assert_eq!(statement, "settle_notification");
-    assert_eq!(fresh.read(|tx| tx.waiting_notifications(10)).len(), 1);
+    assert_eq!(
+        fresh
+            .read(|tx| tx.waiting_notifications(TENANT, "", 10))
+            .len(),
+        1
+    );
 }
 
 pub(crate) async fn filters_and_pages(fresh: Fresh) {
@@ -184,4 +194,34 @@ pub(crate) async fn filters_and_pages(fresh: Fresh) {
         ["n1", "n3", "n4"]
     );
     assert_eq!(page(InboxFilter { status, campaign }, "n1", 9), ["n4"]);
+}
+
+pub(crate) async fn waiting_tenants_tell_their_oldest(fresh: Fresh) {
+    assert!(fresh.read(|tx| tx.waiting_tenants()).is_empty());
+    let of = |tenant, id: &str| NewNotification {
+        tenant,
+        ..new(id, id)
+    };
+    accept(
+        &fresh,
+        vec![of(7, "n3"), of(7, "n4"), of(2, "n5"), of(3, "n1")],
+    )
+    .await;
+    let oldest = |tenant, id: &str| (tenant, id.to_owned());
+    assert_eq!(
+        fresh.read(|tx| tx.waiting_tenants()),
+        [oldest(2, "n5"), oldest(3, "n1"), oldest(7, "n3")]
+    );
+    fresh
+        .tx(|tx| {
+            tx.settle_notification(3, "n1", "done", None)?;
+            tx.settle_notification(7, "n3", "done", None)
+        })
+        .await;
+    assert_eq!(
+        fresh.read(|tx| tx.waiting_tenants()),
+        [oldest(2, "n5"), oldest(7, "n4")]
+    );
+    let behind = fresh.read(|tx| tx.waiting_notifications(7, "n4", 10));
+    assert!(behind.is_empty());
 }

@@ -209,8 +209,8 @@ pub(crate) async fn holding_forgets_failures(fresh: Fresh) {
     assert_eq!(claimed(&fresh).await.attempts, 2);
 }
 
-pub(crate) async fn suspended_tenant_waits(fresh: Fresh) {
-    let tenant = |id| TenantFields {
+fn tenant(id: &str) -> TenantFields<'_> {
+    TenantFields {
         id,
         name: id,
         time_zone: "UTC",
@@ -218,7 +218,10 @@ pub(crate) async fn suspended_tenant_waits(fresh: Fresh) {
         auth_kind: "api_key",
         credential: b"sealed",
         settings: "{}",
-    };
+    }
+}
+
+pub(crate) async fn suspended_tenant_waits(fresh: Fresh) {
     fresh
         .tx(move |tx| {
             tx.insert_tenant(&tenant("one"))?;
@@ -275,14 +278,98 @@ pub(crate) async fn many_claimers_share_nothing(fresh: Fresh) {
     assert_eq!(claim(&fresh).await, None);
 }
 
-pub(crate) async fn kinds_tell_their_tenants(fresh: Fresh) {
+pub(crate) async fn kinds_tell_who_has_none(fresh: Fresh) {
+    for id in ["one", "two", "three"] {
+        fresh.tx(move |tx| tx.insert_tenant(&tenant(id))).await;
+    }
     want(&fresh, 2, "a", NOW_MS).await;
     want(&fresh, 2, "b", NOW_MS + 5).await;
-    want(&fresh, 1, "a", NOW_MS).await;
     fresh
         .tx(|tx| tx.want_job(3, "sweep", "daily", NOW_MS))
         .await;
-    let mut tenants = fresh.read(|tx| tx.tenants_with_job("import"));
-    tenants.sort_unstable();
-    assert_eq!(tenants, [1, 2]);
+    assert_eq!(fresh.read(|tx| tx.tenants_without_job("import")), [1, 3]);
+    assert_eq!(fresh.read(|tx| tx.tenants_without_job("sweep")), [1, 2]);
+}
+
+/// Adds tenants 1 and 2.
+async fn two_tenants(fresh: &Fresh) {
+    for id in ["one", "two"] {
+        fresh.tx(move |tx| tx.insert_tenant(&tenant(id))).await;
+    }
+}
+
+fn turns(fresh: &Fresh) -> Vec<(i64, i64, bool)> {
+    let turns = fresh.read(|tx| tx.due_turns());
+    let turns = turns.into_iter();
+    turns
+        .map(|turn| (turn.tenant, turn.since, turn.has_rested))
+        .collect()
+}
+
+pub(crate) async fn each_tenant_has_its_turn(fresh: Fresh) {
+    two_tenants(&fresh).await;
+    assert_eq!(turns(&fresh), []);
+    want(&fresh, 0, "deployment", NOW_MS).await;
+    want(&fresh, 1, "first", NOW_MS - 9).await;
+    want(&fresh, 1, "second", NOW_MS - 5).await;
+    want(&fresh, 2, "later", NOW_MS + 1).await;
+    assert_eq!(turns(&fresh), [(0, NOW_MS, false), (1, NOW_MS - 9, false)]);
+    let job = fresh.tx(|tx| tx.claim_job_of_tenant(1, LEASE_MS)).await;
+    assert_eq!(job.map(|job| job.key), Some("first".to_owned()));
+    assert_eq!(turns(&fresh), [(0, NOW_MS, false), (1, NOW_MS - 5, false)]);
+    assert_eq!(
+        fresh.tx(|tx| tx.claim_job_of_tenant(2, LEASE_MS)).await,
+        None
+    );
+    fresh
+        .tx(|tx| tx.set_tenant_suspended(1, Some(NOW_MS)))
+        .await;
+    fresh.db.clock.advance(1);
+    assert_eq!(turns(&fresh), [(0, NOW_MS, false), (2, NOW_MS + 1, false)]);
+    fresh.tx(|tx| tx.set_tenant_suspended(1, None)).await;
+    fresh.db.clock.advance(LEASE_MS);
+    let again = turns(&fresh);
+    assert_eq!(again[1], (1, NOW_MS - 9, false), "its lease ran out");
+}
+
+pub(crate) async fn resting_tenant_waits_and_is_on_trial(fresh: Fresh) {
+    two_tenants(&fresh).await;
+    want(&fresh, 1, "ones", NOW_MS).await;
+    want(&fresh, 2, "twos", NOW_MS).await;
+    let rest = |until| fresh.tx(move |tx| tx.begin_rest(1, until, "no answer"));
+    rest(NOW_MS + 10).await;
+    assert_eq!(turns(&fresh), [(2, NOW_MS, false)]);
+    let due: Vec<_> = jobs(&fresh)
+        .into_iter()
+        .map(|job| (job.tenant, job.run_at))
+        .collect();
+    assert_eq!(due, [(2, NOW_MS), (1, NOW_MS + 10)]);
+    fresh.db.clock.advance(10);
+    assert_eq!(turns(&fresh), [(1, NOW_MS, true), (2, NOW_MS, false)]);
+    rest(NOW_MS + 30).await;
+    let kept = fresh.read(|tx| tx.rest(1)).expect("it rests");
+    assert_eq!(
+        (kept.since, kept.until, kept.failures, &*kept.reason),
+        (NOW_MS, NOW_MS + 30, 2, "no answer")
+    );
+    assert!(fresh.tx(|tx| tx.end_rest(1)).await);
+    assert!(!fresh.tx(|tx| tx.end_rest(1)).await);
+    assert_eq!(turns(&fresh), [(1, NOW_MS, false), (2, NOW_MS, false)]);
+}
+
+pub(crate) async fn failed_jobs_are_hastened(fresh: Fresh) {
+    want(&fresh, TENANT, "failed", NOW_MS).await;
+    let job = claimed(&fresh).await;
+    fresh
+        .tx(move |tx| tx.fail_job(&job, NOW_MS + 100, "broke"))
+        .await;
+    want(&fresh, TENANT, "planned", NOW_MS + 200).await;
+    want(&fresh, 2, "others", NOW_MS + 300).await;
+    fresh.tx(|tx| tx.hasten_failed_jobs(TENANT)).await;
+    let due: Vec<_> = jobs(&fresh)
+        .into_iter()
+        .map(|job| (job.key, job.run_at))
+        .collect();
+    let expected = [("failed", 0), ("planned", 200), ("others", 300)];
+    assert_eq!(due, expected.map(|(key, ms)| (key.to_owned(), NOW_MS + ms)));
 }

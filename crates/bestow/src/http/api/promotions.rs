@@ -6,12 +6,14 @@ use axum::http::StatusCode;
 use bestow_core::id::fold_code;
 
 use crate::error::Result;
-use crate::http::body::Json;
+use crate::http::body::{Json, JsonOrNothing};
 use crate::http::door::InTenant;
 use crate::http::page::{List, PageQuery, Query, Segment};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
-use crate::service::promotions::{self, CatalogueReport, PromotionView, Put, PutPromotion};
+use crate::service::promotions::{
+    self, CatalogueReport, PromotionView, Put, PutPromotion, SyncWish,
+};
 
 /// Writes a promotion. Pairs that are held for its code are looked at again.
 #[utoipa::path(
@@ -73,17 +75,19 @@ pub(crate) async fn list(
     Ok(Answer(wanted.page(keyed.collect())))
 }
 
-/// Makes Optimove's list of codes follow the catalogue. Codes of others stay.
+/// Makes Optimove's list of codes follow the catalogue, or only tells what that would write. Codes
+/// of others stay.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/promotions/sync", tag = "promotions",
-    params(("tenant" = String, Path)),
+    params(("tenant" = String, Path)), request_body = Option<SyncWish>,
     responses((status = 200, body = CatalogueReport), (status = "default", body = Document)),
 )]
 pub(crate) async fn sync(
     State(shared): State<Shared>,
     InTenant { actor, tenant }: InTenant,
+    JsonOrNothing(wish): JsonOrNothing<SyncWish>,
 ) -> Result<Answer<CatalogueReport>, Problem> {
     Ok(Answer(
-        promotions::sync(&shared.app, &actor, &tenant).await?,
+        promotions::sync_with(&shared.app, &actor, &tenant, &wish).await?,
     ))
 }

@@ -1,4 +1,7 @@
 //! What has to be written to Optimove's list so that it follows the catalogue. Pure.
+//!
+//! Three sides are compared: the name here, the name there, and the name on which both last agreed. The third
+//! tells who changed it: without it every difference would look like a change of ours.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,10 +16,46 @@ use utoipa::ToSchema;
 pub struct RefusedCode {
     /// The code.
     pub code: String,
-    /// `in_use`, `refused_by_optimove`, `not_taken`, `still_there`.
+    /// `in_use`, `changed_there`, `refused_by_optimove`, `not_taken`, `still_there`.
     pub reason: String,
     /// In words.
     pub detail: String,
+}
+
+/// A code that somebody changed in Optimove by hand since both sides last agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChangedThere {
+    /// The code.
+    pub code: String,
+    /// `added` (it was there before us, under another name), `renamed` or `deleted`.
+    pub change: String,
+    /// The name here, which a sync writes.
+    pub ours: String,
+    /// The name there, which a sync overwrites; `null`: it is not there any more.
+    pub theirs: Option<String>,
+    /// The name on which both sides last agreed; `null`: they never did.
+    pub agreed: Option<String>,
+}
+
+/// What of our codes may not be deleted now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Deletions {
+    /// A person said so: whatever is ours goes.
+    Forced,
+    /// Those that no campaign uses.
+    #[default]
+    Unused,
+}
+
+/// What is known of the codes here, beside the catalogue itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// Codes (folded) that are in Optimove's list because we put them there.
+    pub(crate) added_there: HashSet<String>,
+    /// Codes (folded) of campaigns that run or are to come.
+    pub(crate) in_use: HashSet<String>,
+    /// A campaign that is to come and whose codes cannot be told: it may use any.
+    pub(crate) unread: Option<String>,
 }
 
 /// Writes to be made, each in the order of codes.
@@ -30,12 +69,18 @@ pub(crate) struct Plan {
     pub(crate) delete: Vec<String>,
     /// Not to be deleted now.
     pub(crate) refused: Vec<RefusedCode>,
+    /// What somebody changed there; part of it is in the lists above, too.
+    pub(crate) changed_there: Vec<ChangedThere>,
+    /// Codes there that are none of our business, in the order of codes.
+    pub(crate) foreign: Vec<String>,
     /// Codes (folded) that we once added and that somebody deleted since; we are done with them.
     pub(crate) gone: Vec<String>,
+    /// Codes (folded) and names on which both sides agree, where that is news.
+    pub(crate) agreed: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// Whether both sides are equal already.
+    /// Whether nothing is to be written to Optimove's list.
     pub(crate) fn is_empty(&self) -> bool {
         self.add.is_empty() && self.rename.is_empty() && self.delete.is_empty()
     }
@@ -43,45 +88,127 @@ impl Plan {
 
 /// Compares the catalogue with Optimove's list, without letter case.
 ///
-/// A promotion that is active or paused is to be there under our name. An archived one is deleted
-/// there if it was us who added it and no window of a grant for it is open or to come (`in_use`,
-/// folded). Drafts and codes that are not ours are nobody's business here.
+/// A promotion that is active or paused is to be there under our name, whoever changed it there. One that is
+/// archived, or a draft again, is deleted there if it was us who added it, nobody renamed it since, and no
+/// campaign that runs or is to come uses it. All other codes are left alone.
 pub(crate) fn plan(
     ours: &[Promotion],
     theirs: &[wire::Promotion],
-    in_use: &HashSet<String>,
+    known: &Known,
+    deletions: &Deletions,
 ) -> Plan {
-    let theirs: HashMap<String, &wire::Promotion> = theirs
+    let mut there: HashMap<String, &wire::Promotion> = theirs
         .iter()
         .map(|theirs| (fold_code(&theirs.code).into_owned(), theirs))
         .collect();
     let mut plan = Plan::default();
     for our in ours {
-        let their = theirs.get(&our.code_fold);
+        let their = there.get(&our.code_fold).copied();
+        let is_ours = known.added_there.contains(&our.code_fold);
         match (our.status.as_str(), their) {
-            ("active" | "paused", None) => plan.add.push(entry(&our.code, &our.name)),
-            ("active" | "paused", Some(their)) if their.name.trim() != our.name => {
-                plan.rename.push(entry(&their.code, &our.name));
+            ("active" | "paused", their) => {
+                plan.follow(our, their, is_ours);
+                there.remove(&our.code_fold);
             }
-            ("archived", Some(their)) if our.synced_name.is_some() => {
-                if in_use.contains(&our.code_fold) {
-                    plan.refused.push(RefusedCode {
-                        code: our.code.clone(),
-                        reason: "in_use".to_owned(),
-                        detail: "a grant for it runs or is to come; it is deleted by a later sync"
-                            .to_owned(),
-                    });
-                } else {
-                    plan.delete.push(their.code.clone());
-                }
+            (_, Some(their)) if is_ours => {
+                plan.take_out(our, their, known, deletions);
+                there.remove(&our.code_fold);
             }
-            ("archived", None) if our.synced_name.is_some() => {
-                plan.gone.push(our.code_fold.clone());
-            }
+            (_, None) if is_ours => plan.gone.push(our.code_fold.clone()),
             _ => {}
         }
     }
+    plan.foreign = there
+        .into_values()
+        .map(|their| their.code.clone())
+        .collect();
+    plan.foreign.sort_unstable();
     plan
+}
+
+impl Plan {
+    /// A promotion that is to be there under our name.
+    fn follow(&mut self, our: &Promotion, their: Option<&wire::Promotion>, is_ours: bool) {
+        let agreed = our.synced_name.as_deref();
+        let Some(their) = their else {
+            if agreed.is_some() {
+                self.changed_there.push(changed(our, None, "deleted"));
+            }
+            self.add.push(entry(&our.code, &our.name));
+            return;
+        };
+        let name = their.name.trim();
+        if name == our.name {
+            if agreed != Some(name) {
+                self.agreed.push((our.code_fold.clone(), name.to_owned()));
+            }
+            return;
+        }
+        match agreed {
+            Some(agreed) if agreed != name => {
+                self.changed_there.push(changed(our, Some(name), "renamed"));
+            }
+            None if !is_ours => self.changed_there.push(changed(our, Some(name), "added")),
+            _ => {}
+        }
+        self.rename.push(entry(&their.code, &our.name));
+    }
+
+    /// A code of ours that is not to be there any more.
+    fn take_out(
+        &mut self,
+        our: &Promotion,
+        their: &wire::Promotion,
+        known: &Known,
+        deletions: &Deletions,
+    ) {
+        let name = their.name.trim();
+        let is_renamed = our
+            .synced_name
+            .as_deref()
+            .is_some_and(|agreed| agreed != name);
+        if is_renamed {
+            self.changed_there.push(changed(our, Some(name), "renamed"));
+        }
+        let refused = match known {
+            _ if *deletions == Deletions::Forced => None,
+            known if known.in_use.contains(&our.code_fold) => Some((
+                "in_use",
+                "a campaign that runs or is to come uses it; a later sync deletes it".to_owned(),
+            )),
+            Known {
+                unread: Some(campaign),
+                ..
+            } => Some((
+                "in_use",
+                format!("campaign {campaign} is to come, and may use it; a later sync deletes it"),
+            )),
+            _ if is_renamed => Some((
+                "changed_there",
+                "somebody renamed it in Optimove, so it may be needed there; force deletes it"
+                    .to_owned(),
+            )),
+            _ => None,
+        };
+        match refused {
+            None => self.delete.push(their.code.clone()),
+            Some((reason, detail)) => self.refused.push(RefusedCode {
+                code: our.code.clone(),
+                reason: reason.to_owned(),
+                detail,
+            }),
+        }
+    }
+}
+
+fn changed(our: &Promotion, theirs: Option<&str>, change: &str) -> ChangedThere {
+    ChangedThere {
+        code: our.code.clone(),
+        change: change.to_owned(),
+        ours: our.name.clone(),
+        theirs: theirs.map(str::to_owned),
+        agreed: our.synced_name.clone(),
+    }
 }
 
 fn entry(code: &str, name: &str) -> wire::Promotion {
@@ -92,87 +219,4 @@ fn entry(code: &str, name: &str) -> wire::Promotion {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ours(code: &str, name: &str, status: &str, synced: Option<&str>) -> Promotion {
-        Promotion {
-            code_fold: code.to_lowercase(),
-            code: code.to_owned(),
-            name: name.to_owned(),
-            status: status.to_owned(),
-            kind: "shared".to_owned(),
-            reward: String::new(),
-            limits: String::new(),
-            metadata: String::new(),
-            version: 1,
-            created_at: 0,
-            updated_at: 0,
-            fallback_code: None,
-            synced_name: synced.map(str::to_owned),
-            validity_days: None,
-        }
-    }
-
-    fn planned(ours: &[Promotion], theirs: &[(&str, &str)], in_use: &[&str]) -> Plan {
-        let theirs: Vec<_> = theirs
-            .iter()
-            .map(|(code, name)| entry(code, name))
-            .collect();
-        plan(
-            ours,
-            &theirs,
-            &in_use.iter().map(|code| (*code).to_owned()).collect(),
-        )
-    }
-
-    #[test]
-    fn what_is_missing_is_added_and_what_is_named_otherwise_is_renamed() {
-        let ours = [
-            ours("FS20", "20 spins", "active", None),
-            ours("CB10", "Cashback", "paused", Some("Cash")),
-            ours("SAME", "Same", "active", Some("Same")),
-        ];
-        let plan = planned(&ours, &[("cb10", "Cash"), ("Same", "Same")], &[]);
-        assert_eq!(plan.add, [entry("FS20", "20 spins")]);
-        assert_eq!(
-            plan.rename,
-            [entry("cb10", "Cashback")],
-            "in the spelling that is there"
-        );
-        assert_eq!(plan.delete, [""; 0]);
-    }
-
-    #[test]
-    fn only_what_we_added_and_nobody_needs_is_deleted() {
-        let ours = [
-            ours("OURS", "x", "archived", Some("x")),
-            ours("USED", "x", "archived", Some("x")),
-            ours("THEIRS", "x", "archived", None),
-            ours("GONE", "x", "archived", Some("x")),
-        ];
-        let there = [
-            ("OURS", "x"),
-            ("USED", "x"),
-            ("THEIRS", "x"),
-            ("FOREIGN", "y"),
-        ];
-        let plan = planned(&ours, &there, &["used"]);
-        assert_eq!(plan.delete, ["OURS"]);
-        assert_eq!(plan.refused.len(), 1);
-        assert_eq!(
-            (
-                plan.refused[0].code.as_str(),
-                plan.refused[0].reason.as_str()
-            ),
-            ("USED", "in_use")
-        );
-        assert_eq!(plan.gone, ["gone"]);
-    }
-
-    #[test]
-    fn drafts_stay_here() {
-        let plan = planned(&[ours("NEW", "x", "draft", None)], &[], &[]);
-        assert_eq!(plan, Plan::default());
-    }
-}
+mod tests;

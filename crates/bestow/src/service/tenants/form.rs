@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::clearance;
-use crate::tenant::{Approval, Credential, Gateway, Settings, Triggered};
+use crate::tenant::{Approval, CatalogueSync, Credential, Gateway, Settings, Triggered};
 
 /// Characters of a tenant's or token's name.
 pub(crate) const NAME_CHARS_MAX: usize = 200;
@@ -60,6 +60,9 @@ pub struct NewTenant {
     /// Rows asked for in one page; the deployment's setting unless said otherwise.
     #[serde(default)]
     pub page_rows: Option<u32>,
+    /// What the daily look at Optimove's list of codes does.
+    #[serde(default)]
+    pub catalogue_sync: CatalogueSync,
     /// How triggers are taken.
     #[serde(default)]
     pub triggered: Triggered,
@@ -220,6 +223,8 @@ pub struct TenantPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub page_rows: Option<Option<u32>>,
+    /// What the daily look at Optimove's list of codes does.
+    pub catalogue_sync: Option<CatalogueSync>,
     /// Replaces all of it.
     pub triggered: Option<Triggered>,
     /// Replaces all of it.
@@ -279,6 +284,7 @@ impl NewTenant {
                 )?,
                 page_rows: check_page_rows(self.page_rows)?,
                 listener_generation: defaults.listener_generation,
+                catalogue_sync: self.catalogue_sync,
                 triggered: self.triggered.check()?,
                 gateway: self.gateway.check()?,
                 approval: check_approval(app, &self.id, self.approval.as_ref())?,
@@ -338,6 +344,9 @@ impl TenantPatch {
         }
         if let Some(rows) = self.page_rows {
             settings.page_rows = check_page_rows(rows)?;
+        }
+        if let Some(sync) = self.catalogue_sync {
+            settings.catalogue_sync = sync;
         }
         if let Some(triggered) = &self.triggered {
             settings.triggered = triggered.check()?;

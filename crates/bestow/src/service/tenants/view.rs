@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{ExpiryRule, UnconfirmedRule, is_deleted};
 use crate::service::view::Instant;
-use crate::tenant::{Gateway, Tenant, Triggered};
+use crate::tenant::{CatalogueSync, Gateway, Tenant, Triggered};
 
 /// A tenant as everybody may see it who may see it at all: without its credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -36,6 +36,8 @@ pub struct TenantView {
     pub codes_per_row_max: usize,
     /// Rows asked for in one page; `null`: the deployment's setting.
     pub page_rows: Option<u32>,
+    /// What the daily look at Optimove's list of codes does.
+    pub catalogue_sync: CatalogueSync,
     /// How triggers are taken.
     pub triggered: Triggered,
     /// The gateway of triggered conditional campaigns.
@@ -93,6 +95,7 @@ impl From<&Tenant> for TenantView {
             duration_days_default: settings.duration_days_default,
             codes_per_row_max: settings.codes_per_row_max,
             page_rows: settings.page_rows,
+            catalogue_sync: settings.catalogue_sync,
             triggered: settings.triggered.clone(),
             gateway: settings.gateway.clone(),
             approval: settings.approval.as_ref().map(|approval| ApprovalView {

@@ -43,7 +43,7 @@ fn each_transaction_fails_once_and_for_a_while() {
     let names = [
         "accept_notification",
         "settle_notifications",
-        "want_sweeps",
+        "want_regular",
         "claim_job",
         "put_details",
         "begin_pass",

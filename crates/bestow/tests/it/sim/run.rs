@@ -522,7 +522,7 @@ impl<'h> Stage<'h> {
             self.trace.push(format!("waiting: {jobs:?}"));
             let waiting = jobs
                 .iter()
-                .filter(|job| job.kind != work::kind::SWEEP || job.leased);
+                .filter(|job| !work::kind::REGULAR.contains(&&*job.kind) || job.leased);
             let lease_ms = 1_000 * self.process().app.config.work.lease_seconds as i64;
             let now = self.clock.now_ms();
             let next = waiting
