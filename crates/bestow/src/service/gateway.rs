@@ -8,7 +8,7 @@
 mod approvals;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use bestow_core::trigger::{DenyReason, Person, TriggerFacts, WithoutCodes, answer};
@@ -34,6 +34,10 @@ pub use approvals::run as send_approvals;
 pub const EVENT: i64 = 0;
 /// Questions under way at the same time. Whoever comes on top hears no at once.
 const QUESTIONS_MAX: usize = 4_096;
+/// After the last question chunks are as large as ever again.
+const QUIET_MS: i64 = 2_000;
+/// Rows of a chunk while questions come.
+const GENTLE_ROWS: usize = 500;
 /// Lapsed reservations dropped with each new one.
 const LAPSED_PER_YES: u32 = 2;
 /// How exactly it is remembered when the last question came.
@@ -44,11 +48,51 @@ type Stored<T> = std::result::Result<T, StoreError>;
 
 /// Places for questions under way.
 #[derive(Debug)]
-pub struct Places(Semaphore);
+pub struct Places {
+    free: Semaphore,
+    pace: Arc<Pace>,
+}
 
 impl Default for Places {
     fn default() -> Self {
-        Self(Semaphore::new(QUESTIONS_MAX))
+        Self {
+            free: Semaphore::new(QUESTIONS_MAX),
+            pace: Arc::default(),
+        }
+    }
+}
+
+impl Places {
+    /// How large the chunks of others may be.
+    pub(crate) fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
+    }
+}
+
+/// Keeps the chunks of large jobs small while questions come: each of them waits for one chunk.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Milliseconds; the last question.
+    asked_at: AtomicI64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            asked_at: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+impl Pace {
+    /// Rows of a chunk that is begun now, where there is nobody to wait for it `most`.
+    pub(crate) fn rows(&self, now_ms: i64, most: usize) -> usize {
+        let asked_at = self.asked_at.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(asked_at) > QUIET_MS {
+            most
+        } else {
+            most.min(GENTLE_ROWS)
+        }
     }
 }
 
@@ -92,7 +136,12 @@ pub async fn ask(app: &App, tenant_no: i64, request: &GatewayRequest) -> Said {
         // Nobody has such an id, so nobody can be promised anything.
         return Said::Answer(Err(DenyReason::Visitor));
     };
-    let Ok(place) = app.gateway.0.try_acquire() else {
+    let places = &app.gateway;
+    places
+        .pace
+        .asked_at
+        .store(app.clock.now_ms(), Ordering::Relaxed);
+    let Ok(place) = places.free.try_acquire() else {
         return late;
     };
     let limit = Duration::from_millis(app.config.http.gateway_ms_max);

@@ -87,6 +87,7 @@ fn start_planner(
     let store = work.app.store.clone();
     let (tenant, no, merged_through) = (work.job.tenant, campaign.no, campaign.merged_through);
     let chunk_max = work.app.config.work.merge_grants_max;
+    let (clock, pace) = (work.app.clock.clone(), work.app.gateway.pace());
     let codes_max = work.tenant.settings.codes_per_row_max;
     let planning = tokio::task::spawn_blocking(move || {
         let facts = CampaignFacts::read(&store, tenant, no)?;
@@ -95,6 +96,7 @@ fn start_planner(
         let mut group = Group::default();
         while runs.next_group(&mut group)? {
             planner.take(&group)?;
+            let chunk_max = pace.rows(clock.now_ms(), chunk_max);
             if planner.len() >= chunk_max && sender.blocking_send(planner.chunk()).is_err() {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
-//! `bestow bench gateway`: questions about customers of a full ledger, each of which needs a durable yes, asked at half
-//! of the machine's capacity whatever the answers take, while an import runs; against a handler that does nothing in
-//! the same server. Then the store stands still: every answer has to be a valid no.
+//! `bestow bench gateway`: questions about customers of a full ledger, each of which needs a durable yes, while an import
+//! runs. A closed loop finds what the machine can do beside the import; then questions come at half of that, whatever the
+//! answers take. Against a handler that does nothing in the same server. Then the store stands still: every answer has
+//! to be a valid no.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -19,14 +20,14 @@ use crate::service::gateway::EVENT;
 use crate::service::listeners::GATEWAY_PATH;
 use crate::work::Workers;
 
-/// Connections unless told otherwise.
-const CONNECTIONS: usize = 64;
+/// Connections unless told otherwise: enough that a wait for the disk does not hold back the next question.
+const CONNECTIONS: usize = 256;
 /// How long capacity is looked for.
 const PROBE: Duration = Duration::from_secs(2);
 /// How long the store stands still.
 const STANDSTILL: Duration = Duration::from_secs(1);
 /// Customers of the campaign that is imported meanwhile.
-const IMPORTED: u64 = 1_000_000;
+const IMPORTED: u64 = 5_000_000;
 /// What a yes and a no begin with, behind the user's id.
 const YES: &[u8] = br#","allowed":true}"#;
 const NO: &[u8] = br#","allowed":false}"#;
@@ -62,20 +63,20 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let empty = client.block_on(load(PROBE, b"").run(|number, out| {
         post(out, "/noop", None, &question(number, 1_000_000));
     }))?;
-    let most = client.block_on(load(PROBE, YES).run(ask(0)))?;
-    // Everybody is asked about once: a repeated question is answered without a commit.
-    let asked = most.answers + most.invalid;
-    let rate = most.rate() / 2.0;
     let campaign = server.block_on(sandbox.campaign(IMPORTED))?;
     server.block_on(import::want(&rig.app, &campaign))?;
     let workers = server.block_on(async { Workers::start(&rig.app) });
+    let most = client.block_on(load(PROBE, b"").run(ask(0)))?;
+    // Everybody is asked about once: a repeated question is answered without a commit.
+    let asked = most.answers + most.invalid;
+    let rate = most.rate() / 2.0;
     let ours = client.block_on(load(span, YES).run_at(rate, ask(asked)))?;
     let still_importing = rig.app.store.peek(|tx| tx.jobs())?;
     let is_busy = still_importing.iter().any(|job| job.kind == "import");
     server.block_on(workers.stop());
     let asked = asked + ours.answers + ours.invalid;
     let stopped = stand_still(&rig.app, &server)?;
-    let dead = client.block_on(load(STANDSTILL, NO).run_at(rate, ask(asked)))?;
+    let dead = client.block_on(load(STANDSTILL, NO).run(ask(asked)))?;
     drop(stopped);
     stop.cancel();
     ensure!(

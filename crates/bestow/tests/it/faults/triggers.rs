@@ -651,3 +651,49 @@ async fn a_trigger_of_a_campaign_that_is_read_in_lists_is_held() {
     assert_eq!(inbox.last().expect("one")["reason"], "campaign_mismatch");
     world.assert_right(campaign).await;
 }
+
+#[tokio::test]
+async fn a_trigger_takes_a_unique_code_and_waits_where_the_pool_is_empty() {
+    let world = triggered(&json!({})).await;
+    put(&world, "GIFT", &json!({"kind": "unique"})).await;
+    let gift = json!({"promoCode": "GIFT"});
+    for customer in ["P-1", "P-2", "P-3"] {
+        tell(&world, &trigger(customer, "2027-03-25 05:00:00", &gift)).await;
+    }
+    let all = [("rows", 3), ("pairs", 3), ("held:no_free_code", 3)];
+    assert_eq!(counts(&world, "rt-812"), counted(&all));
+    let path = "/v1/tenants/acme/promotions/GIFT/codes";
+    let two = json!({"generate": 2});
+    world
+        .api
+        .ok(Method::POST, path, &two)
+        .await
+        .expect("loaded");
+    world.settle().await;
+    let all = [
+        ("rows", 3),
+        ("pairs", 3),
+        ("granted", 2),
+        ("held:no_free_code", 1),
+    ];
+    assert_eq!(counts(&world, "rt-812"), counted(&all));
+    let one = json!({"generate": 1});
+    world
+        .api
+        .ok(Method::POST, path, &one)
+        .await
+        .expect("loaded");
+    world.settle().await;
+    let mut codes = std::collections::BTreeSet::new();
+    for customer in ["P-1", "P-2", "P-3"] {
+        let grants = grants(&world, customer).await;
+        codes.insert(
+            grants[0]["unique_code"]
+                .as_str()
+                .expect("a code")
+                .to_owned(),
+        );
+    }
+    assert_eq!(codes.len(), 3);
+    world.assert_verified();
+}
