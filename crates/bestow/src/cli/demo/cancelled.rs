@@ -29,7 +29,8 @@ pub(super) async fn play(stage: &Stage, customers: u64) -> anyhow::Result<Act> {
         .await?;
     let view = stage
         .until(&campaign, "Optimove's word on the cancel", |view| {
-            view["status"] == "revoked"
+            // Revoked comes first: Optimove's list is compared after it.
+            view["status"] == "revoked" && !view["cancellation"]["settled_at"].is_null()
         })
         .await?;
     act.granted = view["counts"]["granted"].as_u64().unwrap_or_default();

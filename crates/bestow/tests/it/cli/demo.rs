@@ -11,7 +11,7 @@ fn the_demo_ends_well_and_says_so_in_its_last_line() {
     let dir = tempdir().unwrap();
     let ended = run(
         dir.path(),
-        &["demo", "--customers", "3000", "--once", "--json"],
+        &["demo", "--customers", "20000", "--once", "--json"],
     )
     .done();
     let last = ended.out.lines().last().expect("a last line");
@@ -24,7 +24,7 @@ fn the_demo_ends_well_and_says_so_in_its_last_line() {
         number(&counts["granted"]) + number(&counts["repeated"])
     );
     assert_eq!(summary["expected"], counts["granted"]);
-    assert!(number(&counts["granted"]) > 2_000);
+    assert!(number(&counts["granted"]) > 20_000);
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         0,
