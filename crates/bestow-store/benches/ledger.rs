@@ -229,7 +229,7 @@ fn raw_lookups(path: &std::path::Path, rows: u64) -> Answer<f64> {
     // As much as a reading connection of the store has.
     connection.pragma_update(None, "cache_size", -4_096)?;
     let mut find = connection
-        .prepare("SELECT offer, window FROM grants WHERE tenant = ?1 AND customer = ?2")?;
+        .prepare("SELECT offer, window_no FROM grants WHERE tenant = ?1 AND customer = ?2")?;
     let mut seen = 0;
     let started = Instant::now();
     for place in 0..LOOKUPS {

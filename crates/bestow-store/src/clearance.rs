@@ -404,7 +404,7 @@ impl Tx<'_> {
     pub fn move_grant(&mut self, tenant: i64, to: &Promise<'_>) -> Result<(), Error> {
         self.execute(
             "-- move_grant
-            UPDATE grants SET window = $1, page = $2
+            UPDATE grants SET window_no = $1, page = $2
             WHERE tenant = $3 AND customer = $4 AND offer = $5 AND occurrence = $6",
             values![
                 to.window,

@@ -60,7 +60,7 @@ struct OpenPool {
 }
 
 const INSERT_GRANT: &str = "-- insert_grant
-    INSERT INTO grants (tenant, customer, offer, occurrence, window, page, code) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page, code) VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING";
 
 impl<'c> Tx<'c> {

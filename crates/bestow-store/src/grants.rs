@@ -73,7 +73,7 @@ macro_rules! grant_joins {
     () => {
         "FROM grants g
          JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
-         JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window
+         JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window_no
          JOIN campaign c ON c.tenant = g.tenant AND c.no = o.campaign
          LEFT JOIN landed_page p ON p.tenant = g.tenant AND p.campaign = o.campaign AND p.page = g.page
          LEFT JOIN clearance_round r ON r.tenant = g.tenant AND r.campaign = o.campaign AND r.no = -p.channel"
@@ -212,7 +212,7 @@ impl Tx<'_> {
     pub fn ledger_rows(&mut self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
         self.query(
             "-- ledger_rows
-            SELECT offer, occurrence, window, page, code FROM grants WHERE tenant = $1 AND customer = $2",
+            SELECT offer, occurrence, window_no, page, code FROM grants WHERE tenant = $1 AND customer = $2",
             values![tenant, customer],
             |row| {
                 Ok(LedgerRow {

@@ -294,7 +294,7 @@ impl Tx<'_> {
         for grant in &chunk.widened {
             self.execute(
                 "-- widen_grant
-                UPDATE grants SET window = $1
+                UPDATE grants SET window_no = $1
                 WHERE tenant = $2 AND customer = $3 AND offer = $4 AND occurrence = ''",
                 values![
                     window_no(grant.window, windows),

@@ -35,7 +35,7 @@ impl RawDatabase {
         per_commit: usize,
     ) -> Result<u64, Error> {
         const SQL: &str = "-- raw_insert_grant
-            INSERT INTO grants (tenant, customer, offer, occurrence, window, page) VALUES (1, ?1, 1, '', 1, 1)
+            INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page) VALUES (1, ?1, 1, '', 1, 1)
             ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING";
         let mut customers = customers.peekable();
         let mut inserted = 0;

@@ -218,7 +218,7 @@ impl Tx<'_> {
     ) -> Result<Vec<TriggeredGrant>, Error> {
         self.query(
             "-- triggered_grants
-            SELECT t.occurrence, t.customer, g.offer, g.window, t.taken_at, g.code
+            SELECT t.occurrence, t.customer, g.offer, g.window_no, t.taken_at, g.code
             FROM trigger_event t
             JOIN offer o ON o.tenant = t.tenant AND o.campaign = t.campaign
             JOIN grants g ON g.tenant = t.tenant AND g.customer = t.customer AND g.offer = o.no

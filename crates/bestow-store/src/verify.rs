@@ -93,9 +93,9 @@ impl Tx<'_> {
     pub fn verify_references(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         self.query(
             "-- verify_references
-            SELECT g.customer, g.offer, g.window FROM grants g
+            SELECT g.customer, g.offer, g.window_no FROM grants g
             LEFT JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
-            LEFT JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window
+            LEFT JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window_no
             WHERE g.tenant = $1 AND (o.no IS NULL OR w.no IS NULL OR o.campaign <> w.campaign)
             LIMIT 100",
             values![tenant],

@@ -29,9 +29,9 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         self.execute(
             "-- wait_for_code
-            INSERT INTO waiting_pair (tenant, offer, customer, window, page, pairs) VALUES ($1, $2, $3, $4, $5, $6)
+            INSERT INTO waiting_pair (tenant, offer, customer, window_no, page, pairs) VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (tenant, offer, customer) DO UPDATE SET
-                window = excluded.window, pairs = waiting_pair.pairs + excluded.pairs",
+                window_no = excluded.window_no, pairs = waiting_pair.pairs + excluded.pairs",
             values![
                 tenant, promise.offer, promise.customer, promise.window, promise.page, pairs
             ],
@@ -48,7 +48,7 @@ impl Tx<'_> {
     ) -> Result<bool, Error> {
         let changed = self.execute(
             "-- wait_longer
-            UPDATE waiting_pair SET window = $1, pairs = pairs + $2
+            UPDATE waiting_pair SET window_no = $1, pairs = pairs + $2
             WHERE tenant = $3 AND offer = $4 AND customer = $5",
             values![
                 promise.window,
@@ -81,7 +81,7 @@ impl Tx<'_> {
     ) -> Result<Option<WaitingPair>, Error> {
         self.query_one(
             "-- waiting
-            SELECT customer, window, page, pairs FROM waiting_pair
+            SELECT customer, window_no, page, pairs FROM waiting_pair
             WHERE tenant = $1 AND offer = $2 AND customer = $3",
             values![tenant, offer, customer],
             waiting_pair,
@@ -125,7 +125,7 @@ impl Tx<'_> {
         let tenant = job.tenant;
         let pairs = self.query(
             "-- waiting_pairs
-            SELECT customer, window, page, pairs FROM waiting_pair
+            SELECT customer, window_no, page, pairs FROM waiting_pair
             WHERE tenant = $1 AND offer = $2 ORDER BY customer LIMIT $3",
             values![tenant, offer, limit],
             waiting_pair,

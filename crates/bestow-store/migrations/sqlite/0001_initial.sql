@@ -228,7 +228,7 @@ CREATE TABLE grants (
     customer   TEXT    NOT NULL,
     offer      INTEGER NOT NULL,
     occurrence TEXT    NOT NULL,                        -- '' unless triggered
-    window     INTEGER NOT NULL,                        -- eligibility_window.no
+    window_no  INTEGER NOT NULL,                        -- eligibility_window.no
     page       INTEGER NOT NULL,                        -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
     code       INTEGER NOT NULL DEFAULT 0,              -- pool_code.no of its unique code; 0: none; -1: the fallback code
     PRIMARY KEY (tenant, customer, offer, occurrence)
@@ -481,7 +481,7 @@ CREATE TABLE waiting_pair (
     tenant     INTEGER NOT NULL,
     offer      INTEGER NOT NULL,
     customer   TEXT    NOT NULL,                        -- as Optimove spells it
-    window     INTEGER NOT NULL,                        -- eligibility_window.no, as its grant will have it
+    window_no  INTEGER NOT NULL,                        -- eligibility_window.no, as its grant will have it
     page       INTEGER NOT NULL,                        -- the landed page that its grant will name
     pairs      INTEGER NOT NULL,                        -- how many pairs are counted as held for it
     PRIMARY KEY (tenant, offer, customer)

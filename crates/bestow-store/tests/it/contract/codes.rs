@@ -388,7 +388,7 @@ pub(crate) async fn codes_and_grants_must_agree(fresh: Fresh) {
             &["codes_add_up"],
         ),
         (
-            "INSERT INTO waiting_pair SELECT tenant, offer, customer, window, page, 1 FROM grants LIMIT 1",
+            "INSERT INTO waiting_pair SELECT tenant, offer, customer, window_no, page, 1 FROM grants LIMIT 1",
             "DELETE FROM waiting_pair",
             &["waiting_is_not_granted", "held_for_code_waits"],
         ),

@@ -49,8 +49,8 @@ pub(crate) async fn pages_by_offer(fresh: Fresh) {
     assert!(page(numbers[4], "", 9).is_empty());
     // Occurrences of one offer stand one behind the other.
     let triggered = format!(
-        "INSERT INTO grants (tenant, customer, offer, occurrence, window, page)
-         SELECT tenant, customer, offer, 'o1', window, page FROM grants WHERE offer = {}",
+        "INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page)
+         SELECT tenant, customer, offer, 'o1', window_no, page FROM grants WHERE offer = {}",
         numbers[1]
     );
     fresh.plant(&triggered);

@@ -35,7 +35,7 @@ fn merged(fresh: &Fresh, reading: &Reading) -> impl PartialEq + std::fmt::Debug 
         fresh.read(|tx| tx.counts(TENANT, reading.campaign)),
         fresh.read(|tx| tx.windows(TENANT, reading.campaign)),
         fresh.read(|tx| tx.grants_total()),
-        fresh.ask("SELECT COALESCE(SUM(window), 0) FROM grants"),
+        fresh.ask("SELECT COALESCE(SUM(window_no), 0) FROM grants"),
     )
 }
 

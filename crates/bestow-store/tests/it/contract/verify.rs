@@ -78,9 +78,9 @@ pub(crate) async fn granted_must_be_in_the_ledger(fresh: Fresh) {
 
 pub(crate) async fn grants_must_refer(fresh: Fresh) {
     let damage = [
-        "UPDATE grants SET window = 99 WHERE customer = 'anna'",
+        "UPDATE grants SET window_no = 99 WHERE customer = 'anna'",
         "INSERT INTO eligibility_window VALUES (1, 7, 2, 0, 1, 0, 0)",
-        "UPDATE grants SET window = 7 WHERE customer = 'cleo'",
+        "UPDATE grants SET window_no = 7 WHERE customer = 'cleo'",
     ];
     expect(&fresh, &damage, &["grant_refers", "grant_refers"]).await;
     fresh.plant("UPDATE grants SET offer = 99 WHERE customer = 'bob'");

@@ -55,8 +55,8 @@ const DAMAGES: [(&str, &[&str]); 8] = [
         "grant_has_row",
         &[
             "-- damage
-            INSERT INTO grants (tenant, customer, offer, occurrence, window, page)
-            SELECT tenant, 'nobody', offer, '', window, page FROM grants LIMIT 1",
+            INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page)
+            SELECT tenant, 'nobody', offer, '', window_no, page FROM grants LIMIT 1",
             "-- damage
             UPDATE campaign_count SET n = n + 1 WHERE counter = 'granted'",
         ],
@@ -71,13 +71,13 @@ const DAMAGES: [(&str, &[&str]); 8] = [
             SELECT tenant, 9999, campaign, starts_at, ends_at - 1, action, channel
             FROM eligibility_window LIMIT 1",
             "-- damage
-            UPDATE grants SET window = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)",
+            UPDATE grants SET window_no = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)",
         ],
     ),
     (
         "grant_refers",
         &["-- damage
-            UPDATE grants SET window = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)"],
+            UPDATE grants SET window_no = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)"],
     ),
     (
         "counts_add_up",
