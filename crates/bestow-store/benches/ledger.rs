@@ -26,7 +26,7 @@ use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant, WindowRef};
 use bestow_store::raw::RawDatabase;
 use bestow_store::runs::{Group, Runs};
-use bestow_store::{Clock, Error, Migrate, Options, Store};
+use bestow_store::{Clock, Connections, Error, Migrate, Options, Store};
 
 /// Grants, unless told otherwise.
 const ROWS_DEFAULT: u64 = 1_000_000;
@@ -67,6 +67,7 @@ async fn main() -> Answer<()> {
         &Options {
             clock: Clock::new(|| 1_700_000_000_000),
             migrate: Migrate::Apply,
+            connections: Connections::default(),
         },
     )?;
     let campaign = Campaign::begin(&store).await?;

@@ -1,5 +1,6 @@
 //! Who did what, when and why. Records are only ever added.
 
+use crate::postgres::Numbers;
 use crate::{Error, Tx, values};
 
 /// A record to be added, in the transaction of the change it tells of.
@@ -42,6 +43,7 @@ impl Tx<'_> {
     /// Adds a record.
     pub fn audit(&mut self, entry: &AuditEntry<'_>) -> Result<(), Error> {
         let now = self.now_ms();
+        self.lock_numbers(Numbers::Audit, entry.tenant);
         self.execute(
             "-- audit
             INSERT INTO audit (tenant, at, actor, action, object, detail, correlation, seq)

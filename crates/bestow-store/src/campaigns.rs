@@ -178,6 +178,7 @@ impl Tx<'_> {
         seen_by: &str,
     ) -> Result<(i64, bool), Error> {
         let now = self.now_ms();
+        self.lock_terms(tenant);
         let new = self.query_one(
             "-- see_campaign
             INSERT INTO campaign (tenant, id, kind, first_seen_at, seen_by, no)
@@ -375,14 +376,13 @@ impl Tx<'_> {
         campaign: i64,
         counts: &[(String, i64)],
     ) -> Result<(), Error> {
-        for (counter, n) in counts.iter().filter(|(_, n)| *n != 0) {
-            self.execute(
-                "-- add_counts
-                INSERT INTO campaign_count (tenant, campaign, counter, n) VALUES ($1, $2, $3, $4)
-                ON CONFLICT (tenant, campaign, counter) DO UPDATE SET n = campaign_count.n + excluded.n",
-                values![tenant, campaign, counter, *n],
-            )?;
-        }
+        let counts = counts.iter().filter(|(_, n)| *n != 0);
+        self.execute_many(
+            "-- add_counts
+            INSERT INTO campaign_count (tenant, campaign, counter, n) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (tenant, campaign, counter) DO UPDATE SET n = campaign_count.n + excluded.n",
+            counts.map(|(counter, n)| [tenant.into(), campaign.into(), counter.into(), (*n).into()]),
+        )?;
         Ok(())
     }
 
@@ -405,6 +405,7 @@ impl Tx<'_> {
         code: &str,
         hold_reason: Option<&str>,
     ) -> Result<Offer, Error> {
+        self.lock_terms(tenant);
         self.execute(
             "-- insert_offer
             INSERT INTO offer (tenant, campaign, code_fold, code, hold_reason, no)
@@ -468,6 +469,7 @@ impl Tx<'_> {
         campaign: i64,
         spec: &WindowSpec,
     ) -> Result<u32, Error> {
+        self.lock_terms(tenant);
         self.execute(
             "-- insert_window
             INSERT INTO eligibility_window (tenant, campaign, starts_at, ends_at, action, channel, no)

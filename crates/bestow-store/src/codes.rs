@@ -2,7 +2,7 @@
 
 use bestow_core::UniqueCode;
 
-use crate::{Error, Row, Tx, values};
+use crate::{Error, Row, Tx, pairs, values};
 
 /// A pool with its figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,7 @@ pub enum CodeState {
 impl Tx<'_> {
     /// Makes the pool of a promotion, where there is none.
     pub(crate) fn make_pool(&mut self, tenant: i64, code_fold: &str) -> Result<(), Error> {
+        self.lock_terms(tenant);
         self.execute(
             "-- make_pool
             INSERT INTO code_pool (tenant, code_fold, no)
@@ -156,6 +157,14 @@ impl Tx<'_> {
         pool: &Pool,
         codes: &[UniqueCode],
     ) -> Result<u64, Error> {
+        self.lock_rows(pairs::LOCK_POOL_NO, values![tenant, pool.no])?;
+        let loaded = self.query_one(
+            "-- codes_loaded
+            SELECT loaded FROM code_pool WHERE tenant = $1 AND no = $2",
+            values![tenant, pool.no],
+            |row| row.count(0),
+        )?;
+        let loaded = loaded.ok_or_else(|| Error::Corrupt("a pool vanished".into()))?;
         let mut insert = self.prepare(
             "-- load_code
             INSERT INTO pool_code (tenant, pool, no, code, code_key) VALUES ($1, $2, $3, $4, $5)
@@ -163,7 +172,7 @@ impl Tx<'_> {
         )?;
         let mut added = 0;
         for code in codes {
-            let no = number(pool.loaded + added + 1)?;
+            let no = number(loaded + added + 1)?;
             added +=
                 insert.execute(values![tenant, pool.no, no, code.spelling(), code.key()])? as u64;
         }
@@ -207,6 +216,7 @@ impl Tx<'_> {
 
     /// Takes a free code out for good. Refused by its key where it is taken.
     pub fn void_code(&mut self, tenant: i64, code: &FoundCode) -> Result<(), Error> {
+        self.lock_rows(pairs::LOCK_POOL_NO, values![tenant, code.pool])?;
         self.execute(
             "-- void_code
             INSERT INTO taken_code (tenant, pool, no) VALUES ($1, $2, $3)",

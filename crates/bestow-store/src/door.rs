@@ -7,7 +7,7 @@ use bestow_core::GivenCode;
 use bestow_core::pool::{Supply, WhenEmpty};
 
 use crate::codes::Pool;
-use crate::{Error, Statement, Tx, values};
+use crate::{Error, Statement, Tx, Value, pairs, values};
 
 /// A grant to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +38,13 @@ pub enum Gave {
 /// The door, open for one transaction. To be closed by [`Tx::close_door`].
 #[must_use = "a door that is not closed leaves the pools where they were"]
 pub struct Door<'c> {
-    tenant: i64,
+    pub(crate) tenant: i64,
     insert: Statement<'c>,
     /// Only once a unique code is to be given.
     unique: Option<Unique<'c>>,
     /// Offers met so far, each with the place of its pool if it has one.
     offers: Vec<(u32, Option<usize>)>,
-    pools: Vec<OpenPool>,
+    pub(crate) pools: Vec<OpenPool>,
 }
 
 struct Unique<'c> {
@@ -52,11 +52,11 @@ struct Unique<'c> {
     take: Statement<'c>,
 }
 
-struct OpenPool {
-    no: i64,
-    supply: Supply,
-    assigned: u64,
-    fallbacks: u64,
+pub(crate) struct OpenPool {
+    pub(crate) no: i64,
+    pub(crate) supply: Supply,
+    pub(crate) assigned: u64,
+    pub(crate) fallbacks: u64,
 }
 
 const INSERT_GRANT: &str = "-- insert_grant
@@ -113,7 +113,7 @@ impl<'c> Tx<'c> {
         let Some(has_fallback) = has_fallback else {
             return Ok(None);
         };
-        // Where several connections write, this row has to be locked here.
+        self.lock_rows(pairs::LOCK_POOL, values![tenant, code_fold])?;
         let pool = self
             .pool(tenant, code_fold)?
             .ok_or_else(|| Error::Corrupt(format!("promotion {code_fold} has no pool")))?;
@@ -153,6 +153,33 @@ impl<'c> Door<'c> {
             Some(place) => self.give_unique(tx, place, promise),
             None => self.insert(promise, GivenCode::Shared),
         }
+    }
+
+    /// The same for many of them. On PostgreSQL they go as columns, a statement for all.
+    pub fn give_all(
+        &mut self,
+        tx: &mut Tx<'c>,
+        promises: &[Promise<'_>],
+    ) -> Result<Vec<Gave>, Error> {
+        match tx.session() {
+            None => promises
+                .iter()
+                .map(|promise| self.give(tx, promise))
+                .collect(),
+            Some(session) => self.give_columns(tx, session, promises),
+        }
+    }
+
+    pub(crate) fn row<'p>(&self, promise: &Promise<'p>, code: GivenCode) -> [Value<'p>; 7] {
+        [
+            self.tenant.into(),
+            promise.customer.into(),
+            promise.offer.into(),
+            promise.occurrence.into(),
+            promise.window.into(),
+            promise.page.into(),
+            code.number().into(),
+        ]
     }
 
     fn give_unique(
@@ -212,15 +239,7 @@ impl<'c> Door<'c> {
     }
 
     fn insert(&mut self, promise: &Promise<'_>, code: GivenCode) -> Result<Gave, Error> {
-        let inserted = self.insert.execute(values![
-            self.tenant,
-            promise.customer,
-            promise.offer,
-            promise.occurrence,
-            promise.window,
-            promise.page,
-            code.number()
-        ])?;
+        let inserted = self.insert.execute(&self.row(promise, code))?;
         Ok(if inserted == 1 {
             Gave::New
         } else {
@@ -247,7 +266,7 @@ impl<'c> Door<'c> {
     }
 
     /// The place of the pool that an offer's grants take their codes from; `None` for a shared code.
-    fn place_of(&mut self, tx: &mut Tx<'c>, offer: u32) -> Result<Option<usize>, Error> {
+    pub(crate) fn place_of(&mut self, tx: &mut Tx<'c>, offer: u32) -> Result<Option<usize>, Error> {
         if let Some((_, place)) = self.offers.iter().find(|(known, _)| *known == offer) {
             return Ok(*place);
         }

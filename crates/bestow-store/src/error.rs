@@ -36,7 +36,7 @@ pub enum Error {
     #[error("another Bestow is already running on this database ({0}): stop it first")]
     InUse(String),
     /// The address of the database cannot be understood.
-    #[error("`{0}` is not a database address: use sqlite:PATH")]
+    #[error("`{0}` is not a database address: use sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadUrl(String),
     /// What is stored breaks a rule of the schema. A defect; the work stops here.
     #[error("the database holds something impossible: {0}")]
@@ -81,7 +81,7 @@ pub(crate) fn classify(statement: &str, error: &rusqlite::Error) -> Error {
 }
 
 /// The method name that leads each statement.
-fn first_line(statement: &str) -> String {
+pub(crate) fn first_line(statement: &str) -> String {
     statement
         .trim()
         .lines()

@@ -218,6 +218,7 @@ impl Tx<'_> {
         allowed: bool,
     ) -> Result<(), Error> {
         let now = self.now_ms();
+        self.lock_terms(tenant);
         self.execute(
             "-- want_approval
             INSERT INTO approval_call (tenant, user_id, campaign, allowed, asked_at, no)

@@ -144,7 +144,8 @@ impl Tx<'_> {
                 grant_columns!(),
                 " ",
                 grant_joins!(),
-                " WHERE g.tenant = $1 AND g.customer = $2 AND o.code_fold = $3"
+                " WHERE g.tenant = $1 AND g.customer = $2 AND o.code_fold = $3
+                ORDER BY g.offer, g.occurrence"
             ),
             values![tenant, customer, code_fold],
             grant,
@@ -212,7 +213,8 @@ impl Tx<'_> {
     pub fn ledger_rows(&mut self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
         self.query(
             "-- ledger_rows
-            SELECT offer, occurrence, window_no, page, code FROM grants WHERE tenant = $1 AND customer = $2",
+            SELECT offer, occurrence, window_no, page, code FROM grants WHERE tenant = $1 AND customer = $2
+            ORDER BY offer, occurrence",
             values![tenant, customer],
             |row| {
                 Ok(LedgerRow {

@@ -3,7 +3,7 @@
 use crate::audit::AuditEntry;
 use crate::block::Block;
 use crate::jobs::Job;
-use crate::{Error, Row, Tx, values};
+use crate::{Error, Row, Tx, pairs, values};
 
 /// The reading of one campaign on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -282,6 +282,7 @@ impl Tx<'_> {
 
     /// Refuses where somebody else holds the job by now.
     pub fn check_lease(&mut self, job: &Job) -> Result<(), Error> {
+        self.lock_rows(pairs::LOCK_JOB, values![job.tenant, &job.kind, &job.key])?;
         let held = self.query_one(
             "-- check_lease
             SELECT 1 FROM job
@@ -303,6 +304,7 @@ impl Tx<'_> {
         landing: &LandingPage,
     ) -> Result<u32, Error> {
         let now = self.now_ms();
+        self.lock_rows(pairs::LOCK_CAMPAIGN, values![tenant, campaign])?;
         self.query_one(
             "-- insert_page
             INSERT INTO landed_page (tenant, campaign, channel, pass, skip, rows, rows_without_code, pairs, customers,
@@ -327,20 +329,21 @@ impl Tx<'_> {
         page: u32,
         blocks: &[Block],
     ) -> Result<(), Error> {
-        let mut insert = self.prepare(
+        let rows = blocks.iter().enumerate().map(|(number, block)| {
+            [
+                tenant.into(),
+                campaign.into(),
+                page.into(),
+                (number as i64).into(),
+                (&block.last_fold).into(),
+                (&block.body).into(),
+            ]
+        });
+        self.execute_many(
             "-- insert_block
             INSERT INTO landed_block (tenant, campaign, page, block, last_fold, body) VALUES ($1, $2, $3, $4, $5, $6)",
+            rows,
         )?;
-        for (number, block) in blocks.iter().enumerate() {
-            insert.execute(values![
-                tenant,
-                campaign,
-                page,
-                number as i64,
-                &block.last_fold,
-                &block.body
-            ])?;
-        }
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! The inbox: notifications as they came, and what became of them.
 
-use crate::{Error, Row, Tx, values};
+use std::collections::HashSet;
+
+use crate::postgres::Session;
+use crate::{Error, Row, Tx, pairs, values};
 
 /// A notification to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +97,9 @@ impl Tx<'_> {
         all: impl IntoIterator<Item = &'a NewNotification>,
     ) -> Result<u64, Error> {
         let now = self.now_ms();
+        if let Some(session) = self.session() {
+            return self.accept_columns(session, all.into_iter().collect(), now);
+        }
         let mut insert = self.prepare(
             "-- accept_notification
             INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
@@ -114,6 +120,42 @@ impl Tx<'_> {
             ])?;
             fresh += inserted as u64;
             if inserted == 0 {
+                self.count_arrival(new)?;
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// The same on PostgreSQL, as columns.
+    fn accept_columns(
+        &mut self,
+        session: &Session,
+        all: Vec<&NewNotification>,
+        now: i64,
+    ) -> Result<u64, Error> {
+        let rows: Vec<_> = all
+            .iter()
+            .map(|new| {
+                [
+                    new.tenant.into(),
+                    (&new.id).into(),
+                    new.event_type.into(),
+                    (&new.identity).into(),
+                    new.campaign.as_ref().into(),
+                    new.channel.into(),
+                    now.into(),
+                    (&new.body).into(),
+                ]
+            })
+            .collect();
+        let inserted = session.query_columns(pairs::ACCEPT_NOTIFICATIONS, &rows)?;
+        let mut inserted = inserted
+            .iter()
+            .map(|row| Row::Postgres(row).text(0))
+            .collect::<Result<HashSet<_>, Error>>()?;
+        let fresh = inserted.len() as u64;
+        for new in all {
+            if !inserted.remove(&new.id) {
                 self.count_arrival(new)?;
             }
         }
@@ -143,7 +185,7 @@ impl Tx<'_> {
                 FROM waiting WHERE waiting.tenant IS NOT NULL)
             SELECT w.tenant,
                 (SELECT MIN(n.id) FROM notification n WHERE n.status = 'waiting' AND n.tenant = w.tenant)
-            FROM waiting w WHERE w.tenant IS NOT NULL",
+            FROM waiting w WHERE w.tenant IS NOT NULL ORDER BY w.tenant",
             values![],
             |row| Ok((row.int(0)?, row.text(1)?)),
         )
@@ -234,7 +276,7 @@ impl Tx<'_> {
                 "-- notifications\nSELECT ",
                 notification_columns!(),
                 " FROM notification WHERE tenant = $1 AND id > $2
-                AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR campaign = $4)
+                AND (status = $3 OR $3 IS NULL) AND (campaign = $4 OR $4 IS NULL)
                 ORDER BY id LIMIT $5"
             ),
             values![tenant, after, filter.status, filter.campaign, limit],

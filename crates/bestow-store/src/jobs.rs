@@ -1,6 +1,6 @@
 //! Work to be done, claimed by lease.
 
-use crate::{Error, Tx, values};
+use crate::{Error, Tx, pairs, values};
 
 /// A job that was claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +51,17 @@ impl Tx<'_> {
         lease_ms: i64,
     ) -> Result<Option<Job>, Error> {
         let now = self.now_ms();
-        let due = self.query_one(
+        let due = self.either(
             "-- due_job
             SELECT j.tenant, j.kind, j.key FROM job j LEFT JOIN tenant t ON t.no = j.tenant
             WHERE j.run_at <= $1 AND (j.lease_until IS NULL OR j.lease_until <= $1)
-                AND t.suspended_at IS NULL AND ($2 IS NULL OR j.kind = $2)
+                AND t.suspended_at IS NULL AND (j.kind = $2 OR $2 IS NULL)
             ORDER BY j.run_at, j.tenant, j.kind, j.key LIMIT 1",
-            values![now, kind],
-            |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)),
-        )?;
+            pairs::DUE_JOB,
+        );
+        let due = self.query_one(due, values![now, kind], |row| {
+            Ok((row.int(0)?, row.text(1)?, row.text(2)?))
+        })?;
         self.claim(due, lease_ms)
     }
 
@@ -70,14 +72,16 @@ impl Tx<'_> {
         lease_ms: i64,
     ) -> Result<Option<Job>, Error> {
         let now = self.now_ms();
-        let due = self.query_one(
+        let due = self.either(
             "-- due_job_of_tenant
             SELECT kind, key FROM job
             WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
             ORDER BY run_at, kind, key LIMIT 1",
-            values![tenant, now],
-            |row| Ok((tenant, row.text(0)?, row.text(1)?)),
-        )?;
+            pairs::DUE_JOB_OF_TENANT,
+        );
+        let due = self.query_one(due, values![tenant, now], |row| {
+            Ok((tenant, row.text(0)?, row.text(1)?))
+        })?;
         self.claim(due, lease_ms)
     }
 
@@ -138,7 +142,8 @@ impl Tx<'_> {
                     ORDER BY j.run_at LIMIT 1),
                 r.until
             FROM listed h LEFT JOIN tenant t ON t.no = h.tenant LEFT JOIN tenant_rest r ON r.tenant = h.tenant
-            WHERE h.tenant IS NOT NULL AND t.suspended_at IS NULL AND (r.until IS NULL OR r.until <= $1)",
+            WHERE h.tenant IS NOT NULL AND t.suspended_at IS NULL AND (r.until IS NULL OR r.until <= $1)
+            ORDER BY h.tenant",
             values![now],
             |row| Ok((row.int(0)?, row.opt_int(1)?, row.opt_int(2)?.is_some())),
         )?;
@@ -226,7 +231,7 @@ impl Tx<'_> {
         let changed = self.execute(
             "-- finish_job
             UPDATE job SET lease_until = NULL, attempts = 0, last_error = NULL,
-                run_at = CASE WHEN again = 1 THEN $1 WHEN $2 IS NULL THEN run_at ELSE $2 END,
+                run_at = CASE WHEN again = 1 THEN $1 ELSE COALESCE($2, run_at) END,
                 again = CASE WHEN again = 1 OR $2 IS NOT NULL THEN 1 ELSE 0 END
             WHERE tenant = $3 AND kind = $4 AND key = $5 AND lease_token = $6 AND lease_until IS NOT NULL",
             values![now, next, job.tenant, &job.kind, &job.key, job.token],
@@ -298,7 +303,8 @@ impl Tx<'_> {
             SELECT j.tenant, j.kind, j.key,
                 CASE WHEN r.until > j.run_at AND j.kind <> 'clearance' THEN r.until ELSE j.run_at END,
                 j.attempts, j.lease_until, j.last_error
-            FROM job j LEFT JOIN tenant_rest r ON r.tenant = j.tenant ORDER BY 4",
+            FROM job j LEFT JOIN tenant_rest r ON r.tenant = j.tenant
+            ORDER BY 4, j.tenant, j.kind, j.key",
             values![],
             |row| {
                 Ok(JobRow {

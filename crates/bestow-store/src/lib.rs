@@ -7,8 +7,19 @@
 mod clock;
 mod error;
 mod migrate;
+mod pairs;
+mod park;
+mod pg_door;
+mod pg_error;
+mod pg_readers;
+mod pg_types;
+mod pg_writer;
+mod postgres;
+mod postgres_engine;
+mod queue;
 mod readers;
 mod sqlite;
+mod sqlite_engine;
 mod store;
 mod testing_hooks;
 mod tx;
@@ -37,6 +48,8 @@ pub mod runs;
 pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "testing")]
+mod testing_postgres;
 pub mod tokens;
 pub mod triggers;
 pub mod verify;
@@ -44,7 +57,7 @@ pub mod waiting;
 
 pub use clock::Clock;
 pub use error::Error;
-pub use store::{Durability, Lock, Migrate, Options, Store};
+pub use store::{Connections, Durability, Lock, Migrate, Options, Store};
 pub use testing_hooks::Fault;
 pub use tx::{Statement, Tx};
 pub use value::{Row, Value};

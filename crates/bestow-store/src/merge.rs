@@ -174,18 +174,23 @@ impl Tx<'_> {
         let mut tally = Tally::default();
         let mut door = self.open_door(tenant)?;
         let mut beside = chunk.beside.iter().peekable();
-        for (place, grant) in chunk.grants.iter().enumerate() {
+        let promises: Vec<_> = chunk
+            .grants
+            .iter()
+            .map(|grant| chunk.promise(grant, windows))
+            .collect();
+        let gave = door.give_all(self, &promises)?;
+        for (place, (gave, promise)) in gave.into_iter().zip(&promises).enumerate() {
             let further = beside.next_if(|(of, _)| *of as usize == place);
             let further = further.map_or(0, |(_, further)| i64::from(*further));
-            let promise = chunk.promise(grant, windows);
-            match door.give(self, &promise)? {
+            match gave {
                 Gave::New => {
                     tally.granted += 1;
                     tally.repeated += further;
                 }
                 Gave::Known => tally.repeated += 1 + further,
                 Gave::NoFreeCode => {
-                    self.wait_for_code(tenant, &promise, 1 + further)?;
+                    self.wait_for_code(tenant, promise, 1 + further)?;
                     tally.waiting += 1 + further;
                 }
             }
@@ -231,20 +236,30 @@ impl Tx<'_> {
         let windows = self.number_windows(job.tenant, campaign, &chunk.new_windows)?;
         let (mut tally, mut released) = (Tally::default(), 0);
         let mut door = self.open_door(job.tenant)?;
-        for (grant, repeats) in chunk.grants.iter().zip(repeats) {
-            let (promise, repeats) = (chunk.promise(grant, &windows), i64::from(*repeats));
-            // What waits since an earlier run has left this reason already.
-            if self.waits_for_code(job.tenant, &promise)? {
-                continue;
-            }
-            match door.give(self, &promise)? {
+        let promises: Vec<_> = chunk
+            .grants
+            .iter()
+            .map(|grant| chunk.promise(grant, &windows))
+            .collect();
+        // What waits since an earlier run has left this reason already.
+        let waits = self.wait_for_codes(job.tenant, &promises)?;
+        let (promises, repeats): (Vec<_>, Vec<&u32>) = promises
+            .into_iter()
+            .zip(repeats)
+            .zip(waits)
+            .filter_map(|(pair, waits)| (!waits).then_some(pair))
+            .unzip();
+        let gave = door.give_all(self, &promises)?;
+        for (gave, (promise, repeats)) in gave.into_iter().zip(promises.iter().zip(repeats)) {
+            let repeats = i64::from(*repeats);
+            match gave {
                 Gave::New => {
                     tally.granted += 1;
                     tally.repeated += repeats;
                 }
                 Gave::Known => continue,
                 Gave::NoFreeCode => {
-                    self.wait_for_code(job.tenant, &promise, 1 + repeats)?;
+                    self.wait_for_code(job.tenant, promise, 1 + repeats)?;
                     tally.waiting += 1 + repeats;
                 }
             }
@@ -291,19 +306,20 @@ impl Tx<'_> {
     }
 
     fn widen(&mut self, tenant: i64, chunk: &MergeChunk, windows: &[u32]) -> Result<(), Error> {
-        for grant in &chunk.widened {
-            self.execute(
-                "-- widen_grant
-                UPDATE grants SET window_no = $1
-                WHERE tenant = $2 AND customer = $3 AND offer = $4 AND occurrence = ''",
-                values![
-                    window_no(grant.window, windows),
-                    tenant,
-                    chunk.customer(grant),
-                    grant.offer
-                ],
-            )?;
-        }
+        let rows = chunk.widened.iter().map(|grant| {
+            [
+                window_no(grant.window, windows).into(),
+                tenant.into(),
+                chunk.customer(grant).into(),
+                grant.offer.into(),
+            ]
+        });
+        self.execute_many(
+            "-- widen_grant
+            UPDATE grants SET window_no = $1
+            WHERE tenant = $2 AND customer = $3 AND offer = $4 AND occurrence = ''",
+            rows,
+        )?;
         Ok(())
     }
 }

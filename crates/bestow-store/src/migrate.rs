@@ -2,24 +2,38 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::Error;
 use crate::error::classify;
+use crate::postgres::{MIGRATION, Session};
+use crate::{Error, Tx, values};
 
 struct Migration {
     version: i64,
     name: &'static str,
-    sql: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
 }
 
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "initial",
-    sql: include_str!("../migrations/sqlite/0001_initial.sql"),
+    sqlite: include_str!("../migrations/sqlite/0001_initial.sql"),
+    postgres: include_str!("../migrations/postgres/0001_initial.sql"),
 }];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL
 )";
+const CREATE_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+    version BIGINT NOT NULL PRIMARY KEY, name TEXT COLLATE \"C\" NOT NULL, applied_at BIGINT NOT NULL
+)";
+/// For as long as a step may take; rows are many by then.
+const STEP_MS_MAX: u32 = 3_600_000;
+
+/// What makes the newest schema on PostgreSQL.
+#[cfg(feature = "testing")]
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(|migration| migration.postgres)
+}
 
 /// The newest schema version this program knows.
 pub(crate) fn known() -> i64 {
@@ -47,7 +61,7 @@ pub(crate) fn apply(connection: &mut Connection, now_ms: i64) -> Result<(), Erro
         else {
             return tx.commit().map_err(|e| classify("migrate", &e));
         };
-        tx.execute_batch(next.sql)
+        tx.execute_batch(next.sqlite)
             .map_err(|e| classify(next.name, &e))?;
         tx.execute(
             "INSERT INTO schema_migration (version, name, applied_at) VALUES (?1, ?2, ?3)",
@@ -68,7 +82,10 @@ pub(crate) fn check(connection: &Connection) -> Result<(), Error> {
     let exists = connection
         .table_exists(None, "schema_migration")
         .map_err(|e| classify("migrate", &e))?;
-    let found = if exists { version(connection)? } else { 0 };
+    is_known(if exists { version(connection)? } else { 0 })
+}
+
+fn is_known(found: i64) -> Result<(), Error> {
     match found.cmp(&known()) {
         std::cmp::Ordering::Less => Err(Error::SchemaTooOld {
             found,
@@ -90,4 +107,76 @@ fn version(connection: &Connection) -> Result<i64, Error> {
             |row| row.get(0),
         )
         .map_err(|e| classify("migrate", &e))
+}
+
+/// As [`apply`], under a lock that all starters take.
+pub(crate) fn apply_postgres(session: &Session, now_ms: i64) -> Result<(), Error> {
+    let begin = format!(
+        "BEGIN; SET LOCAL statement_timeout = {STEP_MS_MAX}; SET LOCAL lock_timeout = {STEP_MS_MAX}; \
+         SELECT pg_advisory_xact_lock({MIGRATION})"
+    );
+    loop {
+        session.run(&begin)?;
+        let step = step(session, now_ms);
+        session.run(if step.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        if !step? {
+            return Ok(());
+        }
+    }
+}
+
+/// Applies the next migration; false where there is none left.
+fn step(session: &Session, now_ms: i64) -> Result<bool, Error> {
+    session.run(CREATE_POSTGRES)?;
+    let mut tx = Tx::postgres(session, now_ms);
+    let found = tx.schema_version()?;
+    if found >= known() {
+        return is_known(found).map(|()| false);
+    }
+    let Some(next) = MIGRATIONS
+        .iter()
+        .find(|migration| migration.version > found)
+    else {
+        return Ok(false);
+    };
+    session.run(next.postgres)?;
+    tx.execute(
+        "-- note_migration
+        INSERT INTO schema_migration (version, name, applied_at) VALUES ($1, $2, $3)",
+        values![next.version, next.name, now_ms],
+    )?;
+    tracing::info!(
+        schema.version = next.version,
+        schema.name = next.name,
+        "schema migrated"
+    );
+    Ok(true)
+}
+
+/// As [`check`].
+pub(crate) fn check_postgres(session: &Session) -> Result<(), Error> {
+    let mut tx = Tx::postgres(session, 0);
+    let exists = tx.query_one(
+        "-- has_schema
+        SELECT to_regclass('schema_migration') IS NOT NULL",
+        &[],
+        |row| row.int(0),
+    )?;
+    is_known(if exists == Some(1) {
+        tx.schema_version()?
+    } else {
+        0
+    })
+}
+
+impl Tx<'_> {
+    fn schema_version(&mut self) -> Result<i64, Error> {
+        let found = self.query_one(
+            "-- schema_version
+            SELECT COALESCE(MAX(version), 0) FROM schema_migration",
+            &[],
+            |row| row.int(0),
+        )?;
+        Ok(found.unwrap_or_default())
+    }
 }

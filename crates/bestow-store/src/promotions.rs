@@ -127,7 +127,7 @@ impl Tx<'_> {
     pub fn known_codes(&mut self, tenant: i64) -> Result<Vec<String>, Error> {
         self.query(
             "-- known_codes
-            SELECT code_fold FROM promotion WHERE tenant = $1",
+            SELECT code_fold FROM promotion WHERE tenant = $1 ORDER BY code_fold",
             values![tenant],
             |row| row.text(0),
         )
@@ -172,7 +172,7 @@ impl Tx<'_> {
     pub fn codes_added_there(&mut self, tenant: i64) -> Result<Vec<String>, Error> {
         self.query(
             "-- codes_added_there
-            SELECT code_fold FROM promotion WHERE tenant = $1 AND added_there = 1",
+            SELECT code_fold FROM promotion WHERE tenant = $1 AND added_there = 1 ORDER BY code_fold",
             values![tenant],
             |row| row.text(0),
         )
@@ -199,7 +199,8 @@ impl Tx<'_> {
     pub fn campaigns_holding(&mut self, tenant: i64, code_fold: &str) -> Result<Vec<i64>, Error> {
         self.query(
             "-- campaigns_holding
-            SELECT campaign FROM offer WHERE tenant = $1 AND code_fold = $2 AND hold_reason IS NOT NULL",
+            SELECT campaign FROM offer WHERE tenant = $1 AND code_fold = $2 AND hold_reason IS NOT NULL
+            ORDER BY campaign",
             values![tenant, code_fold],
             |row| row.int(0),
         )
@@ -210,7 +211,8 @@ impl Tx<'_> {
         self.query(
             "-- codes_in_use
             SELECT DISTINCT o.code_fold FROM offer o JOIN campaign c ON c.tenant = o.tenant AND c.no = o.campaign
-            WHERE o.tenant = $1 AND c.revoked_at IS NULL AND (c.windows_end_at IS NULL OR c.windows_end_at > $2)",
+            WHERE o.tenant = $1 AND c.revoked_at IS NULL AND (c.windows_end_at IS NULL OR c.windows_end_at > $2)
+            ORDER BY o.code_fold",
             values![tenant, now_ms],
             |row| row.text(0),
         )

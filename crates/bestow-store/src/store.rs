@@ -1,29 +1,35 @@
 //! The store: open by address, write in named transactions, read anywhere.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::error::classify;
-use crate::readers::Readers;
+use crate::pg_readers::Reading;
+use crate::postgres_engine::{self, Claim, Postgres};
+use crate::queue::{Lane, Undo, Work};
+use crate::sqlite_engine::{self, Sqlite};
+#[cfg(feature = "testing")]
 use crate::testing_hooks::Hooks;
-use crate::writer::{Lane, Undo, Work, Writer};
-use crate::{Error, Tx, migrate, sqlite};
+use crate::{Error, Tx};
 
 /// Times a transaction whose outcome is unknown is run again before the caller is told.
 const UNKNOWN_TRIES_MAX: u32 = 3;
 
 /// Where the facts are kept. Cheap to clone.
 ///
-/// Today one engine stands behind it, SQLite; another joins as a second variant of the same type, with the same
-/// statements, not as a trait.
+/// One of two engines stands behind it, with the same statements: not a trait (decision 0004).
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Sqlite>,
+    engine: Engine,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
 }
 
 /// How a store is opened.
@@ -33,6 +39,27 @@ pub struct Options {
     pub clock: Clock,
     /// Bring the schema up to date on opening.
     pub migrate: Migrate,
+    /// How many connections a database with a server may have from this process.
+    pub connections: Connections,
+}
+
+/// Connections of one process to PostgreSQL; SQLite has its own ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// That write: one for interactive work, the others for chunks of large jobs. One alone does both.
+    pub writers: u32,
+    /// That read, at most.
+    pub readers: u32,
+}
+
+impl Default for Connections {
+    /// For two cores on either side.
+    fn default() -> Self {
+        Self {
+            writers: 4,
+            readers: 8,
+        }
+    }
 }
 
 /// What to do about an older schema on opening.
@@ -47,76 +74,52 @@ pub enum Migrate {
 /// Settings that decide whether what was acknowledged survives, as read back from the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durability {
-    /// `wal`, or something that is not good enough.
-    pub journal_mode: String,
-    /// 2 is full.
-    pub synchronous: i64,
-    /// Whether the database's own integrity check found nothing.
+    /// What is not good enough, if anything.
+    pub settings: Result<(), String>,
+    /// What the database's own check found damaged, if anything.
     pub integrity: Result<(), String>,
 }
 
 /// Held by the one process that serves from a database; released when dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _held: Held,
 }
 
-/// A connection that only looks whether anybody committed.
-struct Watcher {
-    connection: Connection,
-    mark: Option<i64>,
+/// What the database knows of the right to serve from it.
+#[derive(Debug)]
+enum Held {
+    File { _lock: File },
+    Connection { _lock: Claim },
 }
 
-struct Sqlite {
-    path: PathBuf,
-    clock: Clock,
-    writer: Writer,
-    readers: Arc<Readers>,
-    /// Never closed, so that its view of what changed has no gaps.
-    watcher: Mutex<Watcher>,
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(dead_code, reason = "only tests set switches")
-    )]
-    hooks: Arc<Hooks>,
+impl Lock {
+    fn file(lock: File) -> Self {
+        Self {
+            _held: Held::File { _lock: lock },
+        }
+    }
+
+    fn connection(lock: Claim) -> Self {
+        Self {
+            _held: Held::Connection { _lock: lock },
+        }
+    }
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite:PATH`).
+    /// Opens the database at `url` (`sqlite:PATH` or `postgres://USER@HOST/DATABASE`).
     ///
     /// # Errors
     /// [`Error::BadUrl`]; [`Error::SchemaTooNew`]; [`Error::SchemaTooOld`] where migration was not asked for;
-    /// [`Error::Unavailable`] where the file cannot be opened or does not keep what is committed.
+    /// [`Error::Unavailable`] where the database cannot be reached or does not keep what is committed.
     pub fn open(url: &str, options: &Options) -> Result<Self, Error> {
-        let path = path_of(url)?;
-        let mut connection = sqlite::open_writer(&path)?;
-        match options.migrate {
-            Migrate::Apply => migrate::apply(&mut connection, options.clock.now_ms())?,
-            Migrate::Refuse => migrate::check(&connection)?,
-        }
-        let hooks = Arc::new(Hooks::default());
-        let readers = Arc::new(Readers::new(path.clone()));
-        let writer = Writer::start(
-            connection,
-            options.clock.clone(),
-            Arc::clone(&hooks),
-            Arc::clone(&readers),
-        )?;
-        let watcher = Mutex::new(Watcher {
-            connection: sqlite::open_reader(&path)?,
-            mark: None,
-        });
-        let inner = Sqlite {
-            path,
-            clock: options.clock.clone(),
-            writer,
-            readers,
-            watcher,
-            hooks,
+        let engine = if postgres_engine::is_address(url) {
+            Engine::Postgres(Arc::new(Postgres::open(url, options)?))
+        } else {
+            Engine::Sqlite(Arc::new(Sqlite::open(path_of(url)?, options)?))
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { engine })
     }
 
     /// Claims the right to serve from this database; see [`Store::claim`] and [`Store::hold`].
@@ -124,7 +127,10 @@ impl Store {
     /// # Errors
     /// [`Error::InUse`] where another process holds it.
     pub fn lock(&self) -> Result<Lock, Error> {
-        let lock = Self::claim_file(&self.inner.path)?;
+        let lock = match &self.engine {
+            Engine::Sqlite(sqlite) => Lock::file(sqlite_engine::claim(&sqlite.path)?),
+            Engine::Postgres(postgres) => Lock::connection(postgres.claim()?),
+        };
         self.hold(&lock);
         Ok(lock)
     }
@@ -135,29 +141,18 @@ impl Store {
     /// # Errors
     /// [`Error::BadUrl`]; [`Error::InUse`] where another process holds it.
     pub fn claim(url: &str) -> Result<Lock, Error> {
-        Self::claim_file(&path_of(url)?)
+        Ok(if postgres_engine::is_address(url) {
+            Lock::connection(postgres_engine::claim(url)?)
+        } else {
+            Lock::file(sqlite_engine::claim(&path_of(url)?)?)
+        })
     }
 
     /// Serves under a lock that was claimed for this database. Whoever serves asks for [`Store::change_mark`]
     /// regularly: until then its reads may not see what another process committed.
     pub fn hold(&self, _lock: &Lock) {
-        self.inner.readers.keep_snapshots();
-    }
-
-    fn claim_file(database: &Path) -> Result<Lock, Error> {
-        let path = with_suffix(database, ".lock");
-        let unavailable =
-            |e: &std::io::Error| Error::Unavailable(format!("{}: {e}", path.display()));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| unavailable(&e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::InUse(database.display().to_string())),
-            Err(TryLockError::Error(e)) => Err(unavailable(&e)),
+        if let Engine::Sqlite(sqlite) = &self.engine {
+            sqlite.readers.keep_snapshots();
         }
     }
 
@@ -176,7 +171,8 @@ impl Store {
     }
 
     /// Like [`Store::tx`], for a chunk of a large job: it has a transaction to itself and gives way to others between
-    /// chunks. Keep chunks small.
+    /// chunks. Keep chunks small. On PostgreSQL chunks run beside each other and beside interactive work, so what one
+    /// reads before it writes must be locked by the methods that it calls.
     ///
     /// # Errors
     /// As [`Store::tx`].
@@ -197,12 +193,15 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.inner
-            .readers
-            .with(|connection| work(&mut Tx::new(connection, self.inner.clock.now_ms())))
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite
+                .readers
+                .with(|connection| work(&mut Tx::sqlite(connection, sqlite.clock.now_ms()))),
+            Engine::Postgres(postgres) => postgres.readers.with(Reading::Snapshot, work),
+        }
     }
 
-    /// The same as [`Store::read`], for a single look-up.
+    /// The same as [`Store::read`], for a single look-up, or for several that need not see the same moment.
     ///
     /// # Errors
     /// The closure's own error, or the store's.
@@ -210,54 +209,41 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.read(work)
+        match &self.engine {
+            Engine::Sqlite(_) => self.read(work),
+            Engine::Postgres(postgres) => postgres.readers.with(Reading::LookUp, work),
+        }
     }
 
-    /// A number that is another one once anything was committed, by this process or any other. Asking also lets reads
-    /// see what another process committed, where this one holds the lock.
+    /// A number that is another one once anything was committed, by this process or any other; on PostgreSQL also
+    /// after some things that were not. Asking also lets reads see what another process committed, where this one
+    /// holds the lock.
     ///
     /// # Errors
     /// The store's.
     pub fn change_mark(&self) -> Result<i64, Error> {
-        let mut watcher = self
-            .inner
-            .watcher
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mark = sqlite::pragma(&watcher.connection, "data_version")?;
-        if watcher.mark.replace(mark) != Some(mark) {
-            self.inner.readers.changed();
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.change_mark(),
+            Engine::Postgres(postgres) => postgres.change_mark(),
         }
-        Ok(mark)
     }
 
     /// Milliseconds since 1970 UTC by this store's time authority.
     pub fn now_ms(&self) -> i64 {
-        self.inner.clock.now_ms()
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.clock.now_ms(),
+            Engine::Postgres(postgres) => postgres.clock.now_ms(),
+        }
     }
 
-    /// What the database says of its own durability; `integrity` reads the whole file.
+    /// What the database says of its own durability; `integrity` reads the whole file of SQLite.
     ///
     /// # Errors
     /// The store's.
     pub fn durability(&self) -> Result<Durability, Error> {
-        {
-            let connection = &sqlite::open_reader(&self.inner.path)?;
-            let text = |name: &str| {
-                connection
-                    .pragma_query_value(None, name, |row| row.get::<_, String>(0))
-                    .map_err(|e| classify(name, &e))
-            };
-            let integrity = text("integrity_check")?;
-            Ok(Durability {
-                journal_mode: text("journal_mode")?,
-                synchronous: sqlite::pragma(connection, "synchronous")?,
-                integrity: if integrity == "ok" {
-                    Ok(())
-                } else {
-                    Err(integrity)
-                },
-            })
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.durability(),
+            Engine::Postgres(postgres) => postgres.durability(),
         }
     }
 
@@ -277,7 +263,10 @@ impl Store {
                 kept: None,
                 sender,
             };
-            self.inner.writer.submit(lane, Box::new(piece));
+            match &self.engine {
+                Engine::Sqlite(sqlite) => sqlite.writer.submit(lane, Box::new(piece)),
+                Engine::Postgres(postgres) => postgres.writers.submit(lane, Box::new(piece)),
+            }
             let Ok(finished) = receiver.await else {
                 return Err(Error::Unavailable("the writer is gone".into()).into());
             };
@@ -295,19 +284,33 @@ impl Store {
 
     #[cfg(feature = "testing")]
     pub(crate) fn hooks(&self) -> &Hooks {
-        &self.inner.hooks
+        match &self.engine {
+            Engine::Sqlite(sqlite) => &sqlite.hooks,
+            Engine::Postgres(postgres) => &postgres.hooks,
+        }
     }
 
-    /// The database file.
-    pub fn path(&self) -> &Path {
-        &self.inner.path
+    /// The database file, where it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => Some(&sqlite.path),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// Where the database is, to be shown: the file, or the address without user and password.
+    pub fn place(&self) -> String {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.path.display().to_string(),
+            Engine::Postgres(postgres) => postgres.place(),
+        }
     }
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
-            .field("path", &self.inner.path)
+            .field("place", &self.place())
             .finish_non_exhaustive()
     }
 }
@@ -365,10 +368,4 @@ fn path_of(url: &str) -> Result<PathBuf, Error> {
         }
         _ => Err(Error::BadUrl(url.to_owned())),
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

@@ -1,5 +1,6 @@
 //! Tenants and their listeners' secret addresses.
 
+use crate::postgres::Numbers;
 use crate::{Error, Row, Tx, values};
 
 /// A tenant as kept. The credential is sealed; settings are the service's own JSON.
@@ -86,6 +87,7 @@ impl Tx<'_> {
     /// Adds a tenant; `None` where the id is taken.
     pub fn insert_tenant(&mut self, fields: &TenantFields<'_>) -> Result<Option<i64>, Error> {
         let now = self.now_ms();
+        self.lock_numbers(Numbers::Tenants, 0);
         self.query_one(
             "-- insert_tenant
             INSERT INTO tenant (id, name, time_zone, base_url, auth_kind, credential, settings, created_at, no)

@@ -1,10 +1,13 @@
 //! For tests: a fresh database for each, a clock moved by hand, failures on demand.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::store::{Migrate, Options, Store};
+use crate::error::classify;
+use crate::store::{Connections, Migrate, Options, Store};
 use crate::testing_hooks::Fault;
+pub use crate::testing_postgres::TempDatabase;
 use crate::{Clock, Error};
 
 /// A clock that stands still until it is moved.
@@ -36,24 +39,81 @@ pub struct TempStore {
     pub store: Store,
     /// Its clock.
     pub clock: HandClock,
-    dir: tempfile::TempDir,
+    home: Home,
+}
+
+/// Where the database is until it is dropped.
+#[derive(Debug)]
+enum Home {
+    Folder(tempfile::TempDir),
+    Server(TempDatabase),
 }
 
 impl TempStore {
-    /// A fresh database whose clock stands at `now_ms`.
+    /// A fresh SQLite database whose clock stands at `now_ms`.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn new(now_ms: i64) -> Result<Self, Error> {
         let dir = tempfile::tempdir().map_err(|e| Error::Unavailable(e.to_string()))?;
+        Self::open(Home::Folder(dir), now_ms)
+    }
+
+    /// A fresh PostgreSQL database on the server at `url`, which must name a database to ask from.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; where no database may be made there.
+    pub fn postgres(url: &str, now_ms: i64) -> Result<Self, Error> {
+        Self::open(Home::Server(TempDatabase::migrated(url)?), now_ms)
+    }
+
+    fn open(home: Home, now_ms: i64) -> Result<Self, Error> {
         let clock = HandClock::at(now_ms);
-        let store = open(&dir, &clock)?;
-        Ok(Self { store, clock, dir })
+        let options = Options {
+            clock: clock.clock(),
+            migrate: Migrate::Apply,
+            connections: Connections::default(),
+        };
+        let store = Store::open(&home.url(), &options)?;
+        Ok(Self { store, clock, home })
     }
 
     /// The address to open the same database with.
     pub fn url(&self) -> String {
-        url(&self.dir)
+        self.home.url()
+    }
+
+    /// Runs a statement past the store: the first number of its answer, or how many rows it changed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn raw(&self, sql: &str) -> Result<i64, Error> {
+        match &self.home {
+            Home::Folder(dir) => sqlite_raw(&file(dir), sql).map_err(|e| classify(sql, &e)),
+            Home::Server(database) => database.server.connect(&database.url)?.raw(sql),
+        }
+    }
+}
+
+impl Home {
+    fn url(&self) -> String {
+        match self {
+            Self::Folder(dir) => format!("sqlite:{}", file(dir).display()),
+            Self::Server(database) => database.url.clone(),
+        }
+    }
+}
+
+fn file(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("test.db")
+}
+
+fn sqlite_raw(path: &Path, sql: &str) -> rusqlite::Result<i64> {
+    let connection = rusqlite::Connection::open(path)?;
+    if sql.starts_with("SELECT") {
+        connection.query_row(sql, [], |row| row.get(0))
+    } else {
+        connection.execute(sql, []).map(|changed| changed as i64)
     }
 }
 
@@ -65,18 +125,4 @@ impl Store {
     ) {
         self.hooks().set(Box::new(plan));
     }
-}
-
-fn open(dir: &tempfile::TempDir, clock: &HandClock) -> Result<Store, Error> {
-    Store::open(
-        &url(dir),
-        &Options {
-            clock: clock.clock(),
-            migrate: Migrate::Apply,
-        },
-    )
-}
-
-fn url(dir: &tempfile::TempDir) -> String {
-    format!("sqlite:{}", dir.path().join("test.db").display())
 }

@@ -1,18 +1,35 @@
 //! A transaction: the only way to the database.
 
 use crate::error::classify;
-use crate::{Error, Row, Value};
+use crate::postgres::Session;
+use crate::{Error, Row, Value, postgres};
 
 /// Statements inside one transaction. They name their values `$1`, `$2` … in the order of first use,
 /// which SQLite and PostgreSQL read alike.
 pub struct Tx<'c> {
-    connection: &'c rusqlite::Connection,
+    engine: Engine<'c>,
     now_ms: i64,
 }
 
+#[derive(Clone, Copy)]
+enum Engine<'c> {
+    Sqlite(&'c rusqlite::Connection),
+    Postgres(&'c Session),
+}
+
 impl<'c> Tx<'c> {
-    pub(crate) fn new(connection: &'c rusqlite::Connection, now_ms: i64) -> Self {
-        Self { connection, now_ms }
+    pub(crate) fn sqlite(connection: &'c rusqlite::Connection, now_ms: i64) -> Self {
+        Self {
+            engine: Engine::Sqlite(connection),
+            now_ms,
+        }
+    }
+
+    pub(crate) fn postgres(session: &'c Session, now_ms: i64) -> Self {
+        Self {
+            engine: Engine::Postgres(session),
+            now_ms,
+        }
     }
 
     /// The one instant of this transaction, in milliseconds since 1970 UTC. Read once and passed down, so that
@@ -24,6 +41,22 @@ impl<'c> Tx<'c> {
     /// Runs a statement and tells how many rows it changed.
     pub fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
         self.prepare(sql)?.execute(values)
+    }
+
+    /// Runs a statement once for each of `rows` and tells how many rows it changed in all. On PostgreSQL they are
+    /// sent one behind the other without waiting for each answer.
+    pub fn execute_many<'v, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        rows: impl IntoIterator<Item = [Value<'v>; N]>,
+    ) -> Result<usize, Error> {
+        let mut statement = self.prepare(sql)?;
+        match statement.0 {
+            Prepared::Postgres(ref statement, session) => session.execute_many(statement, rows),
+            Prepared::Sqlite(..) => rows
+                .into_iter()
+                .try_fold(0, |changed, row| Ok(changed + statement.execute(&row)?)),
+        }
     }
 
     /// Reads all rows of an answer.
@@ -48,31 +81,79 @@ impl<'c> Tx<'c> {
 
     /// A statement to be run many times in a row.
     pub fn prepare(&mut self, sql: &'static str) -> Result<Statement<'c>, Error> {
-        match self.connection.prepare_cached(sql) {
-            Ok(statement) => Ok(Statement { statement, sql }),
-            Err(error) => Err(classify(sql, &error)),
+        let prepared = match self.engine {
+            Engine::Sqlite(connection) => {
+                let statement = connection.prepare_cached(sql);
+                Prepared::Sqlite(statement.map_err(|e| classify(sql, &e))?, sql)
+            }
+            Engine::Postgres(session) => Prepared::Postgres(session.prepare(sql)?, session),
+        };
+        Ok(Statement(prepared))
+    }
+
+    /// The words for this engine, where they have to differ.
+    pub(crate) fn either(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => sqlite,
+            Engine::Postgres(_) => postgres,
+        }
+    }
+
+    /// The connection, where it is one to PostgreSQL.
+    pub(crate) fn session(&self) -> Option<&'c Session> {
+        match self.engine {
+            Engine::Sqlite(_) => None,
+            Engine::Postgres(session) => Some(session),
+        }
+    }
+
+    /// Keeps others from changing the rows that `sql` finds until this transaction ends. On SQLite the one writer
+    /// does; on PostgreSQL several connections write.
+    pub(crate) fn lock_rows(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<(), Error> {
+        if self.session().is_some() {
+            self.execute(sql, values)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps others from counting on in the same numbers until this transaction ends; see [`Tx::lock_rows`].
+    pub(crate) fn lock_numbers(&mut self, numbers: postgres::Numbers, tenant: i64) {
+        if let Some(session) = self.session() {
+            session.lock_numbers(numbers, tenant);
         }
     }
 
     /// Rows changed on this connection since it was opened; tells whether a piece of work wrote anything.
     pub(crate) fn changes(&self) -> u64 {
-        self.connection.total_changes()
+        match self.engine {
+            Engine::Sqlite(connection) => connection.total_changes(),
+            Engine::Postgres(session) => session.changes(),
+        }
     }
 }
 
 /// A prepared statement.
-pub struct Statement<'c> {
-    statement: rusqlite::CachedStatement<'c>,
-    sql: &'static str,
+pub struct Statement<'c>(Prepared<'c>);
+
+enum Prepared<'c> {
+    Sqlite(rusqlite::CachedStatement<'c>, &'static str),
+    Postgres(postgres::Statement, &'c Session),
 }
 
 impl Statement<'_> {
     /// Runs it and tells how many rows it changed.
     pub fn execute(&mut self, values: &[Value<'_>]) -> Result<usize, Error> {
-        self.bind(values)?;
-        self.statement
-            .raw_execute()
-            .map_err(|e| classify(self.sql, &e))
+        match &mut self.0 {
+            Prepared::Sqlite(statement, sql) => {
+                bind(statement, sql, values)?;
+                statement.raw_execute().map_err(|e| classify(sql, &e))
+            }
+            Prepared::Postgres(statement, session) => session.execute(statement, values),
+        }
     }
 
     /// Reads all rows of its answer.
@@ -81,13 +162,21 @@ impl Statement<'_> {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        self.bind(values)?;
-        let mut rows = self.statement.raw_query();
-        let mut found = Vec::new();
-        while let Some(row) = rows.next().map_err(|e| classify(self.sql, &e))? {
-            found.push(read(&Row(row))?);
+        match &mut self.0 {
+            Prepared::Sqlite(statement, sql) => {
+                bind(statement, sql, values)?;
+                let mut rows = statement.raw_query();
+                let mut found = Vec::new();
+                while let Some(row) = rows.next().map_err(|e| classify(sql, &e))? {
+                    found.push(read(&Row::Sqlite(row))?);
+                }
+                Ok(found)
+            }
+            Prepared::Postgres(statement, session) => {
+                let rows = session.query(statement, values)?;
+                rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+            }
         }
-        Ok(found)
     }
 
     /// Reads the first row of its answer.
@@ -96,20 +185,34 @@ impl Statement<'_> {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        self.bind(values)?;
-        let mut rows = self.statement.raw_query();
-        match rows.next().map_err(|e| classify(self.sql, &e))? {
-            Some(row) => read(&Row(row)).map(Some),
-            None => Ok(None),
+        match &mut self.0 {
+            Prepared::Sqlite(statement, sql) => {
+                bind(statement, sql, values)?;
+                let mut rows = statement.raw_query();
+                match rows.next().map_err(|e| classify(sql, &e))? {
+                    Some(row) => read(&Row::Sqlite(row)).map(Some),
+                    None => Ok(None),
+                }
+            }
+            Prepared::Postgres(statement, session) => {
+                let rows = session.query(statement, values)?;
+                rows.first()
+                    .map(|row| read(&Row::Postgres(row)))
+                    .transpose()
+            }
         }
     }
+}
 
-    fn bind(&mut self, values: &[Value<'_>]) -> Result<(), Error> {
-        for (place, value) in values.iter().enumerate() {
-            self.statement
-                .raw_bind_parameter(place + 1, value)
-                .map_err(|e| classify(self.sql, &e))?;
-        }
-        Ok(())
+fn bind(
+    statement: &mut rusqlite::CachedStatement<'_>,
+    sql: &str,
+    values: &[Value<'_>],
+) -> Result<(), Error> {
+    for (place, value) in values.iter().enumerate() {
+        statement
+            .raw_bind_parameter(place + 1, value)
+            .map_err(|e| classify(sql, &e))?;
     }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The three kinds of value that both databases agree on, and reading them back.
 
 use crate::Error;
+use crate::pg_types::Whole;
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,17 +71,33 @@ impl rusqlite::ToSql for Value<'_> {
 }
 
 /// One row of an answer, read by position.
-pub struct Row<'r>(pub(crate) &'r rusqlite::Row<'r>);
+pub enum Row<'r> {
+    /// Of SQLite.
+    #[doc(hidden)]
+    Sqlite(&'r rusqlite::Row<'r>),
+    /// Of PostgreSQL.
+    #[doc(hidden)]
+    Postgres(&'r tokio_postgres::Row),
+}
 
 impl Row<'_> {
     /// A whole number.
     pub fn int(&self, at: usize) -> Result<i64, Error> {
-        self.0.get(at).map_err(|e| wrong(at, &e))
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row.try_get(at).map(|Whole(n)| n).map_err(|e| wrong(at, &e)),
+        }
     }
 
     /// A whole number or nothing.
     pub fn opt_int(&self, at: usize) -> Result<Option<i64>, Error> {
-        self.0.get(at).map_err(|e| wrong(at, &e))
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row
+                .try_get::<_, Option<Whole>>(at)
+                .map(|found| found.map(|Whole(n)| n))
+                .map_err(|e| wrong(at, &e)),
+        }
     }
 
     /// A count that cannot be negative.
@@ -90,30 +107,42 @@ impl Row<'_> {
 
     /// Text, copied.
     pub fn text(&self, at: usize) -> Result<String, Error> {
-        self.0.get(at).map_err(|e| wrong(at, &e))
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row.try_get(at).map_err(|e| wrong(at, &e)),
+        }
     }
 
     /// Text where it stands, for as long as the row is looked at.
     pub fn str(&self, at: usize) -> Result<&str, Error> {
-        self.0
-            .get_ref(at)
-            .map_err(|e| wrong(at, &e))?
-            .as_str()
-            .map_err(|e| wrong(at, &e.into()))
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(at)
+                .map_err(|e| wrong(at, &e))?
+                .as_str()
+                .map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row.try_get(at).map_err(|e| wrong(at, &e)),
+        }
     }
 
     /// Text or nothing.
     pub fn opt_text(&self, at: usize) -> Result<Option<String>, Error> {
-        self.0.get(at).map_err(|e| wrong(at, &e))
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row.try_get(at).map_err(|e| wrong(at, &e)),
+        }
     }
 
     /// Bytes, copied.
     pub fn blob(&self, at: usize) -> Result<Vec<u8>, Error> {
-        self.0.get(at).map_err(|e| wrong(at, &e))
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row.try_get(at).map_err(|e| wrong(at, &e)),
+        }
     }
 }
 
-fn wrong(at: usize, error: &rusqlite::Error) -> Error {
+fn wrong(at: usize, error: &dyn std::error::Error) -> Error {
     Error::Corrupt(format!("column {at}: {error}"))
 }
 

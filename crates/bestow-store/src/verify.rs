@@ -18,12 +18,12 @@ impl Tx<'_> {
     pub fn verify_counts(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         let mut broken = self.query(
             "-- verify_counts
-            SELECT c.id,
+            SELECT id, pairs, settled FROM (SELECT c.id,
                 COALESCE(SUM(CASE WHEN n.counter = 'pairs' THEN n.n END), 0) AS pairs,
                 COALESCE(SUM(CASE WHEN n.counter IN ('granted', 'repeated') OR n.counter LIKE 'held:%'
                     OR n.counter LIKE 'refused:%' THEN n.n END), 0) AS settled
             FROM campaign c LEFT JOIN campaign_count n ON n.tenant = c.tenant AND n.campaign = c.no
-            WHERE c.tenant = $1 GROUP BY c.id HAVING pairs <> settled",
+            WHERE c.tenant = $1 GROUP BY c.id) counted WHERE pairs <> settled ORDER BY id",
             values![tenant],
             |row| {
                 let detail = format!("{} pairs received, {} settled", row.int(1)?, row.int(2)?);
@@ -41,7 +41,7 @@ impl Tx<'_> {
                 JOIN offer o ON o.tenant = $1 AND o.no = g.offer
                 GROUP BY o.campaign
             ) held ON held.campaign = c.no
-            WHERE c.tenant = $1 AND COALESCE(n.n, 0) <> COALESCE(held.grants, 0)",
+            WHERE c.tenant = $1 AND COALESCE(n.n, 0) <> COALESCE(held.grants, 0) ORDER BY c.id",
             values![tenant],
             |row| {
                 let detail = format!("{} counted as granted, {} in the ledger", row.int(1)?, row.int(2)?);
@@ -97,7 +97,7 @@ impl Tx<'_> {
             LEFT JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
             LEFT JOIN eligibility_window w ON w.tenant = g.tenant AND w.no = g.window_no
             WHERE g.tenant = $1 AND (o.no IS NULL OR w.no IS NULL OR o.campaign <> w.campaign)
-            LIMIT 100",
+            ORDER BY g.customer, g.offer, g.occurrence LIMIT 100",
             values![tenant],
             |row| {
                 let detail = format!("offer {}, window {}", row.int(1)?, row.int(2)?);
@@ -114,10 +114,11 @@ impl Tx<'_> {
     pub fn verify_pages(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         self.query(
             "-- verify_pages
-            SELECT i.campaign, i.channel, i.rows, COALESCE(SUM(p.rows), 0) AS landed
+            SELECT i.campaign, i.channel, i.rows, COALESCE(SUM(p.rows), 0)
             FROM import i LEFT JOIN landed_page p
                 ON p.tenant = i.tenant AND p.campaign = i.campaign AND p.channel = i.channel AND p.pass = 1
-            WHERE i.tenant = $1 GROUP BY i.campaign, i.channel, i.rows HAVING i.rows <> landed",
+            WHERE i.tenant = $1 GROUP BY i.campaign, i.channel, i.rows
+            HAVING i.rows <> COALESCE(SUM(p.rows), 0) ORDER BY i.campaign, i.channel",
             values![tenant],
             |row| {
                 let object = format!("campaign no {}, channel {}", row.int(0)?, row.int(1)?);
@@ -131,7 +132,8 @@ impl Tx<'_> {
     pub fn verify_codes(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         let mut broken = self.query(
             "-- verify_pools
-            SELECT p.code_fold, p.loaded, p.assigned, p.void,
+            SELECT code_fold, loaded, assigned, void, codes, owned, nobodys, passed, next_code
+            FROM (SELECT p.code_fold, p.loaded, p.assigned, p.void,
                 (SELECT COUNT(*) FROM pool_code c WHERE c.tenant = p.tenant AND c.pool = p.no) AS codes,
                 (SELECT COUNT(t.customer) FROM taken_code t WHERE t.tenant = p.tenant AND t.pool = p.no) AS owned,
                 (SELECT COUNT(*) FROM taken_code t
@@ -139,9 +141,9 @@ impl Tx<'_> {
                 (SELECT COUNT(*) FROM taken_code t
                     WHERE t.tenant = p.tenant AND t.pool = p.no AND t.no < p.next_code) AS passed,
                 p.next_code
-            FROM code_pool p
-            WHERE p.tenant = $1
-                AND (p.loaded <> codes OR p.assigned <> owned OR p.void <> nobodys OR passed <> p.next_code - 1)",
+            FROM code_pool p WHERE p.tenant = $1) counted
+            WHERE loaded <> codes OR assigned <> owned OR void <> nobodys OR passed <> next_code - 1
+            ORDER BY code_fold",
             values![tenant],
             |row| {
                 let detail = format!(
@@ -161,7 +163,7 @@ impl Tx<'_> {
             LEFT JOIN code_pool p ON p.tenant = t.tenant AND p.no = t.pool
             WHERE t.tenant = $1 AND t.customer IS NOT NULL
                 AND (g.code IS NULL OR g.code <> t.no OR p.code_fold IS NULL OR p.code_fold <> o.code_fold)
-            LIMIT 100",
+            ORDER BY t.pool, t.no LIMIT 100",
             values![tenant],
             |row| {
                 let object = format!("pool no {}, code no {}", row.int(0)?, row.int(1)?);
@@ -179,7 +181,7 @@ impl Tx<'_> {
             WHERE g.tenant = $1 AND (g.code <> 0 OR m.kind IS NOT NULL) AND g.code <> -1
                 AND (t.customer IS NULL OR t.customer <> g.customer OR t.offer <> g.offer
                     OR t.occurrence <> g.occurrence)
-            LIMIT 100",
+            ORDER BY g.customer, g.offer, g.occurrence LIMIT 100",
             values![tenant],
             |row| {
                 let detail = format!("offer {}: code no {} is not its own", row.int(1)?, row.int(2)?);
@@ -197,7 +199,7 @@ impl Tx<'_> {
             SELECT w.customer, w.offer FROM waiting_pair w
             JOIN grants g ON g.tenant = w.tenant AND g.customer = w.customer AND g.offer = w.offer
                 AND g.occurrence = ''
-            WHERE w.tenant = $1 LIMIT 100",
+            WHERE w.tenant = $1 ORDER BY w.offer, w.customer LIMIT 100",
             values![tenant],
             |row| {
                 let detail = format!("offer {} is granted and waits for a code", row.int(1)?);
@@ -211,7 +213,7 @@ impl Tx<'_> {
         // Pairs of triggers wait with their triggers.
         broken.extend(self.query(
             "-- verify_waiting_counts
-            SELECT c.id, COALESCE(n.n, 0) AS counted, COALESCE(w.pairs, 0) AS waiting
+            SELECT c.id, COALESCE(n.n, 0), COALESCE(w.pairs, 0)
             FROM campaign c
             LEFT JOIN campaign_count n
                 ON n.tenant = c.tenant AND n.campaign = c.no AND n.counter = 'held:no_free_code'
@@ -220,7 +222,8 @@ impl Tx<'_> {
                 FROM waiting_pair one JOIN offer o ON o.tenant = one.tenant AND o.no = one.offer
                 WHERE one.tenant = $1 GROUP BY o.campaign
             ) w ON w.campaign = c.no
-            WHERE c.tenant = $1 AND c.kind <> 'triggered' AND counted <> waiting",
+            WHERE c.tenant = $1 AND c.kind <> 'triggered' AND COALESCE(n.n, 0) <> COALESCE(w.pairs, 0)
+            ORDER BY c.id",
             values![tenant],
             |row| {
                 let detail = format!(
@@ -242,8 +245,8 @@ impl Tx<'_> {
     pub fn verify_audit(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         self.query(
             "-- verify_audit
-            SELECT COUNT(*) AS records, COALESCE(MAX(seq), 0) AS newest FROM audit WHERE tenant = $1
-            HAVING records <> newest",
+            SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM audit WHERE tenant = $1
+            HAVING COUNT(*) <> COALESCE(MAX(seq), 0)",
             values![tenant],
             |row| {
                 let detail = format!(

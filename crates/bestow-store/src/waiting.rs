@@ -4,7 +4,7 @@ use bestow_core::HoldReason;
 
 use crate::door::{Gave, Promise};
 use crate::jobs::Job;
-use crate::{Error, Tx, values};
+use crate::{Error, Tx, pairs, values};
 
 /// A pair that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +61,27 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Whether this pair waits.
-    pub(crate) fn waits_for_code(
+    /// Which of these pairs wait.
+    pub(crate) fn wait_for_codes(
         &mut self,
         tenant: i64,
-        promise: &Promise<'_>,
-    ) -> Result<bool, Error> {
-        Ok(self
-            .waiting(tenant, promise.offer, promise.customer)?
-            .is_some())
+        promises: &[Promise<'_>],
+    ) -> Result<Vec<bool>, Error> {
+        let Some(session) = self.session() else {
+            let waits = |promise: &Promise<'_>| {
+                let found = self.waiting(tenant, promise.offer, promise.customer)?;
+                Ok(found.is_some())
+            };
+            return promises.iter().map(waits).collect();
+        };
+        let rows: Vec<_> = promises
+            .iter()
+            .map(|p| [tenant.into(), p.offer.into(), p.customer.into()])
+            .collect();
+        let found = session.query_columns(pairs::WAITING_OF, &rows)?;
+        let found = pairs::grant_keys(&found)?;
+        let waits = |p: &Promise<'_>| found.contains(&(p.customer, p.offer, ""));
+        Ok(promises.iter().map(waits).collect())
     }
 
     /// The pair of a customer and an offer, if it waits.
@@ -105,7 +117,8 @@ impl Tx<'_> {
         self.query(
             "-- campaigns_waiting
             SELECT o.campaign FROM offer o WHERE o.tenant = $1 AND o.code_fold = $2
-                AND EXISTS (SELECT 1 FROM waiting_pair w WHERE w.tenant = o.tenant AND w.offer = o.no)",
+                AND EXISTS (SELECT 1 FROM waiting_pair w WHERE w.tenant = o.tenant AND w.offer = o.no)
+            ORDER BY o.campaign",
             values![tenant, code_fold],
             |row| row.int(0),
         )
@@ -123,38 +136,45 @@ impl Tx<'_> {
     ) -> Result<u32, Error> {
         self.hold_job(job, lease_ms)?;
         let tenant = job.tenant;
-        let pairs = self.query(
+        let waiting = self.query(
             "-- waiting_pairs
             SELECT customer, window_no, page, pairs FROM waiting_pair
             WHERE tenant = $1 AND offer = $2 ORDER BY customer LIMIT $3",
             values![tenant, offer, limit],
             waiting_pair,
         )?;
-        let mut done = self.prepare(
-            "-- end_waiting
-            DELETE FROM waiting_pair WHERE tenant = $1 AND offer = $2 AND customer = $3",
-        )?;
-        let mut door = self.open_door(tenant)?;
-        let (mut settled, mut granted, mut repeated) = (0, 0, 0);
-        for pair in &pairs {
-            let promise = Promise {
+        let promises: Vec<_> = waiting
+            .iter()
+            .map(|pair| Promise {
                 customer: &pair.customer,
                 offer,
                 occurrence: "",
                 window: pair.window,
                 page: pair.page,
-            };
-            let new = match door.give(self, &promise)? {
-                Gave::New => 1,
-                Gave::Known => 0,
-                Gave::NoFreeCode => break,
-            };
-            done.execute(values![tenant, offer, &pair.customer])?;
+            })
+            .collect();
+        let mut door = self.open_door(tenant)?;
+        let gave = door.give_all(self, &promises)?;
+        self.close_door(door)?;
+        let (mut granted, mut repeated) = (0, 0);
+        // Behind the first that finds no code nothing new was granted: the rest may go on waiting.
+        let settled: Vec<_> = waiting
+            .iter()
+            .zip(&gave)
+            .take_while(|(_, gave)| **gave != Gave::NoFreeCode)
+            .collect();
+        for (pair, gave) in &settled {
+            let new = i64::from(**gave == Gave::New);
             granted += new;
             repeated += pair.pairs - new;
-            settled += 1;
         }
-        self.close_door(door)?;
+        self.execute_many(
+            "-- end_waiting
+            DELETE FROM waiting_pair WHERE tenant = $1 AND offer = $2 AND customer = $3",
+            settled
+                .iter()
+                .map(|(pair, _)| [tenant.into(), offer.into(), (&pair.customer).into()]),
+        )?;
         let counts = [
             ("granted".to_owned(), granted),
             ("repeated".to_owned(), repeated),
@@ -164,7 +184,7 @@ impl Tx<'_> {
             ),
         ];
         self.add_counts(tenant, campaign, &counts)?;
-        Ok(settled)
+        Ok(settled.len() as u32)
     }
 }
 

@@ -4,63 +4,27 @@
 //! for one. Interactive work and bulk work (pages of an import) take turns, a bulk chunk being one small transaction,
 //! so that nobody who waits for an answer waits for more than one chunk, and an import cannot be starved.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
 use crate::clock::Clock;
 use crate::error::classify;
+use crate::queue::{Attempt, Group, Lane, Queue, Serves, Undo, Work, finish_all, panicked};
 use crate::readers::Readers;
 use crate::testing_hooks::{Fault, Hooks};
 use crate::{Error, Tx};
 
 /// Interactive pieces of work that share one commit, at most.
 const GROUP_MAX: usize = 1_024;
-/// Work that may wait for the writer, at most. Beyond it callers are told to come back later.
-const WAITING_MAX: usize = 65_536;
 /// Times a busy database is asked again before the callers are told.
 const BUSY_TRIES_MAX: u32 = 10;
 
-/// Which queue a piece of work waits in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// Somebody waits for the answer.
-    Interactive,
-    /// Chunks of a large job.
-    Bulk,
-}
-
-/// A piece of work for the writer. It may be run more than once before it is finished once.
-pub(crate) trait Work: Send {
-    /// The transaction's name, for logs and figures.
-    fn name(&self) -> &'static str;
-    /// Does the work and keeps its result. `Err` means: undo what I wrote.
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Undo>;
-    /// Hands the kept result to whoever waits, or the failure of the transaction.
-    fn finish(self: Box<Self>, outcome: Result<(), Error>);
-}
-
-/// The work answered with an error of its own; its writes must not stay.
-pub(crate) struct Undo;
-
-#[derive(Default)]
-struct Queues {
-    interactive: VecDeque<Box<dyn Work>>,
-    bulk: VecDeque<Box<dyn Work>>,
-    closing: bool,
-}
-
-struct Shared {
-    queues: Mutex<Queues>,
-    wake: Condvar,
-}
-
 /// Handle to the writer thread. Dropping it lets the thread finish what waits, then joins it.
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,16 +35,13 @@ impl Writer {
         hooks: Arc<Hooks>,
         readers: Arc<Readers>,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(Shared {
-            queues: Mutex::new(Queues::default()),
-            wake: Condvar::new(),
-        });
-        let theirs = Arc::clone(&shared);
+        let queue = Arc::new(Queue::default());
+        let theirs = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
                 Loop {
-                    shared: theirs,
+                    queue: theirs,
                     connection,
                     clock,
                     hooks,
@@ -90,41 +51,20 @@ impl Writer {
             })
             .map_err(|e| Error::Unavailable(format!("the writer thread: {e}")))?;
         Ok(Self {
-            shared,
+            queue,
             thread: Some(thread),
         })
     }
 
-    /// Queues a piece of work; hands it back when too much waits already or the store is closing.
+    /// Queues a piece of work; refuses it when too much waits already or the store is closing.
     pub(crate) fn submit(&self, lane: Lane, work: Box<dyn Work>) {
-        let refused = {
-            let mut queues = lock(&self.shared.queues);
-            let full = queues.interactive.len() + queues.bulk.len() >= WAITING_MAX;
-            if full || queues.closing {
-                Some(work)
-            } else {
-                match lane {
-                    Lane::Interactive => queues.interactive.push_back(work),
-                    Lane::Bulk => queues.bulk.push_back(work),
-                }
-                None
-            }
-        };
-        match refused {
-            Some(work) => {
-                work.finish(Err(Error::Unavailable(
-                    "too much work waits for the writer".into(),
-                )));
-            }
-            None => self.shared.wake.notify_one(),
-        }
+        self.queue.submit(lane, work);
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        lock(&self.shared.queues).closing = true;
-        self.shared.wake.notify_one();
+        self.queue.close();
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
             && thread.join().is_err()
@@ -135,7 +75,7 @@ impl Drop for Writer {
 }
 
 struct Loop {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     connection: Connection,
     clock: Clock,
     hooks: Arc<Hooks>,
@@ -145,42 +85,15 @@ struct Loop {
 impl Loop {
     fn run(self) {
         let mut last = Lane::Bulk;
-        while let Some((lane, group)) = self.next_group(last) {
+        while let Some((lane, group)) = self.queue.next(Serves::Both, last, GROUP_MAX) {
             self.commit_group(group);
             last = lane;
         }
     }
 
-    /// Waits for work: all the interactive work that waits, or one bulk chunk where interactive work was served last.
-    /// `None` when closed and drained.
-    fn next_group(&self, last: Lane) -> Option<(Lane, Vec<Box<dyn Work>>)> {
-        let mut queues = lock(&self.shared.queues);
-        loop {
-            let bulk_turn = last == Lane::Interactive || queues.interactive.is_empty();
-            if bulk_turn && let Some(chunk) = queues.bulk.pop_front() {
-                return Some((Lane::Bulk, vec![chunk]));
-            }
-            if !queues.interactive.is_empty() {
-                let count = queues.interactive.len().min(GROUP_MAX);
-                return Some((
-                    Lane::Interactive,
-                    queues.interactive.drain(..count).collect(),
-                ));
-            }
-            if queues.closing {
-                return None;
-            }
-            queues = self
-                .shared
-                .wake
-                .wait(queues)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
     /// Runs the group in one transaction. If one of them wants its writes undone, the whole is rolled back, that one
     /// is answered, and the rest run again: refusals decide before they write, so this is rare.
-    fn commit_group(&self, mut group: Vec<Box<dyn Work>>) {
+    fn commit_group(&self, mut group: Group) {
         let mut tries = 0;
         while !group.is_empty() {
             match self.attempt(&mut group) {
@@ -199,7 +112,7 @@ impl Loop {
             return Attempt::Failed(error);
         }
         for (place, work) in group.iter_mut().enumerate() {
-            let mut tx = Tx::new(&self.connection, self.clock.now_ms());
+            let mut tx = Tx::sqlite(&self.connection, self.clock.now_ms());
             let before = tx.changes();
             // A defect in one piece of work must not take the writer, and so everybody, with it.
             let ran = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx)));
@@ -212,10 +125,7 @@ impl Loop {
                     "the database gave up the transaction".into(),
                 )),
                 Ok(_) => continue,
-                Err(_) => Err(Error::Refused {
-                    statement: work.name().to_owned(),
-                    message: "the work panicked; its writes were undone".to_owned(),
-                }),
+                Err(_) => Err(panicked(&**work)),
             };
             self.roll_back();
             return Attempt::Apart(place, apart);
@@ -255,25 +165,4 @@ impl Loop {
             tracing::error!(error.message = %error, "a rollback failed");
         }
     }
-}
-
-enum Attempt {
-    Committed,
-    /// Nothing was committed because of the piece at this place, which is to be told this.
-    Apart(usize, Result<(), Error>),
-    Failed(Error),
-}
-
-fn finish_all(group: Vec<Box<dyn Work>>, outcome: &Result<(), Error>) {
-    for work in group {
-        work.finish(match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.again()),
-        });
-    }
-}
-
-fn lock(queues: &Mutex<Queues>) -> MutexGuard<'_, Queues> {
-    // A panicking thread cannot leave the queues half-changed: each lock does one push or pop.
-    queues.lock().unwrap_or_else(PoisonError::into_inner)
 }

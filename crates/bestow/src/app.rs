@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bestow_store::{Clock as StoreClock, Error as StoreError, Migrate, Options, Store, Tx};
+use bestow_store::{
+    Clock as StoreClock, Connections, Error as StoreError, Migrate, Options, Store, Tx,
+};
 use tokio::sync::{Notify, broadcast};
 
 use crate::clients::Clients;
@@ -83,6 +85,7 @@ impl App {
         let options = Options {
             clock: StoreClock::new(move || stores_clock.now_ms()),
             migrate,
+            connections: Connections::default(),
         };
         let store = Store::open(&config.database_url(), &options)?;
         let public_url = OnceLock::new();

@@ -8,9 +8,13 @@
 mod blocks;
 mod contract;
 mod migrate;
+#[cfg(feature = "postgres-tests")]
+mod on_postgres;
 mod schema;
 mod sharing;
 mod support;
 mod writer;
 
 contract::stamp!(sqlite, crate::support::sqlite);
+#[cfg(feature = "postgres-tests")]
+contract::stamp!(postgres, crate::support::postgres);

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use bestow_store::audit::AuditEntry;
-use bestow_store::{Error, Migrate, Options, Store};
+use bestow_store::{Connections, Error, Migrate, Options, Store};
 
 use crate::support::{Fresh, TENANT, sqlite};
 
@@ -11,6 +11,7 @@ fn second(fresh: &Fresh) -> Store {
     let options = Options {
         clock: fresh.db.clock.clock(),
         migrate: Migrate::Refuse,
+        connections: Connections::default(),
     };
     Store::open(&fresh.db.url(), &options).expect("a second handle opens")
 }
@@ -20,7 +21,7 @@ fn lock_has_one_holder() {
     let fresh = sqlite();
     let other = second(&fresh);
     let held = fresh.store().lock().expect("nobody holds it");
-    let path = fresh.store().path().display().to_string();
+    let path = fresh.store().path().expect("a file").display().to_string();
     for store in [fresh.store(), &other] {
         match store.lock() {
             Err(Error::InUse(told)) => assert_eq!(told, path),
@@ -83,7 +84,7 @@ async fn two_writers_never_see_busy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lock_of_a_stranger_is_waited_for() {
     let fresh = sqlite();
-    let path = fresh.store().path().to_owned();
+    let path = fresh.store().path().expect("a file").to_owned();
     let (locked, is_locked) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let stranger = std::thread::spawn(move || {
@@ -112,6 +113,23 @@ async fn lock_of_a_stranger_is_waited_for() {
 }
 
 #[tokio::test]
+async fn change_mark_rests_while_nothing_is_committed() {
+    let fresh = sqlite();
+    let mark = || fresh.store().change_mark().expect("a mark");
+    let before = mark();
+    fresh.tx(|tx| tx.known_codes(TENANT).map(|_| ())).await;
+    assert_eq!(mark(), before);
+    let undone: Result<(), _> = fresh
+        .try_tx(|tx| {
+            tx.find(TENANT, "kind", "object", "")?;
+            Err(Error::LeaseLost)
+        })
+        .await;
+    assert!(undone.is_err());
+    assert_eq!(mark(), before);
+}
+
+#[tokio::test]
 async fn change_mark_tells_of_the_others_writes() {
     let fresh = sqlite();
     let other = second(&fresh);
@@ -122,4 +140,10 @@ async fn change_mark_tells_of_the_others_writes() {
         .await
         .expect("written");
     assert_ne!(mark(), before);
+}
+
+#[test]
+fn file_keeps_what_is_committed() {
+    let told = sqlite().store().durability().expect("told");
+    assert_eq!((told.settings, told.integrity), (Ok(()), Ok(())));
 }

@@ -22,24 +22,28 @@ pub(crate) const CHANNEL: i64 = 504;
 /// A database of its own for one test, with a way past the store to damage it or to look at it.
 pub(crate) struct Fresh {
     pub(crate) db: TempStore,
-    raw: fn(&TempStore, &str) -> i64,
 }
 
 /// A fresh SQLite database.
 pub(crate) fn sqlite() -> Fresh {
-    Fresh {
-        db: TempStore::new(NOW_MS).expect("a fresh database opens"),
-        raw: |db, sql| {
-            let connection = rusqlite::Connection::open(db.store.path()).expect("the file opens");
-            if sql.starts_with("SELECT") {
-                connection
-                    .query_row(sql, [], |row| row.get(0))
-                    .expect("a question to the database")
-            } else {
-                connection.execute(sql, []).expect("a planted change") as i64
-            }
-        },
-    }
+    let db = TempStore::new(NOW_MS).expect("a fresh database opens");
+    Fresh { db }
+}
+
+/// Where the server for tests is.
+#[cfg(feature = "postgres-tests")]
+pub(crate) fn server() -> String {
+    std::env::var("BESTOW_TEST_POSTGRES_URL").expect(
+        "these tests need PostgreSQL: run `cargo xtask test`, which starts one, \
+         or name one in BESTOW_TEST_POSTGRES_URL",
+    )
+}
+
+/// A fresh PostgreSQL database.
+#[cfg(feature = "postgres-tests")]
+pub(crate) fn postgres() -> Fresh {
+    let db = TempStore::postgres(&server(), NOW_MS).expect("a fresh database opens");
+    Fresh { db }
 }
 
 impl Fresh {
@@ -69,13 +73,13 @@ impl Fresh {
 
     /// Changes rows behind the store's back.
     pub(crate) fn plant(&self, sql: &str) {
-        let changed = (self.raw)(&self.db, sql);
+        let changed = self.db.raw(sql).expect("a planted change");
         assert!(changed > 0, "nothing was planted by {sql}");
     }
 
     /// Asks for one number behind the store's back.
     pub(crate) fn ask(&self, sql: &str) -> i64 {
-        (self.raw)(&self.db, sql)
+        self.db.raw(sql).expect("a question to the database")
     }
 
     /// A counter of a campaign of [`TENANT`]; 0 where it was never counted.

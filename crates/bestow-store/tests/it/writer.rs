@@ -308,7 +308,7 @@ async fn dropping_the_store_drains_the_queue() {
     // Nobody waits for the answers any more; this also gives back their handles to the store.
     drop(forgotten);
     let db = fresh.db;
-    let path = db.store.path().to_owned();
+    let path = db.store.path().expect("a file").to_owned();
     std::thread::scope(|scope| {
         scope.spawn(move || drop(db.store));
         drop(key);

@@ -15,9 +15,6 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Outcome> {
     log_to_stderr("info")?;
     check_key(&config)?;
     let app = App::open(config, Clock::system(), Random::system()?, Migrate::Apply)?;
-    line(&format!(
-        "{} has this program's schema",
-        app.store.path().display()
-    ));
+    line(&format!("{} has this program's schema", app.store.place()));
     Ok(Outcome::Done)
 }

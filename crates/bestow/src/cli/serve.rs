@@ -57,7 +57,7 @@ pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Ou
     tracing::info!(
         http.address = %server.address(),
         public.url = app.public_url.get(),
-        database.path = %app.store.path().display(),
+        database.path = app.store.place(),
         jobs.released = released,
         clock.test = serve.test_clock,
         "started"

@@ -170,15 +170,11 @@ fn note(findings: &mut Vec<Finding>, about: &str, checked: Result<Vec<Finding>>)
 fn durability(app: &App) -> Result<Vec<Finding>> {
     let durability = app.store.durability()?;
     let mut findings = Vec::new();
-    if durability.journal_mode != "wal" || durability.synchronous < 2 {
-        let what = format!(
-            "journal_mode is {}, synchronous is {}: what is acknowledged may be lost",
-            durability.journal_mode, durability.synchronous
-        );
+    if let Err(lacks) = &durability.settings {
         findings.push(Finding::error(
             "database",
-            what,
-            "keep it on a local disk that takes a write-ahead log",
+            format!("{lacks}: what is acknowledged may be lost"),
+            "keep a file on a local disk that takes a write-ahead log, or mend the server's settings",
         ));
     }
     if let Err(words) = durability.integrity {

@@ -5,15 +5,15 @@ use std::path::Path;
 
 /// A text in the sources that may be SQL.
 #[derive(Debug)]
-pub(super) struct Text {
-    pub(super) file: String,
-    pub(super) sql: String,
+pub(crate) struct Text {
+    pub(crate) file: String,
+    pub(crate) sql: String,
     /// How many values the `values!` behind it has, where that is its own.
-    pub(super) values: Option<usize>,
+    pub(crate) values: Option<usize>,
 }
 
 /// All texts of this crate's sources; those that are pieces of others are not told apart.
-pub(super) fn texts() -> Vec<Text> {
+pub(crate) fn texts() -> Vec<Text> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the sources are there") {

@@ -76,8 +76,10 @@ const DAMAGES: [(&str, &[&str]); 8] = [
     ),
     (
         "grant_refers",
-        &["-- damage
-            UPDATE grants SET window_no = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)"],
+        &[
+            "-- damage
+            UPDATE grants SET window_no = 9999 WHERE customer = (SELECT MIN(customer) FROM grants)",
+        ],
     ),
     (
         "counts_add_up",

@@ -1,0 +1,497 @@
+-- The first schema: tenants, inbox, catalogue, campaigns, imports, grants, jobs, audit.
+--
+-- Rules that hold for every table:
+-- * `tenant` (a small number) leads each key; a reference never leaves its tenant.
+-- * Instants are whole milliseconds since 1970-01-01T00:00:00Z. Types are BIGINT, TEXT and BYTEA only; texts compare by their bytes.
+-- * Numbers that make rows narrow (`no`, `offer`, `eligibility_window`) are counted per tenant inside
+--   the transaction that needs them; nothing depends on a database sequence or a trigger.
+
+-- One Optimove client.
+CREATE TABLE tenant (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,             -- slug, chosen by the operator
+    no           BIGINT           NOT NULL UNIQUE,                  -- leads the keys of all other tables
+    name         TEXT COLLATE "C" NOT NULL,
+    time_zone    TEXT COLLATE "C" NOT NULL,                         -- IANA name
+    base_url     TEXT COLLATE "C" NOT NULL,                         -- Optimove's API for this client
+    auth_kind    TEXT COLLATE "C" NOT NULL CHECK (auth_kind IN ('api_key', 'login')),
+    credential   BYTEA            NOT NULL,                         -- sealed; never in the clear
+    settings     TEXT COLLATE "C" NOT NULL,                         -- JSON: channels, expiry, defaults, limits
+    created_at   BIGINT           NOT NULL,
+    suspended_at BIGINT                                             -- work pauses, the listener keeps storing
+);
+
+-- The secret address of one tenant and event type. Only a hash of the secret is kept.
+CREATE TABLE listener (
+    tenant      BIGINT           NOT NULL,
+    event_type  BIGINT           NOT NULL,                          -- Optimove's number of the event
+    generation  BIGINT           NOT NULL,                          -- rises with every rotation
+    secret_hash BYTEA            NOT NULL UNIQUE,
+    created_at  BIGINT           NOT NULL,
+    retired_at  BIGINT,                                             -- no longer accepted from then on
+    PRIMARY KEY (tenant, event_type, generation)
+);
+
+-- Bearer tokens of the HTTP API.
+CREATE TABLE api_token (
+    id          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    secret_hash BYTEA            NOT NULL UNIQUE,
+    name        TEXT COLLATE "C" NOT NULL,
+    role        TEXT COLLATE "C" NOT NULL CHECK (role IN ('viewer', 'operator', 'approver', 'admin', 'auditor')),
+    tenant      BIGINT,                                             -- NULL: every tenant
+    created_at  BIGINT           NOT NULL,
+    expires_at  BIGINT           NOT NULL,
+    revoked_at  BIGINT
+);
+
+-- The inbox: every notification that was answered 2xx.
+CREATE TABLE notification (
+    tenant      BIGINT           NOT NULL,
+    id          TEXT COLLATE "C" NOT NULL,                          -- time-ordered
+    event_type  BIGINT           NOT NULL,                          -- from the address it came to
+    identity    TEXT COLLATE "C" NOT NULL,                          -- what makes a repeat a repeat
+    campaign    TEXT COLLATE "C",                                   -- as read from the body, if readable
+    channel     BIGINT,                                             -- NULL: none named
+    received_at BIGINT           NOT NULL,
+    arrivals    BIGINT           NOT NULL DEFAULT 1 CHECK (arrivals >= 1),
+    status      TEXT COLLATE "C" NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'done', 'superseded', 'held')),
+    reason      TEXT COLLATE "C",                                   -- why held or superseded
+    done_at     BIGINT,
+    body        BYTEA            NOT NULL,                          -- as it came
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, identity)
+);
+-- The status stands in front, although it is always the same, as on SQLite, whose planner wants it.
+CREATE INDEX notification_waiting ON notification (status, tenant, id) WHERE status = 'waiting';
+CREATE INDEX notification_held ON notification (id) WHERE status = 'held';
+CREATE INDEX notification_cancel ON notification (id) WHERE status = 'waiting' AND event_type = 4;
+
+-- The catalogue: our promotions, the source of Optimove's list.
+CREATE TABLE promotion (
+    tenant      BIGINT           NOT NULL,
+    code_fold   TEXT COLLATE "C" NOT NULL,                          -- the code, folded: what compares
+    code        TEXT COLLATE "C" NOT NULL,                          -- first spelling
+    name        TEXT COLLATE "C" NOT NULL,
+    status      TEXT COLLATE "C" NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived')),
+    kind        TEXT COLLATE "C" NOT NULL CHECK (kind IN ('shared', 'unique')),
+    reward      TEXT COLLATE "C" NOT NULL,                          -- JSON
+    limits      TEXT COLLATE "C" NOT NULL,                          -- JSON
+    metadata    TEXT COLLATE "C" NOT NULL,                          -- JSON
+    version     BIGINT           NOT NULL,
+    created_at  BIGINT           NOT NULL,
+    updated_at  BIGINT           NOT NULL,
+    validity_days BIGINT,                                           -- days that a triggered grant lasts; NULL: the trigger or the tenant says
+    fallback_code TEXT COLLATE "C",                                 -- what everybody gets once a pool of unique codes is empty
+    synced_name TEXT COLLATE "C",                                   -- the name on which Optimove's list and ours last agreed; NULL: never
+    added_there BIGINT           NOT NULL DEFAULT 0 CHECK (added_there IN (0, 1)), -- we put the code into Optimove's list, so we may delete it
+    PRIMARY KEY (tenant, code_fold)
+);
+
+-- One occurrence of a campaign at Optimove.
+CREATE TABLE campaign (
+    tenant           BIGINT           NOT NULL,
+    id               TEXT COLLATE "C" NOT NULL,                     -- Optimove's campaign id, as text
+    no               BIGINT           NOT NULL,
+    kind             TEXT COLLATE "C" NOT NULL CHECK (kind IN ('scheduled', 'conditional', 'triggered')),
+    first_seen_at    BIGINT           NOT NULL,
+    seen_by          TEXT COLLATE "C" NOT NULL,                     -- notification, sweep or operator
+    details_version  BIGINT           NOT NULL DEFAULT 0,           -- 0: not read yet
+    duration_days    BIGINT,                                        -- as applied
+    lead_time_days   BIGINT,
+    duration_source  TEXT COLLATE "C",                              -- campaign, or which default and why
+    expected_size    BIGINT,                                        -- TestGroupSize, if told
+    details_channels TEXT COLLATE "C",                              -- JSON list of channel numbers, if told
+    size_approved_at BIGINT,                                        -- an operator let an odd size pass
+    merged_through   BIGINT           NOT NULL DEFAULT 0,           -- landed pages up to this one are grants
+    merge_to         BIGINT,                                        -- a merge is under way up to this page
+    merge_cursor     TEXT COLLATE "C",                              -- the last customer merged in it, folded
+    merge_customers  BIGINT           NOT NULL DEFAULT 0,           -- distinct customers seen by it so far
+    customers        BIGINT,                                        -- distinct customers when last merged whole
+    windows_end_at   BIGINT,                                        -- latest end of its eligibility windows
+    suspended_at     BIGINT,
+    suspended_by     TEXT COLLATE "C" CHECK (suspended_by IN ('cancel', 'operator')), -- who may lift it: the cancel's own check lifts no person's
+    revoked_at       BIGINT,
+    stop_reason      TEXT COLLATE "C",
+    last_error       TEXT COLLATE "C",
+    last_error_at    BIGINT,
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, no)
+);
+
+-- What Optimove said of a campaign, each time it said something new.
+CREATE TABLE campaign_details (
+    tenant   BIGINT           NOT NULL,
+    campaign BIGINT           NOT NULL,                             -- campaign.no
+    version  BIGINT           NOT NULL,
+    read_at  BIGINT           NOT NULL,
+    document TEXT COLLATE "C" NOT NULL,                             -- the answer as read
+    PRIMARY KEY (tenant, campaign, version)
+);
+
+-- Counters of a campaign: rows, rows_without_code, pairs, granted, repeated, held:REASON, refused:REASON.
+CREATE TABLE campaign_count (
+    tenant   BIGINT           NOT NULL,
+    campaign BIGINT           NOT NULL,
+    counter  TEXT COLLATE "C" NOT NULL,
+    n        BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, campaign, counter)
+);
+
+-- The reading of one campaign on one channel.
+CREATE TABLE import (
+    tenant          BIGINT           NOT NULL,
+    campaign        BIGINT           NOT NULL,
+    channel         BIGINT           NOT NULL,                      -- 0: every channel in one list; -N: processed list of clearance round N
+    state           TEXT COLLATE "C" NOT NULL CHECK (state IN ('wanted', 'reading', 'read', 'done', 'held')),
+    hold_reason     TEXT COLLATE "C",
+    wanted_at       BIGINT           NOT NULL,
+    pass            BIGINT           NOT NULL DEFAULT 1,            -- 1 lands; later ones confirm
+    page_rows       BIGINT           NOT NULL DEFAULT 0,            -- page size asked for in this pass
+    skip            BIGINT           NOT NULL DEFAULT 0,            -- page cursor: rows received in this pass
+    rows            BIGINT           NOT NULL DEFAULT 0,            -- rows of the first pass
+    pass_from_page  BIGINT           NOT NULL DEFAULT 0,            -- first landed page of this pass
+    pass_added      BIGINT           NOT NULL DEFAULT 0,            -- pairs that this pass brought and earlier ones had not
+    done_at         BIGINT,
+    PRIMARY KEY (tenant, campaign, channel)
+);
+
+-- A page as received: its counts and digest stay for ever, whatever became of the rows.
+CREATE TABLE landed_page (
+    tenant            BIGINT           NOT NULL,
+    campaign          BIGINT           NOT NULL,
+    page              BIGINT           NOT NULL,                    -- counted per campaign, over channels and passes
+    channel           BIGINT           NOT NULL,
+    pass              BIGINT           NOT NULL,
+    skip              BIGINT           NOT NULL,                    -- rows of the list before this page
+    rows              BIGINT           NOT NULL,
+    rows_without_code BIGINT           NOT NULL,
+    pairs             BIGINT           NOT NULL,
+    customers         BIGINT           NOT NULL,                    -- distinct within the page
+    digest            BYTEA            NOT NULL,                    -- SHA-256 of the body
+    landed_at         BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, campaign, page)
+);
+
+-- The rows of a page, sorted by customer and packed: the campaign's own record of who was listed.
+CREATE TABLE landed_block (
+    tenant        BIGINT           NOT NULL,
+    campaign      BIGINT           NOT NULL,
+    page          BIGINT           NOT NULL,
+    block         BIGINT           NOT NULL,
+    last_fold     TEXT COLLATE "C" NOT NULL,                        -- the last customer in it, folded
+    body          BYTEA            NOT NULL,
+    PRIMARY KEY (tenant, campaign, page, block)
+);
+
+-- Rows that name nobody: kept with their reason until released.
+CREATE TABLE held_row (
+    tenant      BIGINT           NOT NULL,
+    campaign    BIGINT           NOT NULL,
+    page        BIGINT           NOT NULL,
+    row         BIGINT           NOT NULL,                          -- place within the page
+    reason      TEXT COLLATE "C" NOT NULL,
+    pairs       BIGINT           NOT NULL,
+    extract     TEXT COLLATE "C" NOT NULL,                          -- a short piece of the row
+    released_at BIGINT,
+    PRIMARY KEY (tenant, campaign, page, row)
+);
+
+-- One promo code of one campaign. Its grants point here.
+CREATE TABLE offer (
+    tenant    BIGINT           NOT NULL,
+    no        BIGINT           NOT NULL,
+    campaign  BIGINT           NOT NULL,
+    code_fold TEXT COLLATE "C" NOT NULL,
+    code      TEXT COLLATE "C" NOT NULL,                            -- as the campaign spells it first
+    hold_reason TEXT COLLATE "C",                                   -- why its pairs are held; NULL: they are granted
+    PRIMARY KEY (tenant, no),
+    UNIQUE (tenant, campaign, code_fold)
+);
+
+-- An eligibility window with the action and channel that gave it. Kept once, shared by its grants.
+CREATE TABLE eligibility_window (
+    tenant    BIGINT           NOT NULL,
+    no        BIGINT           NOT NULL,
+    campaign  BIGINT           NOT NULL,
+    starts_at BIGINT           NOT NULL,
+    ends_at   BIGINT,                                               -- exclusive; NULL: ended by the daily list
+    action    BIGINT           NOT NULL,                            -- 0: not told
+    channel   BIGINT           NOT NULL,                            -- 0: not told
+    PRIMARY KEY (tenant, no),
+    CHECK (ends_at IS NULL OR ends_at >= starts_at)
+);
+CREATE UNIQUE INDEX eligibility_window_key
+    ON eligibility_window (tenant, campaign, starts_at, COALESCE(ends_at, -1), action, channel);
+
+-- The ledger: one row, one promise. The key is the identity of a grant.
+CREATE TABLE grants (
+    tenant     BIGINT           NOT NULL,
+    customer   TEXT COLLATE "C" NOT NULL,
+    offer      BIGINT           NOT NULL,
+    occurrence TEXT COLLATE "C" NOT NULL,                           -- '' unless triggered
+    window_no  BIGINT           NOT NULL,                           -- eligibility_window.no
+    page       BIGINT           NOT NULL,                           -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
+    code       BIGINT           NOT NULL DEFAULT 0,                 -- pool_code.no of its unique code; 0: none; -1: the fallback code
+    PRIMARY KEY (tenant, customer, offer, occurrence)
+);
+
+-- Work to be done, claimed by lease. A finished job leaves the table.
+CREATE TABLE job (
+    tenant      BIGINT           NOT NULL,
+    kind        TEXT COLLATE "C" NOT NULL,
+    key         TEXT COLLATE "C" NOT NULL,                          -- one job per kind and key
+    run_at      BIGINT           NOT NULL,
+    attempts    BIGINT           NOT NULL DEFAULT 0,
+    lease_token BIGINT           NOT NULL DEFAULT 0,                -- rises with every claim
+    lease_until BIGINT,                                             -- NULL: not claimed
+    again       BIGINT           NOT NULL DEFAULT 0 CHECK (again IN (0, 1)), -- asked for once more while claimed
+    last_error  TEXT COLLATE "C",
+    PRIMARY KEY (tenant, kind, key)
+);
+CREATE INDEX job_due ON job (run_at);
+CREATE INDEX job_turn ON job (tenant, run_at);
+CREATE INDEX job_kind ON job (kind, run_at);
+
+-- A tenant whose work rests, since Optimove refused it or could not be reached. Goes with the first success.
+CREATE TABLE tenant_rest (
+    tenant   BIGINT           NOT NULL PRIMARY KEY,
+    since    BIGINT           NOT NULL,                             -- of the first failure in a row
+    until    BIGINT           NOT NULL,                             -- no job of the tenant starts before
+    failures BIGINT           NOT NULL,                             -- rests in a row
+    reason   TEXT COLLATE "C" NOT NULL                              -- what the newest failure said
+);
+
+-- Who did what, when and why. Only ever added to.
+CREATE TABLE audit (
+    tenant      BIGINT           NOT NULL,                          -- 0: the deployment itself
+    seq         BIGINT           NOT NULL,
+    at          BIGINT           NOT NULL,
+    actor       TEXT COLLATE "C" NOT NULL,
+    action      TEXT COLLATE "C" NOT NULL,
+    object      TEXT COLLATE "C" NOT NULL,
+    detail      TEXT COLLATE "C" NOT NULL,                          -- JSON: before, after, counts, digests
+    correlation TEXT COLLATE "C",
+    PRIMARY KEY (tenant, seq)
+);
+
+-- Differences between us and Optimove, shown until somebody settles them.
+CREATE TABLE finding (
+    tenant      BIGINT           NOT NULL,
+    kind        TEXT COLLATE "C" NOT NULL,
+    object      TEXT COLLATE "C" NOT NULL,                          -- one open finding per kind and object
+    detail      TEXT COLLATE "C" NOT NULL,
+    found_at    BIGINT           NOT NULL,
+    seen_at     BIGINT           NOT NULL,
+    resolved_at BIGINT,
+    PRIMARY KEY (tenant, kind, object)
+);
+
+-- What became of a cancellation notice (event 4): whether Optimove's own lists bear it out.
+CREATE TABLE cancellation (
+    tenant      BIGINT           NOT NULL,
+    campaign    BIGINT           NOT NULL,
+    notified_at BIGINT           NOT NULL,                          -- when we took event 4 in; Optimove keeps the list for two hours from about then
+    state       TEXT COLLATE "C" NOT NULL CHECK (state IN ('asking', 'confirmed', 'contradicted', 'unconfirmed', 'overruled')),
+    doubt       TEXT COLLATE "C" CHECK (doubt IN ('contradicts', 'cannot_tell')), -- what the first look was worth; NULL: none yet
+    rows        BIGINT           NOT NULL DEFAULT 0,                -- rows of Optimove's list of cancelled customers
+    listed      BIGINT           NOT NULL DEFAULT 0,                -- distinct pairs in it
+    not_ours    BIGINT           NOT NULL DEFAULT 0,                -- listed pairs without a grant here
+    not_listed  BIGINT           NOT NULL DEFAULT 0,                -- grants here that it does not list
+    settled_at  BIGINT,                                             -- NULL: still asking, or still comparing the list
+    PRIMARY KEY (tenant, campaign)
+);
+
+-- Optimove's daily list of ended actions: how far each day's list is read.
+CREATE TABLE ended_day (
+    tenant      BIGINT           NOT NULL,
+    day         TEXT COLLATE "C" NOT NULL,                          -- the date asked for, YYYY-MM-DD in the tenant's zone
+    state       TEXT COLLATE "C" NOT NULL CHECK (state IN ('wanted', 'reading', 'read', 'done')), -- read: while the day went on; done: after it
+    wanted_at   BIGINT           NOT NULL,
+    skip        BIGINT           NOT NULL DEFAULT 0,                -- page cursor: rows received in this reading
+    rows        BIGINT           NOT NULL DEFAULT 0,                -- rows of the newest reading
+    ended       BIGINT           NOT NULL DEFAULT 0,                -- grants that it ended, over all readings
+    unmatched   BIGINT           NOT NULL DEFAULT 0,                -- rows of the newest reading that fit no grant of ours
+    done_at     BIGINT,
+    PRIMARY KEY (tenant, day)
+);
+
+-- Grants that the daily list ended. Kept for tenants that expire by it only.
+CREATE TABLE grant_end (
+    tenant     BIGINT           NOT NULL,
+    customer   TEXT COLLATE "C" NOT NULL,
+    offer      BIGINT           NOT NULL,
+    occurrence TEXT COLLATE "C" NOT NULL,                           -- as in grants
+    ended_at   BIGINT           NOT NULL,                           -- exclusive end that the list gave
+    day        TEXT COLLATE "C" NOT NULL,                           -- ended_day.day
+    PRIMARY KEY (tenant, customer, offer, occurrence)
+);
+
+-- One round of clearance of a conditional campaign: one event 5, one deadline.
+CREATE TABLE clearance_round (
+    tenant           BIGINT           NOT NULL,
+    campaign         BIGINT           NOT NULL,
+    no               BIGINT           NOT NULL,                     -- counted per campaign; its pages have channel -no
+    deadline         BIGINT           NOT NULL,                     -- ClearanceRequiredBy
+    asked_at         BIGINT           NOT NULL,                     -- when we took event 5 in
+    state            TEXT COLLATE "C" NOT NULL CHECK (state IN ('wanted', 'reading', 'deciding', 'closed')),
+    decided_through  TEXT COLLATE "C",                              -- customers up to here (folded) are decided, and their grants durable
+    sent_through     TEXT COLLATE "C",                              -- customers up to here (folded) may be known to Optimove: a report on them was begun
+    reported_through TEXT COLLATE "C",                              -- customers up to here (folded) are reported to Optimove
+    customers        BIGINT           NOT NULL DEFAULT 0,           -- decided
+    approved         BIGINT           NOT NULL DEFAULT 0,           -- decided true
+    denied           BIGINT           NOT NULL DEFAULT 0,           -- decided false
+    reported         BIGINT           NOT NULL DEFAULT 0,           -- reported true and taken
+    closed_at        BIGINT,
+    close_reason     TEXT COLLATE "C",                              -- complete, or why it ended before
+    PRIMARY KEY (tenant, campaign, no),
+    UNIQUE (tenant, campaign, deadline)
+);
+
+-- Customers that a conditional campaign must not reach: what is reported false.
+CREATE TABLE clearance_denial (
+    tenant   BIGINT           NOT NULL,
+    campaign BIGINT           NOT NULL,
+    customer TEXT COLLATE "C" NOT NULL,                             -- as Optimove spells it
+    round    BIGINT           NOT NULL,                             -- clearance_round.no
+    reason   TEXT COLLATE "C" NOT NULL,
+    pairs    BIGINT           NOT NULL,                             -- how many pairs are counted for it
+    PRIMARY KEY (tenant, campaign, customer)
+);
+
+-- Customers who may get nothing now.
+CREATE TABLE exclusion (
+    tenant     BIGINT           NOT NULL,
+    customer   TEXT COLLATE "C" NOT NULL,                           -- exact
+    reason     TEXT COLLATE "C" NOT NULL,                           -- for people
+    created_at BIGINT           NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,                           -- actor
+    PRIMARY KEY (tenant, customer)
+);
+
+-- Triggers that were met (event 11). Their grants carry the same occurrence.
+CREATE TABLE trigger_event (
+    tenant       BIGINT           NOT NULL,
+    campaign     BIGINT           NOT NULL,
+    occurrence   TEXT COLLATE "C" NOT NULL,                         -- what tells it from the next one
+    customer     TEXT COLLATE "C" NOT NULL,
+    notification TEXT COLLATE "C" NOT NULL,                         -- notification.id
+    met_at       BIGINT           NOT NULL,                         -- by the body's time stamp, else when it came
+    taken_at     BIGINT           NOT NULL,                         -- when its pairs were decided first
+    reserved     BIGINT           NOT NULL CHECK (reserved IN (0, 1)), -- the gateway had said yes when it came
+    kept         TEXT COLLATE "C" NOT NULL,                         -- JSON: personal fields on the tenant's allow-list
+    PRIMARY KEY (tenant, campaign, occurrence)
+);
+
+-- What became of each code of a trigger; a held one changes when it is released.
+CREATE TABLE trigger_pair (
+    tenant     BIGINT           NOT NULL,
+    campaign   BIGINT           NOT NULL,
+    occurrence TEXT COLLATE "C" NOT NULL,
+    code_fold  TEXT COLLATE "C" NOT NULL,
+    outcome    TEXT COLLATE "C" NOT NULL,                           -- a counter of campaign_count: granted, repeated, held:REASON, refused:REASON
+    waits_with TEXT COLLATE "C",                                    -- notification.id while it is held; NULL: settled
+    PRIMARY KEY (tenant, campaign, occurrence, code_fold)
+);
+CREATE INDEX trigger_pair_waits ON trigger_pair (tenant, campaign, waits_with) WHERE waits_with IS NOT NULL;
+
+-- Triggered grants of a campaign by the minute, for caps. Old minutes go.
+CREATE TABLE trigger_minute (
+    tenant   BIGINT           NOT NULL,
+    campaign BIGINT           NOT NULL,
+    minute   BIGINT           NOT NULL,                             -- minutes since 1970
+    granted  BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, campaign, minute)
+);
+
+-- Answers of the gateway: a yes is a reservation until it lapses or event 11 uses it.
+CREATE TABLE reservation (
+    tenant      BIGINT           NOT NULL,
+    customer    TEXT COLLATE "C" NOT NULL,
+    campaign    TEXT COLLATE "C" NOT NULL,                          -- campaign.id of the question, folded
+    action      BIGINT           NOT NULL,                          -- 0: not told
+    series      TEXT COLLATE "C",                                   -- campaign.series_id of the question, folded
+    codes       TEXT COLLATE "C" NOT NULL,                          -- the folded codes that are reserved, sorted, one a line
+    asked_at    BIGINT           NOT NULL,
+    lapses_at   BIGINT           NOT NULL,                          -- exclusive; not used by then: gone
+    consumed_by TEXT COLLATE "C",                                   -- the occurrence that used it
+    PRIMARY KEY (tenant, customer, campaign, action)
+);
+CREATE INDEX reservation_lapse ON reservation (tenant, lapses_at);
+
+-- What we registered as the tenant's gateway at Optimove, which has no documented way to ask.
+CREATE TABLE gateway (
+    tenant        BIGINT           NOT NULL PRIMARY KEY,
+    address_hash  BYTEA            NOT NULL,                        -- of version and address: the address holds a secret
+    registered_at BIGINT           NOT NULL,                        -- when it was last written to Optimove
+    asked_at      BIGINT                                            -- about when the last question came; NULL: none yet
+);
+
+-- Decisions that Optimove waits for (asynchronous gateway). A call that was made leaves the table.
+CREATE TABLE approval_call (
+    tenant   BIGINT           NOT NULL,
+    no       BIGINT           NOT NULL,
+    user_id  TEXT COLLATE "C" NOT NULL,                             -- exactly as it was asked about
+    campaign TEXT COLLATE "C" NOT NULL,                             -- campaign.id of the question, as sent
+    allowed  BIGINT           NOT NULL CHECK (allowed IN (0, 1)),   -- 1: yes
+    asked_at BIGINT           NOT NULL,                             -- when Optimove asked
+    PRIMARY KEY (tenant, no)
+);
+
+-- Pool of unique codes of one promotion: there is one as soon as the promotion is of kind unique.
+CREATE TABLE code_pool (
+    tenant     BIGINT           NOT NULL,
+    no         BIGINT           NOT NULL,
+    code_fold  TEXT COLLATE "C" NOT NULL,                           -- promotion.code_fold
+    loaded     BIGINT           NOT NULL DEFAULT 0,                 -- codes ever loaded: assigned + free + void
+    assigned   BIGINT           NOT NULL DEFAULT 0,                 -- codes that belong to a customer
+    void       BIGINT           NOT NULL DEFAULT 0,                 -- codes taken out before anybody had them
+    fallbacks  BIGINT           NOT NULL DEFAULT 0,                 -- grants that got the fallback code
+    next_code  BIGINT           NOT NULL DEFAULT 1,                 -- all codes with a smaller number are taken
+    warned     BIGINT           NOT NULL DEFAULT 100,               -- lowest percentage left that was warned of
+    PRIMARY KEY (tenant, no),
+    UNIQUE (tenant, code_fold),
+    CHECK (assigned + void <= loaded)
+);
+
+-- One unique code. Given in the order of its number. Only ever added to.
+CREATE TABLE pool_code (
+    tenant     BIGINT           NOT NULL,
+    pool       BIGINT           NOT NULL,                           -- code_pool.no
+    no         BIGINT           NOT NULL,                           -- counted per pool from 1, in the order of loading
+    code       TEXT COLLATE "C",                                    -- as loaded; NULL: just as its key
+    code_key   TEXT COLLATE "C" NOT NULL,                           -- canonical form: what compares when it is typed
+    PRIMARY KEY (tenant, pool, no),
+    UNIQUE (tenant, code_key)
+);
+
+-- A unique code that is free no more: it belongs to a customer, or was taken out. Its key is what makes it happen
+-- once. Only ever added to, in the order of numbers, which is what makes it cheap.
+CREATE TABLE taken_code (
+    tenant     BIGINT           NOT NULL,
+    pool       BIGINT           NOT NULL,                           -- code_pool.no
+    no         BIGINT           NOT NULL,                           -- pool_code.no
+    customer   TEXT COLLATE "C",                                    -- who has it; NULL: nobody, it is void
+    offer      BIGINT,                                              -- of which grant
+    occurrence TEXT COLLATE "C",                                    -- of that grant
+    PRIMARY KEY (tenant, pool, no),
+    CHECK ((customer IS NULL) = (offer IS NULL) AND (customer IS NULL) = (occurrence IS NULL))
+);
+
+-- A pair that was to be granted when its pool had no code left. It waits here, and goes when it is granted.
+CREATE TABLE waiting_pair (
+    tenant     BIGINT           NOT NULL,
+    offer      BIGINT           NOT NULL,
+    customer   TEXT COLLATE "C" NOT NULL,                           -- as Optimove spells it
+    window_no  BIGINT           NOT NULL,                           -- eligibility_window.no, as its grant will have it
+    page       BIGINT           NOT NULL,                           -- the landed page that its grant will name
+    pairs      BIGINT           NOT NULL,                           -- how many pairs are counted as held for it
+    PRIMARY KEY (tenant, offer, customer)
+);
+
+-- How many grants there are of a code over all campaigns, for limits on all customers.
+CREATE TABLE promotion_count (
+    tenant    BIGINT           NOT NULL,
+    code_fold TEXT COLLATE "C" NOT NULL,
+    granted   BIGINT           NOT NULL,
+    reserved  BIGINT           NOT NULL DEFAULT 0,                  -- reservations that hold room for it, lapsed ones until they are dropped
+    PRIMARY KEY (tenant, code_fold)
+);

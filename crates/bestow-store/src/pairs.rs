@@ -1,0 +1,122 @@
+//! Where the two databases differ: what PostgreSQL is asked in words of its own.
+//!
+//! All other statements are one text for both. Tests prepare these on PostgreSQL.
+
+use std::collections::HashSet;
+
+use crate::postgres::{Numbers, SERVING};
+use crate::{Error, Row, Tx, values};
+
+/// Settings without which what is acknowledged may be lost.
+pub(crate) const DURABILITY: &str = "-- durability
+    SELECT name, setting FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name";
+
+/// Pages of this database that were found damaged, where it keeps checksums.
+pub(crate) const CHECKSUM_FAILURES: &str = "-- checksum_failures
+    SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()";
+
+/// Until the connection ends.
+const CLAIM_SERVING: &str = "-- claim_serving
+    SELECT pg_try_advisory_lock($1)";
+
+const CHANGE_MARK: &str = "-- change_mark
+    SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)";
+
+/// As its namesake for SQLite. Several processes ask at once: each leaves out what another is about to claim.
+pub(crate) const DUE_JOB: &str = "-- due_job
+    SELECT j.tenant, j.kind, j.key FROM job j LEFT JOIN tenant t ON t.no = j.tenant
+    WHERE j.run_at <= $1 AND (j.lease_until IS NULL OR j.lease_until <= $1) AND t.suspended_at IS NULL
+        AND (j.kind = $2 OR $2 IS NULL)
+    ORDER BY j.run_at, j.tenant, j.kind, j.key LIMIT 1 FOR UPDATE OF j SKIP LOCKED";
+
+/// As [`DUE_JOB`], of one tenant.
+pub(crate) const DUE_JOB_OF_TENANT: &str = "-- due_job_of_tenant
+    SELECT kind, key FROM job
+    WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+    ORDER BY run_at, kind, key LIMIT 1 FOR UPDATE SKIP LOCKED";
+
+/// Kept until the transaction ends, so that nobody claims the job meanwhile.
+pub(crate) const LOCK_JOB: &str = "-- lock_job
+    SELECT 1 FROM job WHERE tenant = $1 AND kind = $2 AND key = $3 FOR UPDATE";
+
+/// Who lands a page counts on the pages of its campaign.
+pub(crate) const LOCK_CAMPAIGN: &str = "-- lock_campaign
+    SELECT 1 FROM campaign WHERE tenant = $1 AND no = $2 FOR UPDATE";
+
+/// Who gives or takes out codes moves on in their row.
+pub(crate) const LOCK_POOL: &str = "-- lock_pool
+    SELECT 1 FROM code_pool WHERE tenant = $1 AND code_fold = $2 FOR UPDATE";
+
+/// As [`LOCK_POOL`], by the pool's number.
+pub(crate) const LOCK_POOL_NO: &str = "-- lock_pool_no
+    SELECT 1 FROM code_pool WHERE tenant = $1 AND no = $2 FOR UPDATE";
+
+/// Notifications as columns; gives the ids of those that were new.
+pub(crate) const ACCEPT_NOTIFICATIONS: &str = "-- accept_notifications
+    INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
+    SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[],
+        $8::BYTEA[])
+    ON CONFLICT (tenant, identity) DO NOTHING
+    RETURNING id";
+
+/// Grants as columns; gives those that were none yet.
+pub(crate) const INSERT_GRANTS: &str = "-- insert_grants
+    INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page, code)
+    SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[])
+    ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING
+    RETURNING customer, offer, occurrence";
+
+/// Which of these are grants.
+pub(crate) const KNOWN_GRANTS: &str = "-- known_grants
+    SELECT g.customer, g.offer, g.occurrence
+    FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[]) AS k (tenant, customer, offer, occurrence)
+    JOIN grants g ON g.tenant = k.tenant AND g.customer = k.customer AND g.offer = k.offer
+        AND g.occurrence = k.occurrence";
+
+/// Unique codes that belong to grants from now on, as columns.
+pub(crate) const TAKE_CODES: &str = "-- take_codes
+    INSERT INTO taken_code (tenant, pool, no, customer, offer, occurrence)
+    SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::TEXT[])";
+
+/// Which of these pairs wait for a code.
+pub(crate) const WAITING_OF: &str = "-- waiting_of
+    SELECT w.customer, w.offer, ''
+    FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS k (tenant, offer, customer)
+    JOIN waiting_pair w ON w.tenant = k.tenant AND w.offer = k.offer AND w.customer = k.customer";
+
+/// What tells the grants of a tenant apart: customer, offer, occurrence.
+pub(crate) type GrantKey<'k> = (&'k str, u32, &'k str);
+
+/// The keys of an answer of the statements above.
+pub(crate) fn grant_keys(rows: &[tokio_postgres::Row]) -> Result<HashSet<GrantKey<'_>>, Error> {
+    let key = |row| {
+        let offer = Row::Postgres(row).int(1)? as u32;
+        Ok((text(row, 0)?, offer, text(row, 2)?))
+    };
+    rows.iter().map(key).collect()
+}
+
+fn text(row: &tokio_postgres::Row, at: usize) -> Result<&str, Error> {
+    row.try_get(at)
+        .map_err(|e| Error::Corrupt(format!("column {at}: {e}")))
+}
+
+impl Tx<'_> {
+    /// A number that differs once anything was committed.
+    pub(crate) fn change_mark(&mut self) -> Result<i64, Error> {
+        let mark = self.query_one(CHANGE_MARK, &[], |row| row.int(0))?;
+        mark.ok_or_else(|| Error::Corrupt("a question was not answered".into()))
+    }
+
+    /// Whether no other connection serves, so that this one does from now on.
+    pub(crate) fn claim_serving(&mut self) -> Result<bool, Error> {
+        let claimed = self.query_one(CLAIM_SERVING, values![SERVING], |row| row.int(0))?;
+        Ok(claimed == Some(1))
+    }
+
+    /// Whoever makes a campaign, offer, window or pool counts on their numbers.
+    pub(crate) fn lock_terms(&mut self, tenant: i64) {
+        self.lock_numbers(Numbers::Terms, tenant);
+    }
+}

@@ -1,0 +1,138 @@
+//! The store on PostgreSQL.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Clock;
+use crate::pg_readers::Readers;
+use crate::pg_writer::Writers;
+use crate::postgres::{Connector, Io, Role, Session};
+use crate::store::{Durability, Migrate, Options};
+use crate::testing_hooks::Hooks;
+use crate::{Error, Tx, migrate, pairs};
+
+/// What an address of PostgreSQL starts with.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// Connections to one database. Fields are dropped in this order: the thread that all of them need comes last.
+pub(crate) struct Postgres {
+    pub(crate) writers: Writers,
+    pub(crate) readers: Readers,
+    /// Only looks whether anybody committed.
+    watcher: Mutex<Option<Session>>,
+    pub(crate) clock: Clock,
+    connector: Connector,
+    url: String,
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "only tests set switches")
+    )]
+    pub(crate) hooks: Arc<Hooks>,
+    _io: Io,
+}
+
+/// Whether an address is one of PostgreSQL.
+pub(crate) fn is_address(url: &str) -> bool {
+    SCHEMES.iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// A connection whose lock says that its process serves from the database.
+pub(crate) struct Claim {
+    _session: Session,
+    _io: Io,
+}
+
+/// Claims the right to serve from the database at `url`, which may be empty.
+pub(crate) fn claim(url: &str) -> Result<Claim, Error> {
+    let io = Io::start()?;
+    let connector = Connector::new(url, &io)?;
+    let session = connector.connect(Role::Reads)?;
+    if !Tx::postgres(&session, 0).claim_serving()? {
+        return Err(Error::InUse(connector.place()));
+    }
+    Ok(Claim {
+        _session: session,
+        _io: io,
+    })
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Claim")
+    }
+}
+
+impl Postgres {
+    pub(crate) fn open(url: &str, options: &Options) -> Result<Self, Error> {
+        let io = Io::start()?;
+        let connector = Connector::new(url, &io)?;
+        let first = connector.connect(Role::Writes)?;
+        match options.migrate {
+            Migrate::Apply => migrate::apply_postgres(&first, options.clock.now_ms())?,
+            Migrate::Refuse => migrate::check_postgres(&first)?,
+        }
+        let hooks = Arc::new(Hooks::default());
+        let pool = options.connections;
+        Ok(Self {
+            writers: Writers::start(pool.writers, first, &connector, &options.clock, &hooks)?,
+            readers: Readers::new(pool.readers, connector.clone(), options.clock.clone()),
+            watcher: Mutex::new(None),
+            clock: options.clock.clone(),
+            connector,
+            url: url.to_owned(),
+            hooks,
+            _io: io,
+        })
+    }
+
+    /// Claims the right to serve from this database.
+    pub(crate) fn claim(&self) -> Result<Claim, Error> {
+        claim(&self.url)
+    }
+
+    /// Where the database is.
+    pub(crate) fn place(&self) -> String {
+        self.connector.place()
+    }
+
+    /// A digest of which transactions are over: it differs once another one is, in this database or beside it.
+    pub(crate) fn change_mark(&self) -> Result<i64, Error> {
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = match watcher.take().filter(Session::is_connected) {
+            Some(session) => session,
+            None => self.connector.connect(Role::Reads)?,
+        };
+        let mark = Tx::postgres(&session, 0).change_mark();
+        *watcher = Some(session);
+        mark
+    }
+
+    /// Asks the server for the settings that decide whether a commit survives.
+    pub(crate) fn durability(&self) -> Result<Durability, Error> {
+        let session = self.connector.connect(Role::Writes)?;
+        let mut tx = Tx::postgres(&session, 0);
+        let lacks: Vec<_> = tx
+            .query(pairs::DURABILITY, &[], |row| {
+                Ok((row.text(0)?, row.text(1)?))
+            })?
+            .into_iter()
+            .filter(|(_, value)| value == "off" || value == "local")
+            .map(|(name, value)| format!("{name} is {value}"))
+            .collect();
+        let damaged = tx
+            .query_one(pairs::CHECKSUM_FAILURES, &[], |row| row.opt_int(0))?
+            .flatten();
+        Ok(Durability {
+            settings: if lacks.is_empty() {
+                Ok(())
+            } else {
+                Err(lacks.join(", "))
+            },
+            integrity: match damaged {
+                Some(pages) if pages > 0 => {
+                    Err(format!("{pages} pages did not match their checksum"))
+                }
+                _ => Ok(()),
+            },
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! Work that waits for a connection that writes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::{Error, Tx};
+
+/// Work that may wait, at most. Beyond it callers are told to come back later.
+const WAITING_MAX: usize = 65_536;
+
+/// Which queue a piece of work waits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Somebody waits for the answer.
+    Interactive,
+    /// Chunks of a large job.
+    Bulk,
+}
+
+/// Which lanes a connection takes work from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// Both, in turns.
+    Both,
+    /// One alone.
+    Only(Lane),
+}
+
+impl Serves {
+    fn takes(self, lane: Lane) -> bool {
+        self == Self::Both || self == Self::Only(lane)
+    }
+}
+
+/// A piece of work for a writer. It may be run more than once before it is finished once.
+pub(crate) trait Work: Send {
+    /// The transaction's name, for logs and figures.
+    fn name(&self) -> &'static str;
+    /// Does the work and keeps its result. `Err` means: undo what I wrote.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Undo>;
+    /// Hands the kept result to whoever waits, or the failure of the transaction.
+    fn finish(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+/// The work answered with an error of its own; its writes must not stay.
+pub(crate) struct Undo;
+
+/// Pieces of work that are run in one transaction.
+pub(crate) type Group = Vec<Box<dyn Work>>;
+
+#[derive(Default)]
+struct Lanes {
+    interactive: VecDeque<Box<dyn Work>>,
+    bulk: VecDeque<Box<dyn Work>>,
+    closing: bool,
+}
+
+/// The lanes of one store.
+#[derive(Default)]
+pub(crate) struct Queue {
+    lanes: Mutex<Lanes>,
+    wake: Condvar,
+}
+
+impl Queue {
+    /// Queues a piece of work; refuses it when too much waits already or the store is closing.
+    pub(crate) fn submit(&self, lane: Lane, work: Box<dyn Work>) {
+        let refused = {
+            let mut lanes = self.lock();
+            let full = lanes.interactive.len() + lanes.bulk.len() >= WAITING_MAX;
+            if full || lanes.closing {
+                Some(work)
+            } else {
+                match lane {
+                    Lane::Interactive => lanes.interactive.push_back(work),
+                    Lane::Bulk => lanes.bulk.push_back(work),
+                }
+                None
+            }
+        };
+        match refused {
+            Some(work) => {
+                work.finish(Err(Error::Unavailable(
+                    "too much work waits for the writer".into(),
+                )));
+            }
+            // One alone might be somebody who does not serve this lane.
+            None => self.wake.notify_all(),
+        }
+    }
+
+    /// Lets what waits be finished, and takes nothing more.
+    pub(crate) fn close(&self) {
+        self.lock().closing = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits for work: all the interactive work that waits, `group_max` at most, or one bulk chunk where interactive
+    /// work was served last. `None` when closed and drained.
+    pub(crate) fn next(
+        &self,
+        serves: Serves,
+        last: Lane,
+        group_max: usize,
+    ) -> Option<(Lane, Group)> {
+        let mut lanes = self.lock();
+        loop {
+            let interactive = serves.takes(Lane::Interactive) && !lanes.interactive.is_empty();
+            let bulk_turn = serves.takes(Lane::Bulk) && (last == Lane::Interactive || !interactive);
+            if bulk_turn && let Some(chunk) = lanes.bulk.pop_front() {
+                return Some((Lane::Bulk, vec![chunk]));
+            }
+            if interactive {
+                let count = lanes.interactive.len().min(group_max);
+                return Some((
+                    Lane::Interactive,
+                    lanes.interactive.drain(..count).collect(),
+                ));
+            }
+            if lanes.closing {
+                return None;
+            }
+            lanes = self
+                .wake
+                .wait(lanes)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        // A panicking thread cannot leave the lanes half-changed: each lock does one push or pop.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of one try to run a group.
+pub(crate) enum Attempt {
+    /// All of it is durable.
+    Committed,
+    /// Nothing was committed because of the piece at this place, which is to be told this.
+    Apart(usize, Result<(), Error>),
+    /// Nothing is known to be committed, because of this.
+    Failed(Error),
+}
+
+/// Answers everybody in a group.
+pub(crate) fn finish_all(group: Group, outcome: &Result<(), Error>) {
+    for work in group {
+        work.finish(match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.again()),
+        });
+    }
+}
+
+/// A piece of work that panicked is told so, and takes nobody with it.
+pub(crate) fn panicked(work: &dyn Work) -> Error {
+    Error::Refused {
+        statement: work.name().to_owned(),
+        message: "the work panicked; its writes were undone".to_owned(),
+    }
+}

@@ -1,0 +1,7 @@
+//! What is particular to PostgreSQL: the schema is the same, every statement is understood, several starters and
+//! several writers do no harm, and a connection that is lost is no more than a delay.
+
+mod migrate;
+mod parity;
+mod statements;
+mod writers;

@@ -1,0 +1,106 @@
+//! Opening: the schema is brought up to date by one of many.
+
+use std::sync::Barrier;
+
+use bestow_store::testing::{HandClock, TempDatabase};
+use bestow_store::{Connections, Error, Migrate, Options, Store};
+
+use crate::support::{NOW_MS, TENANT, postgres, server};
+
+fn open(url: &str, migrate: Migrate) -> Result<Store, Error> {
+    let options = Options {
+        clock: HandClock::at(NOW_MS).clock(),
+        migrate,
+        connections: Connections {
+            writers: 1,
+            readers: 1,
+        },
+    };
+    Store::open(url, &options)
+}
+
+fn empty() -> TempDatabase {
+    TempDatabase::empty(&server()).expect("an empty database")
+}
+
+#[test]
+fn older_schema_is_refused_where_migration_was_not_asked_for() {
+    let database = empty();
+    for _ in 0..2 {
+        match open(&database.url, Migrate::Refuse) {
+            Err(Error::SchemaTooOld { found, known }) => assert_eq!((found, known), (0, 1)),
+            opened => panic!("{opened:?}"),
+        }
+    }
+    open(&database.url, Migrate::Apply).expect("made");
+    open(&database.url, Migrate::Refuse).expect("opened");
+}
+
+#[test]
+fn newer_schema_is_refused() {
+    let fresh = postgres();
+    fresh.plant("INSERT INTO schema_migration VALUES (99, 'tomorrow', 0)");
+    for migrate in [Migrate::Apply, Migrate::Refuse] {
+        match open(&fresh.db.url(), migrate) {
+            Err(Error::SchemaTooNew { found, known }) => assert_eq!((found, known), (99, 1)),
+            opened => panic!("{opened:?}"),
+        }
+    }
+}
+
+#[test]
+fn many_openers_at_once_all_succeed() {
+    let database = empty();
+    let start = Barrier::new(6);
+    std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    open(&database.url, Migrate::Apply)
+                })
+            })
+            .collect();
+        for opener in openers {
+            let store = opener.join().expect("no panic").expect("opened");
+            let found = store.read::<_, Error>(|tx| tx.findings(TENANT));
+            assert!(found.expect("usable").is_empty());
+        }
+    });
+}
+
+#[test]
+fn address_without_a_server_is_told_without_its_password() {
+    let nobody = "postgres://us:secret@127.0.0.1:1/bestow";
+    match open(nobody, Migrate::Refuse) {
+        Err(Error::Unavailable(told)) => {
+            assert!(told.contains("127.0.0.1:1/bestow"), "{told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
+        opened => panic!("{opened:?}"),
+    }
+    for url in ["postgres://us:secret@host:many/bestow", "postgres://h?no=1"] {
+        match open(url, Migrate::Refuse) {
+            Err(Error::BadUrl(told)) => assert!(!told.contains("secret"), "{told}"),
+            opened => panic!("{opened:?}"),
+        }
+    }
+}
+
+#[test]
+fn unsafe_settings_are_told() {
+    let fresh = postgres();
+    // The server of the tests trades safety for speed, and says so.
+    let fsync_is_off = fresh.ask(
+        "SELECT CASE setting WHEN 'off' THEN 1 ELSE 0 END FROM pg_settings WHERE name = 'fsync'",
+    );
+    let told = fresh.store().durability().expect("told");
+    match told.settings {
+        Ok(()) => assert_eq!(fsync_is_off, 0),
+        Err(lacks) => assert!(
+            fsync_is_off == 1 && lacks.contains("fsync is off"),
+            "{lacks}"
+        ),
+    }
+    assert_eq!(told.integrity, Ok(()));
+}
