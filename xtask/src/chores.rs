@@ -8,6 +8,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail, ensure};
 
 use crate::cargo::{self, cargo};
+use crate::postgres::{self, Server};
 use crate::{gate, repository};
 
 /// A half-open, non-empty range of simulation seeds, written `A..B`.
@@ -56,6 +57,22 @@ pub(crate) fn sim(seeds: &Seeds) -> anyhow::Result<ExitCode> {
     let (totals, ended) = cargo::tests(command)?;
     let ran = gate::judge(totals, ended).map_err(|error| format!("simulation: {error:#}"));
     gate::close(&mut io::stdout(), totals, &[], ran)
+}
+
+/// Lends a database server to whoever works on one crate.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) fn postgres() -> anyhow::Result<ExitCode> {
+    let server = Server::start()?;
+    writeln!(
+        io::stdout(),
+        "{}='{}'",
+        postgres::URL_VARIABLE,
+        server.url()
+    )?;
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks the binary for its API description and writes it to `docs/openapi.json`.

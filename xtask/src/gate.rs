@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, bail, ensure};
 
 use crate::cargo::{Ended, cargo, succeed, tests};
+use crate::postgres::{self, Server};
 use crate::totals::Totals;
 use crate::{repository, rules, tidy};
 
@@ -78,13 +79,25 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
     for step in STEPS {
         failed.extend(announced(&mut out, step.name, || (step.run)(&root))?.err());
     }
+    let mut server = None;
+    let started_server = announced(&mut out, "postgresql", || {
+        server = Some(Server::start()?);
+        Ok(())
+    })?;
+    failed.extend(started_server.err());
     let mut totals = Totals::default();
     let ran = announced(&mut out, "tests", || {
         let arguments = "test --locked --workspace --all-features --no-fail-fast";
-        let (counted, ended) = tests(cargo(&root, arguments))?;
+        let mut command = cargo(&root, arguments);
+        // Without a server the tests that need one fail, and say why.
+        if let Some(server) = &server {
+            command.env(postgres::URL_VARIABLE, server.url());
+        }
+        let (counted, ended) = tests(command)?;
         totals = counted;
         judge(counted, ended)
     })?;
+    drop(server);
     writeln!(out, "\nall steps took {}", seconds(started.elapsed()))?;
     close(&mut out, totals, &failed, ran)
 }

@@ -8,6 +8,7 @@
 mod cargo;
 mod chores;
 mod gate;
+mod postgres;
 mod repository;
 mod rules;
 mod source;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long, value_name = "A..B")]
         seeds: Seeds,
     },
+    /// Starts a private PostgreSQL, prints its address and keeps it until the input ends.
+    Postgres,
     /// Writes docs/openapi.json from the routes of the binary.
     Openapi,
 }
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Test => gate::test(),
         Command::Sim { seeds } => chores::sim(&seeds),
+        Command::Postgres => chores::postgres(),
         Command::Openapi => chores::openapi(),
     }
 }

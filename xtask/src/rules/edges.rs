@@ -29,7 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Foreign crates that only some of ours may use.
 const FENCES: &[Fence] = &[
     Fence {
-        crates: &["rusqlite"],
+        crates: &["rusqlite", "tokio-postgres"],
         only_in: &["bestow-store"],
         reason: "only the store has SQL",
     },
