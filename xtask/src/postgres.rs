@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn users_are_found_by_their_whole_name() {
-        let users = "root:x:0:0:root:/root:/bin/sh\npostgresql:x:7:8::/:\npostgres:x:101:104::/:\n";
+        let users = "root:x:0:0:root:/:/bin/sh\npostgresql:x:7:8::/:\npostgres:x:101:104::/:\n";
         let found = user(users, "postgres").expect("it is there");
         assert_eq!((found.uid, found.gid), (101, 104));
         assert!(user(users, "nobody").is_none());
