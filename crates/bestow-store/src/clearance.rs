@@ -3,7 +3,7 @@
 use crate::door::Promise;
 use crate::grants::RoundFacts;
 use crate::jobs::Job;
-use crate::{Error, Row, Tx, values};
+use crate::{Error, Row, Tx, pairs, values};
 
 /// A round as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,7 @@ impl Tx<'_> {
         deadline: i64,
     ) -> Result<Option<i64>, Error> {
         let now = self.now_ms();
+        self.lock_rows(pairs::LOCK_CAMPAIGN, values![tenant, campaign])?;
         self.query_one(
             "-- open_round
             INSERT INTO clearance_round (tenant, campaign, deadline, asked_at, state, no)

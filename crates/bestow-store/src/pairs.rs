@@ -40,7 +40,7 @@ pub(crate) const DUE_JOB_OF_TENANT: &str = "-- due_job_of_tenant
 pub(crate) const LOCK_JOB: &str = "-- lock_job
     SELECT 1 FROM job WHERE tenant = $1 AND kind = $2 AND key = $3 FOR UPDATE";
 
-/// Who lands a page counts on the pages of its campaign.
+/// Who lands a page or opens a round counts on those of its campaign.
 pub(crate) const LOCK_CAMPAIGN: &str = "-- lock_campaign
     SELECT 1 FROM campaign WHERE tenant = $1 AND no = $2 FOR UPDATE";
 
