@@ -37,8 +37,17 @@ pub(crate) fn is_address(url: &str) -> bool {
 
 /// A connection whose lock says that its process serves from the database.
 pub(crate) struct Claim {
-    _session: Session,
+    session: Session,
     _io: Io,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // The end of the connection gives it back too, but nobody can wait for the server to see that.
+        if let Err(error) = self.session.run("SELECT pg_advisory_unlock_all()") {
+            tracing::debug!(error.message = %error, "the right to serve ended with its connection");
+        }
+    }
 }
 
 /// Claims the right to serve from the database at `url`, which may be empty.
@@ -49,10 +58,7 @@ pub(crate) fn claim(url: &str) -> Result<Claim, Error> {
     if !Tx::postgres(&session, 0).claim_serving()? {
         return Err(Error::InUse(connector.place()));
     }
-    Ok(Claim {
-        _session: session,
-        _io: io,
-    })
+    Ok(Claim { session, _io: io })
 }
 
 impl std::fmt::Debug for Claim {

@@ -90,7 +90,7 @@ pub struct Lock {
 #[derive(Debug)]
 enum Held {
     File { _lock: File },
-    Connection { _lock: Claim },
+    Connection { _lock: Box<Claim> },
 }
 
 impl Lock {
@@ -102,7 +102,9 @@ impl Lock {
 
     fn connection(lock: Claim) -> Self {
         Self {
-            _held: Held::Connection { _lock: lock },
+            _held: Held::Connection {
+                _lock: Box::new(lock),
+            },
         }
     }
 }

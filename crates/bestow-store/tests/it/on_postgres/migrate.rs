@@ -70,6 +70,21 @@ fn many_openers_at_once_all_succeed() {
 }
 
 #[test]
+fn one_process_serves() {
+    let database = empty();
+    let held = Store::claim(&database.url).expect("nobody holds it");
+    match Store::claim(&database.url) {
+        Err(Error::InUse(place)) => assert!(!place.contains("bestow@"), "{place}"),
+        claimed => panic!("{claimed:?}"),
+    }
+    let store = open(&database.url, Migrate::Apply).expect("whoever asks may look");
+    assert!(matches!(store.lock(), Err(Error::InUse(_))));
+    drop(held);
+    let _held = store.lock().expect("given back");
+    assert!(matches!(Store::claim(&database.url), Err(Error::InUse(_))));
+}
+
+#[test]
 fn address_without_a_server_is_told_without_its_password() {
     let nobody = "postgres://us:secret@127.0.0.1:1/bestow";
     match open(nobody, Migrate::Refuse) {
