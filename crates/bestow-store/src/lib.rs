@@ -18,6 +18,7 @@ mod postgres;
 mod postgres_engine;
 mod queue;
 mod readers;
+mod scratch;
 mod sqlite;
 mod sqlite_engine;
 mod store;
@@ -57,6 +58,7 @@ pub mod waiting;
 
 pub use clock::Clock;
 pub use error::Error;
+pub use scratch::Scratch;
 pub use store::{Connections, Durability, Lock, Migrate, Options, Store};
 pub use testing_hooks::Fault;
 pub use tx::{Statement, Tx};

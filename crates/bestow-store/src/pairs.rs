@@ -20,6 +20,9 @@ pub(crate) const CHECKSUM_FAILURES: &str = "-- checksum_failures
 const CLAIM_SERVING: &str = "-- claim_serving
     SELECT pg_try_advisory_lock($1)";
 
+const RELEASE_SERVING: &str = "-- release_serving
+    SELECT pg_advisory_unlock($1)";
+
 const CHANGE_MARK: &str = "-- change_mark
     SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)";
 
@@ -113,6 +116,11 @@ impl Tx<'_> {
     pub(crate) fn claim_serving(&mut self) -> Result<bool, Error> {
         let claimed = self.query_one(CLAIM_SERVING, values![SERVING], |row| row.int(0))?;
         Ok(claimed == Some(1))
+    }
+
+    /// Gives back what was claimed.
+    pub(crate) fn release_serving(&mut self) -> Result<(), Error> {
+        self.execute(RELEASE_SERVING, values![SERVING]).map(|_| ())
     }
 
     /// Whoever makes a campaign, offer, window or pool counts on their numbers.

@@ -44,7 +44,7 @@ pub(crate) struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // The end of the connection gives it back too, but nobody can wait for the server to see that.
-        if let Err(error) = self.session.run("SELECT pg_advisory_unlock_all()") {
+        if let Err(error) = Tx::postgres(&self.session, 0).release_serving() {
             tracing::debug!(error.message = %error, "the right to serve ended with its connection");
         }
     }

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::error::classify;
 use crate::store::{Connections, Migrate, Options, Store};
 use crate::testing_hooks::Fault;
-pub use crate::testing_postgres::TempDatabase;
-use crate::{Clock, Error};
+use crate::{Clock, Error, Scratch};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +45,7 @@ pub struct TempStore {
 #[derive(Debug)]
 enum Home {
     Folder(tempfile::TempDir),
-    Server(TempDatabase),
+    Server(Scratch),
 }
 
 impl TempStore {
@@ -64,7 +63,7 @@ impl TempStore {
     /// # Errors
     /// As [`Store::open`]; where no database may be made there.
     pub fn postgres(url: &str, now_ms: i64) -> Result<Self, Error> {
-        Self::open(Home::Server(TempDatabase::migrated(url)?), now_ms)
+        Self::open(Home::Server(Scratch::migrated(url)?), now_ms)
     }
 
     fn open(home: Home, now_ms: i64) -> Result<Self, Error> {
@@ -90,7 +89,7 @@ impl TempStore {
     pub fn raw(&self, sql: &str) -> Result<i64, Error> {
         match &self.home {
             Home::Folder(dir) => sqlite_raw(&file(dir), sql).map_err(|e| classify(sql, &e)),
-            Home::Server(database) => database.server.connect(&database.url)?.raw(sql),
+            Home::Server(database) => database.raw(sql),
         }
     }
 }
@@ -99,7 +98,7 @@ impl Home {
     fn url(&self) -> String {
         match self {
             Self::Folder(dir) => format!("sqlite:{}", file(dir).display()),
-            Self::Server(database) => database.url.clone(),
+            Self::Server(database) => database.url().to_owned(),
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::support::sqlite;
 use source::{Text, texts};
 
 /// Where SQL stands that is no statement of a transaction: the engine's own words.
-const BESIDE_THE_STATEMENTS: [&str; 7] = [
+const BESIDE_THE_STATEMENTS: [&str; 8] = [
     "migrate.rs",
     "pairs.rs",
     "postgres.rs",
+    "scratch.rs",
     "raw.rs",
     "sqlite.rs",
     "testing.rs",

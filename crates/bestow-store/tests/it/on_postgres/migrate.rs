@@ -2,8 +2,8 @@
 
 use std::sync::Barrier;
 
-use bestow_store::testing::{HandClock, TempDatabase};
-use bestow_store::{Connections, Error, Migrate, Options, Store};
+use bestow_store::testing::HandClock;
+use bestow_store::{Connections, Error, Migrate, Options, Scratch, Store};
 
 use crate::support::{NOW_MS, TENANT, postgres, server};
 
@@ -19,21 +19,21 @@ fn open(url: &str, migrate: Migrate) -> Result<Store, Error> {
     Store::open(url, &options)
 }
 
-fn empty() -> TempDatabase {
-    TempDatabase::empty(&server()).expect("an empty database")
+fn empty() -> Scratch {
+    Scratch::beside(&server()).expect("an empty database")
 }
 
 #[test]
 fn older_schema_is_refused_where_migration_was_not_asked_for() {
     let database = empty();
     for _ in 0..2 {
-        match open(&database.url, Migrate::Refuse) {
+        match open(database.url(), Migrate::Refuse) {
             Err(Error::SchemaTooOld { found, known }) => assert_eq!((found, known), (0, 1)),
             opened => panic!("{opened:?}"),
         }
     }
-    open(&database.url, Migrate::Apply).expect("made");
-    open(&database.url, Migrate::Refuse).expect("opened");
+    open(database.url(), Migrate::Apply).expect("made");
+    open(database.url(), Migrate::Refuse).expect("opened");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn many_openers_at_once_all_succeed() {
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
-                    open(&database.url, Migrate::Apply)
+                    open(database.url(), Migrate::Apply)
                 })
             })
             .collect();
@@ -72,16 +72,16 @@ fn many_openers_at_once_all_succeed() {
 #[test]
 fn one_process_serves() {
     let database = empty();
-    let held = Store::claim(&database.url).expect("nobody holds it");
-    match Store::claim(&database.url) {
+    let held = Store::claim(database.url()).expect("nobody holds it");
+    match Store::claim(database.url()) {
         Err(Error::InUse(place)) => assert!(!place.contains("bestow@"), "{place}"),
         claimed => panic!("{claimed:?}"),
     }
-    let store = open(&database.url, Migrate::Apply).expect("whoever asks may look");
+    let store = open(database.url(), Migrate::Apply).expect("whoever asks may look");
     assert!(matches!(store.lock(), Err(Error::InUse(_))));
     drop(held);
     let _held = store.lock().expect("given back");
-    assert!(matches!(Store::claim(&database.url), Err(Error::InUse(_))));
+    assert!(matches!(Store::claim(database.url()), Err(Error::InUse(_))));
 }
 
 #[test]
