@@ -87,6 +87,16 @@ impl Wanted {
             .transpose()
     }
 
+    /// As [`Wanted::after`], where the key is a text; empty at the beginning of the list.
+    pub(crate) fn after_text(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
+    }
+
+    /// The page out of the rows that were found, whose keys are made from them.
+    pub(crate) fn page_by<K: ToString, T>(&self, found: Vec<T>, key: impl Fn(&T) -> K) -> List<T> {
+        self.page(found.into_iter().map(|row| (key(&row), row)).collect())
+    }
+
     /// The page out of the rows that were found, each with its key.
     pub(crate) fn page<K: ToString, T>(&self, mut found: Vec<(K, T)>) -> List<T> {
         let is_last = found.len() <= self.limit;

@@ -24,7 +24,5 @@ pub(crate) async fn list(
     let wanted = which.of("audit")?;
     let after = wanted.after(|key| key.parse().ok())?.unwrap_or_default();
     let found = findings::audit(&shared.app, &tenant, after, wanted.one_more())?;
-    Ok(Answer(wanted.page(
-        found.into_iter().map(|view| (view.seq, view)).collect(),
-    )))
+    Ok(Answer(wanted.page_by(found, |view| view.seq)))
 }

@@ -23,13 +23,11 @@ pub(crate) async fn list(
     Query(which): Query<PageQuery>,
 ) -> Result<Answer<List<ExclusionView>>, Problem> {
     let wanted = which.of("exclusions")?;
-    let after = wanted.after(|key| Some(key.to_owned()))?;
-    let after = after.unwrap_or_default();
-    let found = exclusions::list(&shared.app, &tenant, &after, wanted.one_more())?;
-    let keyed = found
-        .into_iter()
-        .map(|view| (view.customer_id.clone(), view));
-    Ok(Answer(wanted.page(keyed.collect())))
+    let after = wanted.after_text();
+    let views = exclusions::list(&shared.app, &tenant, after, wanted.one_more())?;
+    Ok(Answer(
+        wanted.page_by(views, |view| view.customer_id.clone()),
+    ))
 }
 
 /// Excludes customers: from then on they get no grant by clearance, trigger or gateway.

@@ -39,22 +39,13 @@ pub(crate) async fn list(
     Query(which): Query<Which>,
 ) -> Result<Answer<List<NotificationView>>, Problem> {
     let wanted = Wanted::new("notifications", which.limit, which.cursor.as_deref())?;
-    let after = wanted
-        .after(|key| Some(key.to_owned()))?
-        .unwrap_or_default();
     let filter = Filter {
         status: which.status.as_deref(),
         campaign: which.campaign_id.as_deref(),
     };
-    let views = inbox::list(&shared.app, &tenant, filter, &after, wanted.one_more())?;
-    Ok(Answer(
-        wanted.page(
-            views
-                .into_iter()
-                .map(|view| (view.id.clone(), view))
-                .collect(),
-        ),
-    ))
+    let after = wanted.after_text();
+    let views = inbox::list(&shared.app, &tenant, filter, after, wanted.one_more())?;
+    Ok(Answer(wanted.page_by(views, |view| view.id.clone())))
 }
 
 /// One notification, with the body as it first came.

@@ -65,14 +65,10 @@ pub(crate) async fn list(
     Query(which): Query<PageQuery>,
 ) -> Result<Answer<List<PromotionView>>, Problem> {
     let wanted = which.of("promotions")?;
-    let after = wanted
-        .after(|key| Some(key.to_owned()))?
-        .unwrap_or_default();
-    let views = promotions::list(&shared.app, &tenant, &after, wanted.one_more())?;
-    let keyed = views
-        .into_iter()
-        .map(|view| (fold_code(&view.code).into_owned(), view));
-    Ok(Answer(wanted.page(keyed.collect())))
+    let after = wanted.after_text();
+    let views = promotions::list(&shared.app, &tenant, after, wanted.one_more())?;
+    let key = |view: &PromotionView| fold_code(&view.code).into_owned();
+    Ok(Answer(wanted.page_by(views, key)))
 }
 
 /// Makes Optimove's list of codes follow the catalogue, or only tells what that would write. Codes

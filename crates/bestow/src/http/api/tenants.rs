@@ -41,26 +41,18 @@ pub(crate) async fn list(
     Query(which): Query<PageQuery>,
 ) -> Result<Answer<List<TenantView>>, Problem> {
     let wanted = which.of("tenants")?;
-    let after = wanted.after(|key| Some(key.to_owned()))?;
-    let app = &shared.app;
+    let (app, after) = (&shared.app, wanted.after_text());
     let views = match actor.tenant {
-        None => tenants::list(app, after.as_deref().unwrap_or_default(), wanted.one_more())?,
+        None => tenants::list(app, after, wanted.one_more())?,
         Some(no) => {
             let snapshot = app.directory.snapshot();
-            let own = snapshot.tenant_by_no(no).filter(|_| after.is_none());
+            let own = snapshot.tenant_by_no(no).filter(|_| after.is_empty());
             own.map(|tenant| TenantView::from(tenant.as_ref()))
                 .into_iter()
                 .collect()
         }
     };
-    Ok(Answer(
-        wanted.page(
-            views
-                .into_iter()
-                .map(|view| (view.id.clone(), view))
-                .collect(),
-        ),
-    ))
+    Ok(Answer(wanted.page_by(views, |view| view.id.clone())))
 }
 
 /// One tenant.
