@@ -42,6 +42,9 @@ impl Role {
     }
 }
 
+/// The id under which the service itself acts.
+pub(crate) const WORKER: &str = "worker";
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -57,7 +60,7 @@ impl Actor {
     /// The service itself, about its regular business.
     pub fn worker() -> Self {
         Self {
-            id: "worker".to_owned(),
+            id: WORKER.to_owned(),
             role: Role::Operator,
             tenant: None,
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bestow_store::{
     Clock as StoreClock, Connections, Error as StoreError, Migrate, Options, Store, Tx,
 };
+use optimove::Client;
+use optimove::rate::Priority;
 use tokio::sync::{Notify, broadcast};
 
 use crate::clients::Clients;
@@ -153,6 +155,33 @@ impl App {
             .tenant(id)
             .cloned()
             .ok_or(Error::NotFound("tenant"))
+    }
+
+    /// A tenant by its number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn tenant_by_no(&self, no: i64) -> Result<Arc<Tenant>> {
+        self.directory
+            .snapshot()
+            .tenant_by_no(no)
+            .cloned()
+            .ok_or(Error::NotFound("tenant"))
+    }
+
+    /// A tenant's client to Optimove, whose calls have this priority.
+    ///
+    /// # Errors
+    /// [`Clients::for_tenant`]'s.
+    pub fn client(&self, tenant: &Tenant, priority: Priority) -> Result<Client> {
+        let client = self.clients.for_tenant(tenant, &self.keys)?;
+        Ok(client.with_priority(priority))
+    }
+
+    /// Customers to ask for in one page of a tenant's lists.
+    pub fn page_rows(&self, tenant: &Tenant) -> u32 {
+        let own = tenant.settings.page_rows;
+        own.unwrap_or(self.config.optimove.page_rows).max(1)
     }
 
     /// To be called after a change of tenants, listeners or tokens is durable.

@@ -1,5 +1,6 @@
 //! Use cases, one file each. Each loads, lets `bestow-core` decide, and writes in one named transaction.
 
+pub(crate) mod audit;
 pub mod campaigns;
 pub mod cancel;
 pub mod clearance;

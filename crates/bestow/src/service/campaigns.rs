@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use bestow_core::campaign::{CampaignProgress, ImportState, LatestEnd, campaign_status};
 use bestow_core::{CampaignId, HoldReason};
-use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::{Campaign, SuspendedBy};
 use bestow_store::imports::Import;
 use bestow_store::{Error as StoreError, Tx};
@@ -16,6 +15,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::cancel::{self, CancellationView};
 use crate::service::clearance::{self, RoundView};
 use crate::service::grants::{campaign_facts, campaign_id};
@@ -178,7 +178,8 @@ pub async fn suspend(
             refuse_revoked(&campaign)?;
             if tx.suspend_campaign(no, campaign.no, SuspendedBy::Operator, &reason)? {
                 let detail = serde_json::json!({ "reason": reason });
-                audit(tx, no, &actor, "campaign.suspended", &campaign.id, &detail)?;
+                let object = Object::Campaign(&campaign.id);
+                object.record(tx, no, &actor, "campaign.suspended", &detail)?;
             }
             Ok::<_, Error>(())
         })
@@ -217,7 +218,8 @@ pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Resu
                     "suspension_lifted": lifted, "imports_resumed": resumed,
                     "was": campaign.stop_reason,
                 });
-                audit(tx, no, &actor, "campaign.resumed", &campaign.id, &detail)?;
+                let object = Object::Campaign(&campaign.id);
+                object.record(tx, no, &actor, "campaign.resumed", &detail)?;
             }
             Ok::<_, Error>(())
         })
@@ -247,7 +249,8 @@ pub async fn revoke(
             if tx.revoke_campaign(no, campaign.no, &reason)? {
                 cancel::answered(tx, no, &campaign.id)?;
                 let detail = serde_json::json!({ "reason": reason });
-                audit(tx, no, &actor, "campaign.revoked", &campaign.id, &detail)?;
+                let object = Object::Campaign(&campaign.id);
+                object.record(tx, no, &actor, "campaign.revoked", &detail)?;
             }
             Ok::<_, Error>(())
         })
@@ -263,24 +266,6 @@ pub async fn revoke(
 pub(crate) fn known(tx: &mut Tx<'_>, tenant: i64, id: &CampaignId) -> Result<Campaign> {
     tx.campaign(tenant, id.as_str())?
         .ok_or(Error::NotFound("campaign"))
-}
-
-fn audit(
-    tx: &mut Tx<'_>,
-    tenant: i64,
-    actor: &str,
-    action: &str,
-    campaign: &str,
-    detail: &serde_json::Value,
-) -> std::result::Result<(), StoreError> {
-    tx.audit(&AuditEntry {
-        tenant,
-        actor,
-        action,
-        object: &format!("campaign/{campaign}"),
-        detail: &detail.to_string(),
-        correlation: None,
-    })
 }
 
 fn view(

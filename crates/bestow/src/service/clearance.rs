@@ -14,7 +14,6 @@ mod walk;
 
 use bestow_core::clearance::{Schedule, schedule};
 use bestow_core::{CampaignId, ScheduleTime};
-use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::Campaign;
 use bestow_store::clearance::Round;
 use bestow_store::imports::Import;
@@ -30,9 +29,11 @@ pub(crate) use view::rounds;
 
 pub(crate) use approval::{check_url, is_same_approval, secret_place};
 
+use crate::actor::WORKER;
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::import::{Work, campaign_no};
 use crate::service::notifications::seconds_ms;
 use crate::tenant::Tenant;
@@ -71,13 +72,14 @@ pub(crate) fn ask(
         return Ok(Asked::Known);
     };
     let detail = format!(r#"{{"round":{round},"deadline":"{deadline}"}}"#);
-    audit(tx, no, "clearance.asked", id, &detail)?;
+    Object::Campaign(id).record(tx, no, WORKER, "clearance.asked", &detail)?;
     let now = tx.now_ms();
     if now >= deadline_ms {
         tx.close_round(no, campaign, round, "past")?;
         let detail = format!("event 5 came after its deadline {deadline}: nobody is approved");
         tracing::error!(tenant.id = tenant.id(), campaign.id = id, round, "{detail}");
-        tx.find(no, "clearance_past", &object(id, round), &detail)?;
+        let object = Object::Round(id, round).to_string();
+        tx.find(no, "clearance_past", &object, &detail)?;
     } else {
         tx.want_import(no, campaign, -round)?;
     }
@@ -91,14 +93,8 @@ pub(crate) fn ask(
 /// Optimove's and the store's: the job is tried again soon, and goes on from what is durable.
 pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
     let no = campaign_no(job)?;
-    let snapshot = app.directory.snapshot();
-    let tenant = snapshot
-        .tenant_by_no(job.tenant)
-        .ok_or(Error::NotFound("tenant"))?;
-    let client = app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Clearance);
+    let tenant = &app.tenant_by_no(job.tenant)?;
+    let client = app.client(tenant, Priority::Clearance)?;
     let (mut fresh, mut waits) = (Vec::new(), Vec::<(i64, i64)>::new());
     while !stop.is_cancelled() {
         let state = State::read(app, job.tenant, no)?;
@@ -240,7 +236,7 @@ impl<'a> AtRound<'a> {
     }
 
     fn object(&self) -> String {
-        object(&self.campaign.id, self.round.no)
+        Object::Round(&self.campaign.id, self.round.no).to_string()
     }
 
     /// Records a difference and says so at once.
@@ -278,28 +274,6 @@ enum Reached {
     End,
     /// A point where it has to stop.
     Stop,
-}
-
-/// What findings about a round are about.
-fn object(campaign: &str, round: i64) -> String {
-    format!("campaign/{campaign}/round/{round}")
-}
-
-fn audit(
-    tx: &mut Tx<'_>,
-    tenant: i64,
-    action: &str,
-    campaign: &str,
-    detail: &str,
-) -> std::result::Result<(), StoreError> {
-    tx.audit(&AuditEntry {
-        tenant,
-        actor: "worker",
-        action,
-        object: &format!("campaign/{campaign}"),
-        detail,
-        correlation: None,
-    })
 }
 
 /// A task of ours that panicked or was torn down: this try ends, another goes on from what is durable.

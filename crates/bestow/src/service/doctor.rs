@@ -345,10 +345,7 @@ fn pools(app: &App, about: &str, tenant: &Tenant) -> Result<Vec<Finding>> {
 
 /// Whether the credential opens, and Optimove takes it.
 async fn reach(app: &App, tenant: &Tenant) -> Result<()> {
-    let client = app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Catalogue);
+    let client = app.client(tenant, Priority::Catalogue)?;
     client.get_last_data_update().await?;
     Ok(())
 }

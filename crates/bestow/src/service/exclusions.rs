@@ -1,13 +1,12 @@
 //! The exclusion list: customers who may get nothing now, whatever Optimove picks them for.
 
 use bestow_core::CustomerId;
-use bestow_store::audit::AuditEntry;
-use bestow_store::{Error as StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::grants::{customer_id, sentence};
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
@@ -93,7 +92,7 @@ pub async fn exclude(
         let added = tx.exclude(no, &customers, &reason, &actor)?;
         let known = customers.len() as u64 - added;
         let detail = serde_json::json!({ "reason": reason, "added": added, "known": known });
-        audit(tx, no, &actor, "customers.excluded", &detail)?;
+        Object::Exclusions.record(tx, no, &actor, "customers.excluded", &detail)?;
         Ok(Excluded { added, known })
     })
     .await
@@ -114,7 +113,7 @@ pub async fn include(
     app.tx("include", move |tx| {
         let removed = tx.include(no, &customers)?;
         let detail = serde_json::json!({ "asked": customers.len(), "removed": removed });
-        audit(tx, no, &actor, "customers.included", &detail)?;
+        Object::Exclusions.record(tx, no, &actor, "customers.included", &detail)?;
         Ok(Included { removed })
     })
     .await
@@ -153,23 +152,6 @@ fn checked(ids: &[String]) -> Result<Vec<String>> {
     customers.sort_unstable();
     customers.dedup();
     Ok(customers)
-}
-
-fn audit(
-    tx: &mut Tx<'_>,
-    tenant: i64,
-    actor: &str,
-    action: &str,
-    detail: &serde_json::Value,
-) -> std::result::Result<(), StoreError> {
-    tx.audit(&AuditEntry {
-        tenant,
-        actor,
-        action,
-        object: "exclusions",
-        detail: &detail.to_string(),
-        correlation: None,
-    })
 }
 
 /// The one customer that a path names.

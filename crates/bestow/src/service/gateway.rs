@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::clock::instant;
 use crate::error::Result;
 use crate::ingest::trigger::{days_in, duration, subject};
+use crate::service::audit::Object;
 use crate::service::grants::campaign_facts;
 use crate::service::triggered::codes;
 use crate::service::triggered::facts::{Asked, standing};
@@ -329,7 +330,7 @@ impl Question {
         code: &str,
         reason: DenyReason,
     ) -> Stored<std::result::Result<(), DenyReason>> {
-        let object = format!("campaign/{}", self.campaign);
+        let object = Object::Campaign(self.campaign.as_str()).to_string();
         let detail = format!(
             "the gateway was asked about code {code:?} and said no: {}",
             reason.as_str()

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bestow_core::{CampaignId, CampaignKind, HoldReason};
-use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::Campaign;
 use bestow_store::{Error as StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::Result;
+use crate::service::audit::Object;
 use crate::service::campaigns::{hold_reason, known};
 use crate::service::grants::campaign_id;
 use crate::service::release;
@@ -202,14 +202,8 @@ fn want_releases(
             continue;
         }
         tx.want_job(tenant, kind::RELEASE, &campaign.no.to_string(), now)?;
-        tx.audit(&AuditEntry {
-            tenant,
-            actor,
-            action: "held.released",
-            object: &format!("campaign/{}", campaign.id),
-            detail: &serde_json::json!({ "reasons": reasons }).to_string(),
-            correlation: None,
-        })?;
+        let detail = serde_json::json!({ "reasons": reasons });
+        Object::Campaign(&campaign.id).record(tx, tenant, actor, "held.released", &detail)?;
         wanted.push(campaign.id);
     }
     Ok(wanted)

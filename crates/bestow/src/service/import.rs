@@ -9,7 +9,6 @@ pub(crate) mod read;
 
 use bestow_core::import::{PASSES_MAX, PassSummary, SizeBounds, Verdict, completeness, size_check};
 use bestow_core::{CampaignKind, HoldReason, ScheduleTime};
-use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::{Import, LandedPage};
 use bestow_store::jobs::Job;
@@ -17,9 +16,11 @@ use bestow_store::{Error as StoreError, Tx};
 use optimove::rate::Priority;
 use tokio_util::sync::CancellationToken;
 
+use crate::actor::WORKER;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::service::audit::Object;
 use crate::service::notifications::seconds_ms;
 use crate::service::{merge, release};
 use crate::tenant::Tenant;
@@ -64,14 +65,8 @@ enum Step {
 /// Optimove's and the store's: the job is tried again later and goes on from what is durable.
 pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
     let campaign_no = campaign_no(job)?;
-    let snapshot = app.directory.snapshot();
-    let tenant = snapshot
-        .tenant_by_no(job.tenant)
-        .ok_or(Error::NotFound("tenant"))?;
-    let client = app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Import);
+    let tenant = &app.tenant_by_no(job.tenant)?;
+    let client = app.client(tenant, Priority::Import)?;
     let mut work = Work {
         app,
         job,
@@ -221,8 +216,7 @@ impl Work<'_> {
     fn renew_client(&mut self) -> Result<()> {
         let snapshot = self.app.directory.snapshot();
         if let Some(tenant) = snapshot.tenant_by_no(self.job.tenant) {
-            let client = self.app.clients.for_tenant(tenant, &self.app.keys)?;
-            self.client = client.with_priority(Priority::Import);
+            self.client = self.app.client(tenant, Priority::Import)?;
         }
         Ok(())
     }
@@ -232,11 +226,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn page_rows(&self) -> u32 {
-        self.tenant
-            .settings
-            .page_rows
-            .unwrap_or(self.app.config.optimove.page_rows)
-            .max(1)
+        self.app.page_rows(self.tenant)
     }
 
     fn state(&self, campaign: i64) -> Result<State> {
@@ -354,7 +344,7 @@ impl Work<'_> {
                     r#"{{"channel":{},"passes":{}}}"#,
                     import.channel, import.pass
                 );
-                audit(tx, job.tenant, "import.done", &id, &detail)
+                Object::Campaign(&id).record(tx, job.tenant, WORKER, "import.done", &detail)
             })
             .await?;
         self.tell_ended(&campaign.id, "done");
@@ -383,7 +373,7 @@ impl Work<'_> {
                 tx.set_import_state(job.tenant, no, channel, "held", why)?;
                 tx.set_campaign_error(job.tenant, no, why)?;
                 let detail = format!(r#"{{"channel":{channel},"reason":"{reason}"}}"#);
-                audit(tx, job.tenant, "import.held", &id, &detail)
+                Object::Campaign(&id).record(tx, job.tenant, WORKER, "import.held", &detail)
             })
             .await?;
         self.tell_ended(&campaign.id, "held");
@@ -443,21 +433,4 @@ fn first_pass_customers(pages: &[LandedPage], channel: Option<i64>) -> u64 {
         .filter(|page| page.pass == 1 && page.channel >= 0)
         .map(|page| page.customers)
         .sum()
-}
-
-fn audit(
-    tx: &mut Tx<'_>,
-    tenant: i64,
-    action: &str,
-    campaign: &str,
-    detail: &str,
-) -> std::result::Result<(), StoreError> {
-    tx.audit(&AuditEntry {
-        tenant,
-        actor: "worker",
-        action,
-        object: &format!("campaign/{campaign}"),
-        detail,
-        correlation: None,
-    })
 }

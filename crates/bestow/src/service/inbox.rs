@@ -1,12 +1,12 @@
 //! The inbox as people see it, and running a notification again.
 
-use bestow_store::audit::AuditEntry;
 use bestow_store::inbox::{InboxFilter, Notification};
 use serde::Serialize;
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
@@ -113,18 +113,12 @@ pub async fn replay(
 ) -> Result<NotificationWithBody> {
     let before = get(app, tenant, id)?.notification;
     let inner = id.strip_prefix(PREFIX).unwrap_or(id).to_owned();
+    let public_id = before.id.clone();
     let (no, actor) = (tenant.no(), actor.id.clone());
-    let detail = serde_json::json!({"was": before.status, "reason": before.reason}).to_string();
+    let detail = serde_json::json!({"was": before.status, "reason": before.reason});
     app.tx("replay_notification", move |tx| {
         tx.settle_notification(no, &inner, "waiting", None)?;
-        tx.audit(&AuditEntry {
-            tenant: no,
-            actor: &actor,
-            action: "notification.replayed",
-            object: &format!("notification/{PREFIX}{inner}"),
-            detail: &detail,
-            correlation: None,
-        })
+        Object::Notification(&public_id).record(tx, no, &actor, "notification.replayed", &detail)
     })
     .await?;
     app.arrived.notify_one();

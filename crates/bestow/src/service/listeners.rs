@@ -5,11 +5,9 @@ mod gateway;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use bestow_store::Tx;
-use bestow_store::audit::AuditEntry;
+use optimove::SecretUrl;
 use optimove::rate::Priority;
 use optimove::wire::{RegisterEventListener, RegisteredListener, UnregisterEventListener};
-use optimove::{Client, SecretUrl};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 use utoipa::ToSchema;
@@ -17,6 +15,7 @@ use utoipa::ToSchema;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::gateway::EVENT;
 use crate::service::notifications::seconds_ms;
 use crate::service::tenants;
@@ -143,7 +142,8 @@ pub fn wanted(app: &App, tenant: &Tenant) -> Result<Vec<Wanted>> {
 /// As [`wanted`], and Optimove's.
 pub async fn show(app: &App, tenant: &Tenant) -> Result<Comparison> {
     let wanted = wanted(app, tenant)?;
-    let registered = client(app, tenant)?
+    let registered = app
+        .client(tenant, Priority::Catalogue)?
         .get_registered_event_listeners()
         .await?;
     let gateway = WantedGateway::of(app, tenant, public_url(app, tenant)?);
@@ -169,7 +169,7 @@ pub async fn sync(app: &App, actor: &Actor, tenant: &Tenant) -> Result<SyncRepor
     }
     let wanted = wanted(app, tenant)?;
     accept_secrets(app, tenant).await?;
-    let client = client(app, tenant)?;
+    let client = app.client(tenant, Priority::Catalogue)?;
     let prefix = our_prefix(app, tenant)?;
     let found = compare(
         &wanted,
@@ -299,13 +299,6 @@ fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
 }
 
-fn client(app: &App, tenant: &Tenant) -> Result<Client> {
-    Ok(app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Catalogue))
-}
-
 fn public_url<'a>(app: &'a App, tenant: &Tenant) -> Result<&'a str> {
     let url = app.public_url.get().ok_or_else(|| {
         let message = "it is not known how Optimove reaches this service: set BESTOW_PUBLIC_URL";
@@ -408,23 +401,10 @@ async fn settle(app: &App, actor: &Actor, tenant: &Tenant, report: &SyncReport) 
                 tx.retire_listeners(no, *event_type, generation, at)?;
             }
             if is_changed {
-                audit(tx, no, &actor, &id, &detail)
-            } else {
-                Ok(())
+                Object::Tenant(&id).record(tx, no, &actor, "listeners.synced", &detail)?;
             }
+            Ok::<_, Error>(())
         })
         .await?;
     app.directory_changed()
-}
-
-fn audit(tx: &mut Tx<'_>, no: i64, actor: &str, id: &str, detail: &str) -> Result<()> {
-    tx.audit(&AuditEntry {
-        tenant: no,
-        actor,
-        action: "listeners.synced",
-        object: &format!("tenant/{id}"),
-        detail,
-        correlation: None,
-    })?;
-    Ok(())
 }

@@ -14,7 +14,6 @@ use bestow_core::id::fold_code;
 use bestow_core::window::DURATION_DAYS_MAX;
 use bestow_core::{Currency, PromoCode, UniqueCode};
 use bestow_store::Tx;
-use bestow_store::audit::AuditEntry;
 use bestow_store::promotions::Promotion;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,6 +22,7 @@ use utoipa::ToSchema;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::release;
 use crate::service::tenants::check_name;
 use crate::service::view::Instant;
@@ -276,14 +276,8 @@ pub async fn put(
             let written = tx.put_promotion(no, &wanted)?;
             let now = tx.now_ms();
             release::want_for_code(tx, no, &wanted.code_fold, now)?;
-            tx.audit(&AuditEntry {
-                tenant: no,
-                actor: &actor,
-                action: "promotion.put",
-                object: &format!("promotion/{}", written.code),
-                detail: &document(&written),
-                correlation: None,
-            })?;
+            let object = Object::Promotion(&written.code);
+            object.record(tx, no, &actor, "promotion.put", &document(&written))?;
             Ok((
                 written,
                 if known.is_none() {

@@ -8,7 +8,6 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bestow_core::{CampaignKind, HoldReason, PromotionStatus};
-use bestow_store::audit::AuditEntry;
 use bestow_store::campaigns::{Campaign, HeldOffer};
 use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant};
@@ -16,9 +15,11 @@ use bestow_store::runs::{Group, GroupEntry, Runs};
 use bestow_store::{Error as StoreError, Tx};
 use tokio::sync::mpsc;
 
+use crate::actor::WORKER;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ingest::mark;
+use crate::service::audit::Object;
 use crate::service::codes;
 use crate::service::import::Work;
 use crate::service::merge::CampaignFacts;
@@ -141,14 +142,12 @@ fn audit_granted(
     if granted == 0 {
         return Ok(());
     }
-    tx.audit(&AuditEntry {
-        tenant,
-        actor: "worker",
-        action: "codes.given_to_waiting",
-        object: &format!("campaign-no/{campaign}/offer/{offer}"),
-        detail: &serde_json::json!({ "customers": granted }).to_string(),
-        correlation: None,
-    })
+    let detail = serde_json::json!({ "customers": granted });
+    let object = Object::Offer {
+        campaign_no: campaign,
+        offer,
+    };
+    object.record(tx, tenant, WORKER, "codes.given_to_waiting", &detail)
 }
 
 /// Offers with pairs that wait for a unique code although there is one by now, or none is needed any more.

@@ -23,14 +23,8 @@ use crate::work::run::Ended;
 /// # Errors
 /// Optimove's and the store's.
 pub async fn run(app: &App, job: &Job) -> Result<Ended> {
-    let snapshot = app.directory.snapshot();
-    let tenant = snapshot
-        .tenant_by_no(job.tenant)
-        .ok_or(Error::NotFound("tenant"))?;
-    let client = app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Sweep);
+    let tenant = &app.tenant_by_no(job.tenant)?;
+    let client = app.client(tenant, Priority::Sweep)?;
     let planned = Arc::clone(tenant);
     app.tx("plan_ended_days", move |tx| ended::plan(tx, &planned))
         .await?;
@@ -61,14 +55,8 @@ pub async fn run(app: &App, job: &Job) -> Result<Ended> {
 /// Optimove's and the store's.
 pub async fn grace(app: &App, job: &Job) -> Result<Ended> {
     let no = campaign_no(job)?;
-    let snapshot = app.directory.snapshot();
-    let tenant = snapshot
-        .tenant_by_no(job.tenant)
-        .ok_or(Error::NotFound("tenant"))?;
-    let client = app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Import);
+    let tenant = &app.tenant_by_no(job.tenant)?;
+    let client = app.client(tenant, Priority::Import)?;
     let campaign = app.store.peek(|tx| tx.campaign_by_no(job.tenant, no))?;
     let campaign = campaign.ok_or(Error::NotFound("campaign"))?;
     let mut channels = told_channels(&campaign);

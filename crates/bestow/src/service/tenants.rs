@@ -12,7 +12,6 @@ pub use form::{
 
 pub use view::{ApprovalView, OptimoveView, TenantView};
 
-use bestow_store::audit::AuditEntry;
 use bestow_store::tenants::{Tenant as Row, TenantFields};
 use bestow_store::{Error as StoreError, Tx};
 
@@ -21,6 +20,7 @@ pub(crate) use form::check_name;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::clearance;
 use crate::tenant::{Credential, Settings, Tenant, credential_place};
 use form::Checked;
@@ -52,7 +52,7 @@ pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantVi
             let inserted = tx.insert_tenant(&fields(&id, &made, &settings, kind, &sealed))?;
             if let Some(no) = inserted {
                 let told = settings_json(&without_secrets(&made.settings))?;
-                audit(tx, no, &actor, "tenant.created", &id, &told)?;
+                Object::Tenant(&id).record(tx, no, &actor, "tenant.created", &told)?;
             }
             Ok::<_, Error>((read(tx, &id)?, inserted.is_some()))
         })
@@ -167,7 +167,7 @@ pub async fn set_suspended(
             } else {
                 "tenant.resumed"
             };
-            audit(tx, row.no, &actor, action, &id, "{}")?;
+            Object::Tenant(&id).record(tx, row.no, &actor, action, &"{}")?;
             read(tx, &id)
         })
         .await?;
@@ -207,7 +207,8 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
             for event_type in tx.listeners()?.iter().filter(|l| l.tenant == tenant.no()) {
                 tx.retire_listeners(tenant.no(), event_type.event_type, next, now)?;
             }
-            audit(tx, tenant.no(), &actor, "tenant.deleted", &id, "{}")
+            Object::Tenant(&id).record(tx, tenant.no(), &actor, "tenant.deleted", &"{}")?;
+            Ok(())
         })
         .await?;
     app.directory_changed()
@@ -268,7 +269,7 @@ async fn write(
                 try_again(tx, before.no)?;
             }
             let told = settings_json(&without_secrets(&after.settings))?;
-            audit(tx, before.no, &actor, action, &before.id, &told)?;
+            Object::Tenant(&before.id).record(tx, before.no, &actor, action, &told)?;
             read(tx, &before.id)
         })
         .await?;
@@ -420,24 +421,4 @@ fn row_fields(row: &Row) -> TenantFields<'_> {
         credential: &row.credential,
         settings: &row.settings,
     }
-}
-
-fn audit(
-    tx: &mut Tx<'_>,
-    no: i64,
-    actor: &str,
-    action: &str,
-    id: &str,
-    detail: &str,
-) -> Result<()> {
-    let object = format!("tenant/{id}");
-    let entry = AuditEntry {
-        tenant: no,
-        actor,
-        action,
-        object: &object,
-        detail,
-        correlation: None,
-    };
-    tx.audit(&entry).map_err(|error: StoreError| error.into())
 }

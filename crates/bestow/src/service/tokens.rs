@@ -2,8 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bestow_store::Tx;
-use bestow_store::audit::AuditEntry;
 use bestow_store::tokens::ApiToken;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -12,6 +10,7 @@ use utoipa::ToSchema;
 use crate::actor::{Actor, Role};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::tenants::check_name;
 use crate::service::view::Instant;
 
@@ -119,8 +118,9 @@ pub async fn create(app: &App, actor: &Actor, new: NewToken) -> Result<TokenMade
     app.store
         .tx("create_token", move |tx| {
             tx.insert_token(&kept)?;
-            let detail = serde_json::json!({ "name": kept.name, "role": kept.role }).to_string();
-            audit(tx, kept.tenant, &actor, "token.created", &kept.id, &detail)
+            let detail = serde_json::json!({ "name": kept.name, "role": kept.role });
+            let (tenant, object) = (recorded_for(kept.tenant), Object::Token(&kept.id));
+            object.record(tx, tenant, &actor, "token.created", &detail)
         })
         .await?;
     app.directory_changed()?;
@@ -168,18 +168,13 @@ pub async fn revoke(app: &App, actor: &Actor, id: &str) -> Result<()> {
     let (actor, id) = (actor.id.clone(), id.to_owned());
     app.store
         .tx("revoke_token", move |tx| {
-            let tenant = tx.tokens()?.into_iter().find(|token| token.id == id);
+            let token = tx.tokens()?.into_iter().find(|token| token.id == id);
             if !tx.revoke_token(&id)? {
                 return Err(Error::NotFound("token"));
             }
-            audit(
-                tx,
-                tenant.and_then(|token| token.tenant),
-                &actor,
-                "token.revoked",
-                &id,
-                "{}",
-            )
+            let tenant = recorded_for(token.and_then(|token| token.tenant));
+            Object::Token(&id).record(tx, tenant, &actor, "token.revoked", &"{}")?;
+            Ok(())
         })
         .await?;
     app.directory_changed()
@@ -209,24 +204,7 @@ pub fn authenticate(app: &App, bearer: &str) -> Option<Actor> {
     })
 }
 
-fn audit(
-    tx: &mut Tx<'_>,
-    tenant: Option<i64>,
-    actor: &str,
-    action: &str,
-    id: &str,
-    detail: &str,
-) -> Result<()> {
-    let object = format!("token/{id}");
-    // Tokens that reach every tenant belong to the deployment itself.
-    let tenant = tenant.unwrap_or(0);
-    tx.audit(&AuditEntry {
-        tenant,
-        actor,
-        action,
-        object: &object,
-        detail,
-        correlation: None,
-    })?;
-    Ok(())
+/// Tokens that reach every tenant belong to the deployment itself.
+fn recorded_for(tenant: Option<i64>) -> i64 {
+    tenant.unwrap_or(0)
 }

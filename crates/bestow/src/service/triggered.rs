@@ -21,6 +21,7 @@ use bestow_store::{Error as StoreError, Tx};
 use self::facts::Asked;
 use crate::clock::instant;
 use crate::ingest::trigger::{Kept, duration, subject};
+use crate::service::audit::Object;
 use crate::tenant::Tenant;
 use crate::work::kind;
 
@@ -218,7 +219,7 @@ impl<'t, 'c, 'a> Door<'t, 'c, 'a> {
         let received_at = instant(self.notification.received_at);
         let (at, fault) = met_at(self.kept.stamp(), &self.tenant.zone, received_at);
         if let Some(fault) = fault {
-            let object = format!("campaign/{}", self.met.campaign);
+            let object = Object::Campaign(self.met.campaign.as_str()).to_string();
             let detail = format!("{fault}; when it came counts instead");
             self.tx
                 .find(self.tenant.no(), "trigger_time_stamp", &object, &detail)?;
@@ -397,7 +398,7 @@ impl<'t, 'c, 'a> Door<'t, 'c, 'a> {
                 self.is_minute_full |= max.is_some_and(|max| self.facts.this_minute >= max);
             }
             Disposition::Refused(RefuseReason::NoReservation) => {
-                let object = format!("campaign/{}", self.met.campaign);
+                let object = Object::Campaign(self.met.campaign.as_str()).to_string();
                 let detail = "a trigger came without an earlier yes of the gateway";
                 self.tx
                     .find(no, "trigger_without_reservation", &object, detail)?;

@@ -8,9 +8,11 @@ use bestow_store::jobs::Job;
 
 use super::decide::counter;
 use super::walk::Walker;
-use super::{AtRound, Next, State, audit, crashed, object};
+use super::{AtRound, Next, State, crashed};
+use crate::actor::WORKER;
 use crate::app::App;
 use crate::error::Result;
+use crate::service::audit::Object;
 use crate::service::import::is_of_round;
 use crate::service::notifications::seconds_ms;
 use crate::tenant::Tenant;
@@ -68,7 +70,7 @@ pub(super) async fn close(at: &AtRound<'_>, reason: &'static str) -> Result<Next
                 "approved": found.approved, "denied": found.denied, "reported": found.reported,
                 "undecided": rest.customers,
             });
-            audit(tx, job.tenant, "clearance.closed", &id, &detail.to_string())?;
+            Object::Campaign(&id).record(tx, job.tenant, WORKER, "clearance.closed", &detail)?;
             let detail = unfinished(&found, rest, reason);
             match &detail {
                 Some(detail) => tx.find(job.tenant, "clearance_unfinished", &object, detail)?,
@@ -207,10 +209,8 @@ async fn check_sent(
         Ok::<_, StoreError>(unsent)
     });
     let unsent = count.await.map_err(|error| crashed(&error))??;
-    let (object, campaign) = (
-        object(&state.campaign.id, round.no),
-        state.campaign.id.clone(),
-    );
+    let campaign = &state.campaign.id;
+    let object = Object::Round(campaign, round.no).to_string();
     if unsent > 0 {
         tracing::warn!(
             tenant.id = tenant.id(),

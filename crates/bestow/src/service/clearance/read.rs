@@ -10,8 +10,10 @@ use bestow_store::imports::Import;
 use bestow_store::runs::{Group, Pages, Runs};
 use jiff::SignedDuration;
 
-use super::{AtRound, Next, audit, crashed};
+use super::{AtRound, Next, crashed};
+use crate::actor::WORKER;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::import::{details, read};
 use crate::service::merge::CampaignFacts;
 
@@ -145,7 +147,7 @@ async fn complete(
                 "round": no, "rows": import.rows, "customers": customers, "passes": import.pass,
                 "confirmed": confirmed,
             });
-            audit(tx, job.tenant, "clearance.read", &id, &detail.to_string())
+            Object::Campaign(&id).record(tx, job.tenant, WORKER, "clearance.read", &detail)
         })
         .await
 }

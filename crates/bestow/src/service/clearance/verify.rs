@@ -9,6 +9,7 @@ use bestow_store::verify::Violation;
 use super::walk::{Listed, Walker};
 use crate::app::App;
 use crate::error::Result;
+use crate::service::audit::Object;
 
 /// Customers walked at once.
 const AT_ONCE: usize = 10_000;
@@ -23,7 +24,7 @@ pub(crate) fn check(app: &App, tenant: i64, campaign: &Campaign) -> Result<Optio
     }
     let mut violations = Vec::new();
     for round in &rounds {
-        let object = super::object(&campaign.id, round.no);
+        let object = Object::Round(&campaign.id, round.no).to_string();
         violations.extend(figures(round).map(|detail| Violation {
             rule: "round_adds_up",
             object: object.clone(),

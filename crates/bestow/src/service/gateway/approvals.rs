@@ -22,10 +22,7 @@ pub async fn run(app: &App, job: &Job) -> Result<Ended> {
     let Some(tenant) = snapshot.tenant_by_no(job.tenant) else {
         return Ok(Ended::Done);
     };
-    let client = app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Clearance);
+    let client = app.client(tenant, Priority::Clearance)?;
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
     loop {
         let calls = app

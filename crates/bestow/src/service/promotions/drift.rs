@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use bestow_store::jobs::Job;
+use optimove::rate::Priority;
 
 use super::plan::{ChangedThere, Deletions, Plan};
-use super::sync::{SyncWish, client, codes, read_plan, sync_with};
+use super::sync::{SyncWish, codes, read_plan, sync_with};
 use crate::actor::Actor;
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::service::audit::Object;
 use crate::service::notifications::seconds_ms;
 use crate::tenant::{CatalogueSync, Tenant};
 use crate::work::run::Ended;
@@ -50,7 +52,13 @@ impl From<Plan> for Drift {
 /// # Errors
 /// Optimove's.
 pub async fn drift(app: &App, tenant: &Tenant) -> Result<Drift> {
-    let (plan, _) = read_plan(app, tenant, &client(app, tenant)?, &Deletions::Unused).await?;
+    let (plan, _) = read_plan(
+        app,
+        tenant,
+        &app.client(tenant, Priority::Catalogue)?,
+        &Deletions::Unused,
+    )
+    .await?;
     Ok(plan.into())
 }
 
@@ -59,10 +67,7 @@ pub async fn drift(app: &App, tenant: &Tenant) -> Result<Drift> {
 /// # Errors
 /// Optimove's and the store's.
 pub async fn run(app: &App, job: &Job) -> Result<Ended> {
-    let snapshot = app.directory.snapshot();
-    let tenant = snapshot
-        .tenant_by_no(job.tenant)
-        .ok_or(Error::NotFound("tenant"))?;
+    let tenant = &app.tenant_by_no(job.tenant)?;
     match tenant.settings.catalogue_sync {
         CatalogueSync::Manual => record(app, tenant, &drift(app, tenant).await?).await?,
         CatalogueSync::Daily => {
@@ -102,7 +107,10 @@ pub(super) async fn record(app: &App, tenant: &Tenant, drift: &Drift) -> Result<
 fn findings(drift: &Drift) -> BTreeMap<(String, String), String> {
     let mut findings = BTreeMap::new();
     for one in drift.changed_there.iter().take(CHANGED_NAMED_MAX) {
-        let key = (CHANGED_THERE.to_owned(), format!("promotion/{}", one.code));
+        let key = (
+            CHANGED_THERE.to_owned(),
+            Object::Promotion(&one.code).to_string(),
+        );
         findings.insert(key, sentence(one));
     }
     let (missing, named_otherwise, left_over) = (

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use bestow_core::id::fold_code;
-use bestow_store::audit::AuditEntry;
 use bestow_store::promotions::Promotion;
 use optimove::limits::PROMOTIONS_MAX;
 use optimove::rate::Priority;
@@ -16,6 +15,7 @@ use super::plan::{ChangedThere, Deletions, Known, Plan, RefusedCode, plan as com
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::tenant::Tenant;
 
 /// Promotions read from the store at once.
@@ -128,7 +128,7 @@ pub async fn sync_with(
     } else {
         Deletions::Unused
     };
-    let client = client(app, tenant)?;
+    let client = app.client(tenant, Priority::Catalogue)?;
     let (plan, known) = read_plan(app, tenant, &client, &deletions).await?;
     if wish.dry_run {
         return Ok(CatalogueReport::planned(&plan));
@@ -162,13 +162,6 @@ pub async fn sync_with(
     let left = compare(&now.promotions, &there, &known, &Deletions::Unused);
     drift::record(app, tenant, &left.into()).await?;
     written.map(|()| report)
-}
-
-pub(super) fn client(app: &App, tenant: &Tenant) -> Result<Client> {
-    Ok(app
-        .clients
-        .for_tenant(tenant, &app.keys)?
-        .with_priority(Priority::Catalogue))
 }
 
 /// Reads both lists and compares them. Before a code is deleted, campaigns that are to come are
@@ -437,14 +430,7 @@ async fn settle(
         for fold in &not_ours {
             tx.promotion_not_there(no, fold)?;
         }
-        tx.audit(&AuditEntry {
-            tenant: no,
-            actor: &actor,
-            action: "promotions.synced",
-            object: &format!("tenant/{id}"),
-            detail: &detail,
-            correlation: None,
-        })
+        Object::Tenant(&id).record(tx, no, &actor, "promotions.synced", &detail)
     })
     .await
 }

@@ -11,6 +11,7 @@ use bestow_store::runs::Group;
 use bestow_store::{Error as StoreError, Tx};
 
 use super::{Bundle, CampaignFacts, Planner};
+use crate::service::audit::Object;
 
 /// The kind of a finding: Optimove sent to somebody whom nobody approved.
 const WITHOUT_APPROVAL: &str = "executed_without_approval";
@@ -133,7 +134,7 @@ impl Planner {
         if self.unapproved > 0 {
             self.chunk.finding = Some(ChunkFinding {
                 kind: WITHOUT_APPROVAL,
-                object: format!("campaign/{}", rounds.campaign),
+                object: Object::Campaign(&rounds.campaign).to_string(),
                 detail: format!(
                     "Optimove sent to customers who were not approved: {} of their pairs so far are refused; \
                      look at the approvals of the campaign at Optimove",
