@@ -8,6 +8,7 @@ pub mod routes;
 
 mod api;
 mod body;
+mod callback;
 mod door;
 mod export;
 mod gateway;

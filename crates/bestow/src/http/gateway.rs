@@ -2,20 +2,22 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use optimove::wire::{Answer, GatewayReply, GatewayRequest};
-use tokio::time::Instant;
 
 use crate::directory::ListenerTarget;
-use crate::http::door::{Seen, guarded};
-use crate::http::listener::read;
+use crate::http::callback::{Callback, read};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::{Inner, Shared};
 use crate::service::gateway::{self, Said};
+use crate::service::listeners::GATEWAY_PATH;
 
-/// What stands before the secret.
-const PREFIX: &str = "/optimove/gateway/";
+const GATEWAY: Callback = Callback {
+    prefix: GATEWAY_PATH,
+    pattern: "/optimove/gateway/{secret}",
+    takes: |event_type| event_type == gateway::EVENT,
+};
 
 /// The gateway's answer.
 #[derive(utoipa::ToSchema)]
@@ -44,42 +46,12 @@ pub(crate) struct Reply {
     ),
 )]
 pub(crate) async fn ask(State(shared): State<Shared>, request: Request) -> Response {
-    let begun = Instant::now();
-    let Some(target) = target(&shared, &request) else {
-        return shared.plain_not_found();
-    };
-    let method = request.method().clone();
-    let answer = guarded(async {
-        match method {
-            Method::POST => answer(&shared, target, request).await,
-            _ => StatusCode::OK.into_response(),
-        }
-    });
-    let answer = answer.await;
-    let seen = Seen {
-        method: &method,
-        path: "/optimove/gateway/{secret}",
-        took: begun.elapsed(),
-    };
-    shared.see_off(&seen, answer)
-}
-
-fn target(shared: &Inner, request: &Request) -> Option<ListenerTarget> {
-    if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
-        return None;
-    }
-    let secret = request.uri().path().strip_prefix(PREFIX)?;
-    let app = &shared.app;
-    let found = app
-        .directory
-        .snapshot()
-        .listener(&app.keys.hash(secret), app.clock.now_ms());
-    found.filter(|target| target.event_type == gateway::EVENT)
+    let answer = |target, request| answer(&shared, target, request);
+    GATEWAY.serve(&shared, request, answer).await
 }
 
 async fn answer(shared: &Inner, target: ListenerTarget, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let question = match read(shared, &head.headers, body).await {
+    let question = match read(shared, request).await {
         Ok(body) => GatewayRequest::parse(&body),
         Err(problem) => return problem.into_response(),
     };

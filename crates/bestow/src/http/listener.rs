@@ -1,21 +1,22 @@
 //! Where Optimove's notifications come in. The secret in the path is the credential.
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tokio::time::Instant;
 
 use crate::directory::ListenerTarget;
 use crate::error::Error;
-use crate::http::body::{self, BodyLimits};
-use crate::http::door::{Seen, guarded};
+use crate::http::callback::{Callback, read};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::{Inner, Shared};
+use crate::service::listeners::LISTENER_PATH;
 use crate::service::{gateway, notifications};
 
-/// What stands before the secret.
-const PREFIX: &str = "/optimove/listener/";
+const LISTENER: Callback = Callback {
+    prefix: LISTENER_PATH,
+    pattern: "/optimove/listener/{secret}",
+    takes: |event_type| event_type != gateway::EVENT,
+};
 
 /// Takes a notification: 2xx once it is durable, and not before. GET, HEAD and an empty POST are
 /// set-up probes: 2xx, and nothing is stored. A wrong secret, or another method, gets what an
@@ -32,45 +33,19 @@ const PREFIX: &str = "/optimove/listener/";
     ),
 )]
 pub(crate) async fn take(State(shared): State<Shared>, request: Request) -> Response {
-    let begun = Instant::now();
-    let Some(target) = target(&shared, &request) else {
-        return shared.plain_not_found();
-    };
-    let method = request.method().clone();
-    let answer = guarded(async {
-        let stored = store(&shared, target, request).await;
-        stored.map_or_else(IntoResponse::into_response, |()| {
-            StatusCode::OK.into_response()
-        })
-    });
-    let answer = answer.await;
-    let seen = Seen {
-        method: &method,
-        path: "/optimove/listener/{secret}",
-        took: begun.elapsed(),
-    };
-    shared.see_off(&seen, answer)
+    let answer = |target, request| answer(&shared, target, request);
+    LISTENER.serve(&shared, request, answer).await
 }
 
-fn target(shared: &Inner, request: &Request) -> Option<ListenerTarget> {
-    if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
-        return None;
+async fn answer(shared: &Inner, target: ListenerTarget, request: Request) -> Response {
+    match store(shared, target, request).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(problem) => problem.into_response(),
     }
-    let secret = request.uri().path().strip_prefix(PREFIX)?;
-    let app = &shared.app;
-    let found = app
-        .directory
-        .snapshot()
-        .listener(&app.keys.hash(secret), app.clock.now_ms());
-    found.filter(|target| target.event_type != gateway::EVENT)
 }
 
 async fn store(shared: &Inner, target: ListenerTarget, request: Request) -> Result<(), Problem> {
-    let (head, body) = request.into_parts();
-    if head.method != Method::POST {
-        return Ok(());
-    }
-    let body = read(shared, &head.headers, body).await?;
+    let body = read(shared, request).await?;
     if body.is_empty() {
         return Ok(());
     }
@@ -86,18 +61,4 @@ async fn store(shared: &Inner, target: ListenerTarget, request: Request) -> Resu
         })?;
     shared.metrics.count_notification();
     Ok(())
-}
-
-/// Reads a body of Optimove's.
-pub(crate) async fn read(
-    shared: &Inner,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Bytes, Problem> {
-    let limits = &shared.app.config.http;
-    let limits = BodyLimits {
-        bytes_max: limits.notification_body_bytes_max,
-        seconds_max: limits.body_seconds_max,
-    };
-    body::read(headers, body, limits).await
 }

@@ -1,0 +1,75 @@
+//! Addresses that Optimove calls. The secret in the path is the credential.
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
+
+use crate::directory::ListenerTarget;
+use crate::http::body::{self, BodyLimits};
+use crate::http::door::{Seen, guarded};
+use crate::http::problem::Problem;
+use crate::http::routes::Inner;
+
+/// One kind of such addresses.
+pub(crate) struct Callback {
+    /// Path before the secret.
+    pub(crate) prefix: &'static str,
+    /// Pattern of the path, for the log.
+    pub(crate) pattern: &'static str,
+    /// Whether an event of this number comes in here.
+    pub(crate) takes: fn(event_type: i64) -> bool,
+}
+
+impl Callback {
+    /// Answers a request. GET and HEAD are set-up probes: 2xx, and nothing is done. A wrong secret, or another method,
+    /// gets what an unknown address gets.
+    pub(crate) async fn serve<A: Future<Output = Response>>(
+        &self,
+        shared: &Inner,
+        request: Request,
+        answer: impl FnOnce(ListenerTarget, Request) -> A,
+    ) -> Response {
+        let begun = Instant::now();
+        let Some(target) = self.target(shared, &request) else {
+            return shared.plain_not_found();
+        };
+        let method = request.method().clone();
+        let answer = if method == Method::POST {
+            guarded(answer(target, request)).await
+        } else {
+            StatusCode::OK.into_response()
+        };
+        let seen = Seen {
+            method: &method,
+            path: self.pattern,
+            took: begun.elapsed(),
+        };
+        shared.see_off(&seen, answer)
+    }
+
+    fn target(&self, shared: &Inner, request: &Request) -> Option<ListenerTarget> {
+        if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
+            return None;
+        }
+        let secret = request.uri().path().strip_prefix(self.prefix)?;
+        let app = &shared.app;
+        let found = app
+            .directory
+            .snapshot()
+            .listener(&app.keys.hash(secret), app.clock.now_ms());
+        found.filter(|target| (self.takes)(target.event_type))
+    }
+}
+
+/// Reads the body of such a request.
+pub(crate) async fn read(shared: &Inner, request: Request) -> Result<Bytes, Problem> {
+    let (head, body) = request.into_parts();
+    let limits = &shared.app.config.http;
+    let limits = BodyLimits {
+        bytes_max: limits.notification_body_bytes_max,
+        seconds_max: limits.body_seconds_max,
+    };
+    body::read(&head.headers, body, limits).await
+}
