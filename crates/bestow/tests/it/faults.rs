@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bestow::config::Config;
 use bestow_store::Fault;
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::sim::model::{
@@ -50,11 +49,7 @@ fn switch(world: &World, switches: &Value) {
 /// What the API says of a campaign.
 async fn view(world: &World, campaign: u64) -> Value {
     let path = format!("/v1/tenants/acme/campaigns/{campaign}");
-    world
-        .api
-        .ok(Method::GET, &path, &Value::Null)
-        .await
-        .expect("the campaign is known")
+    world.get(&path).await
 }
 
 /// Why each list of a campaign is held; `null` for one that is not.
@@ -70,11 +65,7 @@ async fn holds(world: &World, campaign: u64) -> Vec<Value> {
 /// A person lets a campaign go on, and all the work that follows is done.
 async fn resume(world: &World, campaign: u64) {
     let path = format!("/v1/tenants/acme/campaigns/{campaign}/resume");
-    world
-        .api
-        .ok(Method::POST, &path, &Value::Null)
-        .await
-        .expect("it goes on");
+    world.post(&path, &Value::Null).await;
     world.settle().await;
 }
 
@@ -82,11 +73,7 @@ async fn resume(world: &World, campaign: u64) {
 async fn is_eligible(world: &World, customer: &str, code: &str) -> bool {
     let question = json!({ "customer_id": customer, "promo_code": code });
     let path = "/v1/tenants/acme/eligibility";
-    let answer = world
-        .api
-        .ok(Method::POST, path, &question)
-        .await
-        .expect("an answer");
+    let answer = world.post(path, &question).await;
     answer["eligible"] == true
 }
 
@@ -113,13 +100,9 @@ fn listener(world: &World, event: i64) -> String {
 
 /// The inbox.
 async fn inbox(world: &World) -> Vec<Value> {
-    let path = "/v1/tenants/acme/notifications?limit=1000";
-    let page = world
-        .api
-        .ok(Method::GET, path, &Value::Null)
+    world
+        .rows("/v1/tenants/acme/notifications?limit=1000")
         .await
-        .expect("the inbox");
-    page["data"].as_array().expect("a list").clone()
 }
 
 /// A history of one campaign: tenant `acme` in UTC on three channels, pages of two rows; the catalogue knows FS20 and

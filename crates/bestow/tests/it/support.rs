@@ -2,6 +2,9 @@
 //! clock that stands still, randomness from one number, and work that is done when the test says
 //! so.
 
+mod api;
+mod optimove;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,6 +29,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub(crate) use api::{changed, text};
 
 /// The token of role admin.
 pub(crate) const TOKEN: &str = "it-admin-token-with-enough-characters";
@@ -115,17 +120,13 @@ impl World {
 
     /// The body that makes tenant `acme`, its fields changed by `over`.
     pub(crate) fn tenant_body(&self, over: &Value) -> Value {
-        let mut body = json!({
+        let body = json!({
             "id": "acme", "name": "Acme", "time_zone": "UTC",
             "optimove": {"base_url": self.sandbox.url(), "auth": {"api_key": "acme-admin-key"}},
             "scheduled_channels": [504, 505], "triggered_channels": [], "conditional": false,
             "expiry": "duration",
         });
-        let fields = body.as_object_mut().expect("an object");
-        for (name, value) in over.as_object().expect("an object") {
-            fields.insert(name.clone(), value.clone());
-        }
-        body
+        changed(body, over)
     }
 
     /// Adds tenant `acme` here, and gives it the same zone in the stand-in.
@@ -164,18 +165,14 @@ impl World {
     /// Plans a campaign of tenant `acme`: `count` customers, FS20 on channels 504 and 505, unless
     /// `over` says otherwise.
     pub(crate) fn plan(&self, count: u64, over: &Value) -> u64 {
-        let mut spec = json!({
+        let spec = json!({
             "tenant": "acme", "audience": {"count": count, "prefix": "P-"},
             "actions": [{"id": 24, "promo_codes": ["FS20"],
                 "channels": [{"id": 504}, {"id": 505}]}],
             "duration": 7, "lead_time": 2,
         });
-        let fields = spec.as_object_mut().expect("an object");
-        for (name, value) in over.as_object().expect("an object") {
-            fields.insert(name.clone(), value.clone());
-        }
         self.sandbox
-            .add_campaign(spec)
+            .add_campaign(changed(spec, over))
             .expect("the campaign is planned")
     }
 
@@ -214,6 +211,18 @@ impl World {
             }
         }
         panic!("the sandbox does not deliver its notifications");
+    }
+
+    /// Works until nothing is due now; the clock stays.
+    pub(crate) async fn work(&self) {
+        while work::step(&self.app).await.expect("a step") {}
+    }
+
+    /// Does this many steps of work, or tries to.
+    pub(crate) async fn steps(&self, count: u32) {
+        for _ in 0..count {
+            work::step(&self.app).await.expect("a step");
+        }
     }
 
     /// Waits for what is on its way, then works until nothing is left to do within the hour; the

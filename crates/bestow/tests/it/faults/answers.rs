@@ -133,11 +133,7 @@ async fn a_campaign_that_optimove_does_not_know_is_waited_for_and_then_held() {
     let world = impatient().await;
     let campaign = world.plan(25, &json!({}));
     let event = json!({"EventTypeID": 13, "CampaignID": campaign, "ChannelID": 504});
-    world
-        .api
-        .ok(Method::POST, &super::listener(&world, 13), &event)
-        .await
-        .unwrap();
+    world.post(&super::listener(&world, 13), &event).await;
     let begun = world.app.clock.now_ms();
     world.settle().await;
     assert_eq!(holds(&world, campaign).await, [json!("campaign_unknown")]);
@@ -155,11 +151,7 @@ async fn a_campaign_that_optimove_knows_a_little_later_is_read_then() {
     let world = impatient().await;
     let campaign = world.plan(25, &json!({}));
     let event = json!({"EventTypeID": 13, "CampaignID": campaign, "ChannelID": 504});
-    world
-        .api
-        .ok(Method::POST, &super::listener(&world, 13), &event)
-        .await
-        .unwrap();
+    world.post(&super::listener(&world, 13), &event).await;
     bestow::work::step(&world.app).await.unwrap();
     assert!(view(&world, campaign).await["last_error"].is_string());
     world.sandbox.process(campaign).unwrap();

@@ -3,9 +3,6 @@
 use bestow::actor::Actor;
 use bestow::service::promotions::{self, CatalogueReport, PutPromotion};
 use bestow_store::promotions::Promotion;
-use optimove::Client;
-use optimove::Secret;
-use optimove::client::Auth;
 use serde_json::json;
 
 use super::switch;
@@ -19,14 +16,6 @@ async fn bare() -> World {
 
 async fn sync(world: &World) -> bestow::Result<CatalogueReport> {
     promotions::sync(&world.app, &Actor::cli(), &world.acme()).await
-}
-
-async fn theirs(world: &World) -> Vec<(String, String)> {
-    let auth = Auth::ApiKey(Secret::new("acme-admin-key"));
-    let client = Client::builder(&world.sandbox.url(), auth).build();
-    let there = client.expect("it works").get_promotions().await;
-    let there = there.expect("it works").into_iter();
-    there.map(|one| (one.code, one.name)).collect()
 }
 
 async fn put(world: &World, code: &str, name: &str) -> bestow::Result<()> {
@@ -71,7 +60,7 @@ async fn j1_when_the_answer_to_an_add_is_lost_the_list_is_read_back() {
     switch(&world, &lost);
     assert!(sync(&world).await.is_err(), "a person is told");
     switch(&world, &json!({"fault-percent": 0}));
-    assert_eq!(theirs(&world).await.len(), 1, "it took effect");
+    assert_eq!(world.codes_there().await.len(), 1, "it took effect");
     // Read back at once: known to be ours, under this name. A change by hand is told from ours.
     let no = world.acme().no();
     let known = world.app.store.read(|tx| {
@@ -102,7 +91,7 @@ async fn j1_when_the_answer_to_a_delete_is_lost_it_converges() {
     assert!(sync(&world).await.is_err(), "not even the list can be read");
     switch(&world, &json!({"fault-percent": 0}));
     assert_eq!(sync(&world).await.unwrap(), CatalogueReport::default());
-    assert_eq!(theirs(&world).await, []);
+    assert_eq!(world.codes_there().await, []);
 }
 
 #[tokio::test]
@@ -123,7 +112,7 @@ async fn j4_twins_and_commas_are_refused_and_odd_texts_come_back_as_they_went() 
     assert!(put(&world, "LONG", &long).await.is_err());
     let report = sync(&world).await.unwrap();
     assert_eq!((report.added.len(), report.refused), (3, vec![]));
-    let mut there = theirs(&world).await;
+    let mut there = world.codes_there().await;
     there.sort_unstable();
     let sent = odd.map(|(code, name)| (code.to_owned(), name.to_owned()));
     assert_eq!(there, sent);
@@ -150,6 +139,6 @@ async fn j5_one_bad_entry_is_told_and_the_others_go_through_whatever_optimove_do
             .map(|one| (&*one.code, &*one.reason))
             .collect();
         assert_eq!(refused, [("P077X", reason), ("P149X", reason)]);
-        assert_eq!(theirs(&world).await.len(), 150);
+        assert_eq!(world.codes_there().await.len(), 150);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::triggers::{counts, findings, grants, patch, put, send, tell, trigger, triggered};
 use super::{inbox, listener};
-use crate::support::World;
+use crate::support::{World, changed};
 
 /// Where questions come in.
 fn gateway(world: &World) -> String {
@@ -23,21 +23,16 @@ fn gateway(world: &World) -> String {
 
 /// A question about campaign `rt-812`, its parts changed by `user`, `campaign` and `action`.
 fn question(customer: &str, user: &Value, campaign: &Value, action: &Value) -> Value {
-    let with = |mut part: Value, over: &Value| {
-        let more = over.as_object().expect("an object").clone();
-        part.as_object_mut().expect("an object").extend(more);
-        part
-    };
-    let action = with(
+    let action = changed(
         json!({"id": 24, "name": "Reload", "promo_codes": ["FS20"], "channels": []}),
         action,
     );
-    let campaign = with(
+    let campaign = changed(
         json!({"id": "rt-812", "series_id": 812, "notes": "{\"duration\":7}", "tags": [],
             "action": action}),
         campaign,
     );
-    let user = with(json!({"user_id": customer, "is_visitor": false}), user);
+    let user = changed(json!({"user_id": customer, "is_visitor": false}), user);
     json!({"user": user, "campaign": campaign})
 }
 
@@ -325,11 +320,7 @@ async fn a_secret_opens_one_door_only() {
 async fn exclude(world: &World, customer: &'static str) {
     let path = "/v1/tenants/acme/exclusions";
     let body = json!({"customer_ids": [customer], "reason": "asked for it"});
-    world
-        .api
-        .ok(Method::POST, path, &body)
-        .await
-        .expect("excluded");
+    world.post(path, &body).await;
 }
 
 async fn suspend(world: &World, what: Suspension) {
@@ -360,7 +351,7 @@ async fn a_stopped_campaign_a_suspended_tenant_and_an_excluded_customer_are_deni
         .json(Method::POST, &listener(&world, 4), &cancel)
         .await
         .unwrap();
-    while bestow::work::step(&world.app).await.unwrap() {}
+    world.work().await;
     // Even whoever had a yes: nothing of the campaign could be used.
     assert!(!is_allowed(&world, &about("P-1")).await);
     assert!(!is_allowed(&world, &about("P-2")).await);
@@ -400,7 +391,7 @@ async fn silence_while_triggers_come_is_found() {
     assert!(is_allowed(&world, &about("P-2")).await);
     assert_eq!(findings(&world).await, []);
     send(&world, &[trigger("P-3", "2027-03-26 06:00:00", &json!({}))]).await;
-    while bestow::work::step(&world.app).await.unwrap() {}
+    world.work().await;
     assert_eq!(findings(&world).await, []);
 }
 

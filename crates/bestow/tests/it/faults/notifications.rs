@@ -208,11 +208,7 @@ async fn the_cancel_overtakes_the_execution() {
     let world = paged(10).await;
     let campaign = world.plan(25, &json!({}));
     let body = json!({"EventTypeID": 4, "CampaignID": campaign});
-    world
-        .api
-        .ok(Method::POST, &listener(&world, 4), &body)
-        .await
-        .unwrap();
+    world.post(&listener(&world, 4), &body).await;
     world.settle().await;
     world.sandbox.process(campaign).unwrap();
     world.settle().await;

@@ -5,10 +5,6 @@ use bestow::actor::Actor;
 use bestow::service::findings;
 use bestow::service::promotions::{self, CatalogueReport, PutPromotion, SyncWish};
 use bestow::service::tenants::{self, TenantPatch};
-use bestow::work;
-use http::Method;
-use optimove::client::Auth;
-use optimove::{Client, Secret, wire};
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -46,33 +42,6 @@ async fn sync_with(world: &World, wish: &SyncWish) -> CatalogueReport {
         .expect("it works")
 }
 
-fn optimove(world: &World) -> Client {
-    let auth = Auth::ApiKey(Secret::new("acme-admin-key"));
-    Client::builder(&world.sandbox.url(), auth)
-        .build()
-        .expect("it works")
-}
-
-/// Somebody adds or renames a code in Optimove by hand.
-async fn by_hand(world: &World, code: &str, name: &str) {
-    let entry = wire::Promotion {
-        code: code.to_owned(),
-        name: name.to_owned(),
-    };
-    optimove(world)
-        .add_promotions(&[entry])
-        .await
-        .expect("it works");
-}
-
-/// Optimove's list, in the order of codes.
-async fn theirs(world: &World) -> Vec<(String, String)> {
-    let there = optimove(world).get_promotions().await.expect("it works");
-    let mut there: Vec<_> = there.into_iter().map(|one| (one.code, one.name)).collect();
-    there.sort_unstable();
-    there
-}
-
 fn pair(code: &str, name: &str) -> (String, String) {
     (code.to_owned(), name.to_owned())
 }
@@ -83,15 +52,6 @@ fn open_findings(world: &World) -> Vec<(String, String)> {
         .into_iter()
         .map(|finding| (finding.kind, finding.object))
         .collect()
-}
-
-async fn calls(world: &World, function: &str) -> u64 {
-    let requests = world
-        .control(Method::GET, "/_sandbox/requests?tenant=acme", &Value::Null)
-        .await;
-    requests["by_function"][function]
-        .as_u64()
-        .unwrap_or_default()
 }
 
 fn newest_audit(world: &World) -> Value {
@@ -109,9 +69,9 @@ fn newest_audit(world: &World) -> Value {
 
 /// The daily look, a day later.
 async fn next_day(world: &World) {
-    while work::step(&world.app).await.expect("a step") {}
+    world.work().await;
     world.travel("2027-03-26T06:00:01Z").await;
-    while work::step(&world.app).await.expect("a step") {}
+    world.work().await;
 }
 
 #[tokio::test]
@@ -120,8 +80,8 @@ async fn a_change_by_hand_is_overwritten_and_told_with_the_name_that_was_lost() 
     name(&world, "FS20", "20 spins").await;
     name(&world, "CB10", "Cashback").await;
     sync(&world).await;
-    by_hand(&world, "FS20", "Spins, renamed there").await;
-    optimove(&world).delete_promotions(&["CB10"]).await.unwrap();
+    world.add_there("FS20", "Spins, renamed there").await;
+    world.optimove().delete_promotions(&["CB10"]).await.unwrap();
     let report = sync(&world).await;
     let told: Vec<_> = report
         .changed_there
@@ -136,7 +96,7 @@ async fn a_change_by_hand_is_overwritten_and_told_with_the_name_that_was_lost() 
         ]
     );
     let ours = [pair("CB10", "Cashback"), pair("FS20", "20 spins")];
-    assert_eq!(theirs(&world).await, ours);
+    assert_eq!(world.codes_there().await, ours);
     let audited = newest_audit(&world);
     assert_eq!(
         audited["changed_there"][1]["theirs"],
@@ -154,9 +114,9 @@ async fn a_rename_here_is_no_change_there() {
     name(&world, "FS20", "Twenty spins").await;
     let report = sync(&world).await;
     assert_eq!((report.renamed.len(), report.changed_there), (1, vec![]));
-    assert_eq!(theirs(&world).await, [pair("FS20", "Twenty spins")]);
+    assert_eq!(world.codes_there().await, [pair("FS20", "Twenty spins")]);
     assert_eq!(
-        calls(&world, "DeletePromotions").await,
+        world.calls_of("DeletePromotions").await,
         0,
         "a rename is an add"
     );
@@ -165,8 +125,8 @@ async fn a_rename_here_is_no_change_there() {
 #[tokio::test]
 async fn a_code_that_was_there_before_us_is_renamed_told_and_never_deleted() {
     let world = bare().await;
-    by_hand(&world, "fs20", "Theirs").await;
-    by_hand(&world, "OTHER", "Not ours").await;
+    world.add_there("fs20", "Theirs").await;
+    world.add_there("OTHER", "Not ours").await;
     name(&world, "FS20", "Ours").await;
     let report = sync(&world).await;
     assert_eq!(report.renamed, ["fs20"]);
@@ -178,7 +138,7 @@ async fn a_code_that_was_there_before_us_is_renamed_told_and_never_deleted() {
     world.put_promotion("FS20", "archived").await;
     let report = sync_with(&world, &FORCE).await;
     assert_eq!((report.deleted.len(), report.foreign.count), (0, 2));
-    assert_eq!(theirs(&world).await.len(), 2);
+    assert_eq!(world.codes_there().await.len(), 2);
 }
 
 #[tokio::test]
@@ -187,22 +147,18 @@ async fn a_plan_tells_everything_and_writes_nothing() {
     name(&world, "FS20", "20 spins").await;
     name(&world, "OLD", "Old").await;
     sync(&world).await;
-    by_hand(&world, "FS20", "Renamed there").await;
+    world.add_there("FS20", "Renamed there").await;
     name(&world, "NEW", "New").await;
     world.put_promotion("OLD", "archived").await;
-    let before = (theirs(&world).await, newest_audit(&world));
+    let before = (world.codes_there().await, newest_audit(&world));
     let path = "/v1/tenants/acme/promotions/sync";
-    let plan = world
-        .api
-        .ok(Method::POST, path, &json!({"dry_run": true}))
-        .await
-        .unwrap();
+    let plan = world.post(path, &json!({"dry_run": true})).await;
     assert_eq!(plan["dry_run"], true);
     assert_eq!(plan["added"], json!(["NEW"]));
     assert_eq!(plan["renamed"], json!(["FS20"]));
     assert_eq!(plan["deleted"], json!(["OLD"]));
     assert_eq!(plan["changed_there"][0]["theirs"], "Renamed there");
-    assert_eq!((theirs(&world).await, newest_audit(&world)), before);
+    assert_eq!((world.codes_there().await, newest_audit(&world)), before);
     assert_eq!(open_findings(&world), []);
     // The same again: not even what was seen was noted.
     let again = sync_with(&world, &DRY_RUN).await;
@@ -229,7 +185,7 @@ async fn chunks_hold_a_hundred_entries_at_every_edge() {
         let written = promotions::import_csv(&world.app, &Actor::cli(), &world.acme(), &csv).await;
         assert_eq!(written.unwrap().created, count as u64);
         assert_eq!(sync(&world).await.added.len(), count);
-        assert_eq!(calls(&world, "AddPromotions").await, chunks, "{count}");
+        assert_eq!(world.calls_of("AddPromotions").await, chunks, "{count}");
         let csv = csv
             .replace("code,name", "code,name,status")
             .replace('\n', ",archived\n");
@@ -237,8 +193,8 @@ async fn chunks_hold_a_hundred_entries_at_every_edge() {
         let written = promotions::import_csv(&world.app, &Actor::cli(), &world.acme(), &csv).await;
         assert_eq!(written.unwrap().changed, count as u64);
         assert_eq!(sync(&world).await.deleted.len(), count);
-        assert_eq!(calls(&world, "DeletePromotions").await, chunks, "{count}");
-        assert_eq!(theirs(&world).await, []);
+        assert_eq!(world.calls_of("DeletePromotions").await, chunks, "{count}");
+        assert_eq!(world.codes_there().await, []);
     }
 }
 
@@ -299,7 +255,7 @@ async fn a_code_that_was_renamed_there_is_not_deleted_behind_somebodys_back() {
     let world = bare().await;
     name(&world, "FS20", "20 spins").await;
     sync(&world).await;
-    by_hand(&world, "FS20", "Needed, ask Ann").await;
+    world.add_there("FS20", "Needed, ask Ann").await;
     world.put_promotion("FS20", "archived").await;
     let report = sync(&world).await;
     assert_eq!(
@@ -321,14 +277,14 @@ async fn every_day_drift_is_told_and_left_as_it_is() {
     let world = bare().await;
     name(&world, "FS20", "20 spins").await;
     sync(&world).await;
-    by_hand(&world, "FS20", "Renamed there").await;
+    world.add_there("FS20", "Renamed there").await;
     next_day(&world).await;
     let told = [
         pair("catalogue_changed_there", "promotion/FS20"),
         pair("catalogue_drift", "catalogue"),
     ];
     assert_eq!(open_findings(&world), told);
-    assert_eq!(theirs(&world).await, [pair("FS20", "Renamed there")]);
+    assert_eq!(world.codes_there().await, [pair("FS20", "Renamed there")]);
     sync(&world).await;
     assert_eq!(open_findings(&world), []);
 }
@@ -345,6 +301,6 @@ async fn a_tenant_that_wants_it_is_synced_every_day() {
     );
     name(&world, "FS20", "20 spins").await;
     next_day(&world).await;
-    assert_eq!(theirs(&world).await, [pair("FS20", "20 spins")]);
+    assert_eq!(world.codes_there().await, [pair("FS20", "20 spins")]);
     assert_eq!(open_findings(&world), []);
 }

@@ -311,7 +311,7 @@ async fn a_suspended_tenant_keeps_what_comes_and_goes_on_when_it_is_resumed() {
     let campaign = world.plan(10, &json!({}));
     world.sandbox.process(campaign).unwrap();
     world.delivered().await;
-    while work::step(&world.app).await.unwrap() {}
+    world.work().await;
     assert_eq!(world.ledger(campaign).await.len(), 0);
     suspend(Suspension::Resume).await;
     world.settle().await;

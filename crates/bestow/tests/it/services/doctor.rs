@@ -95,9 +95,7 @@ async fn days_whose_ended_lists_nobody_read_are_found() {
         "fault-functions": ["GetCustomersActionEndedByDate"]});
     world.sandbox.set_switches(&down).unwrap();
     world.travel("2027-03-30T12:00:00Z").await;
-    for _ in 0..20 {
-        bestow::work::step(&world.app).await.unwrap();
-    }
+    world.steps(20).await;
     let text = texts(&findings(&world).await);
     let told =
         "the lists of ended actions of 2 days are not read to their end, the oldest of 2027-03-27";

@@ -2,9 +2,8 @@ use bestow::actor::Actor;
 use bestow::service::listeners::{self, GatewayState, LISTENER_PATH, Slot, SyncReport};
 use bestow::service::tenants::{self, TenantPatch};
 use http::Method;
-use optimove::client::Auth;
+use optimove::SecretUrl;
 use optimove::wire::{RegisterEventListener, UnregisterEventListener};
-use optimove::{Client, Secret, SecretUrl};
 use serde_json::{Value, json};
 
 use super::code;
@@ -15,13 +14,6 @@ fn slot(event_type: i64, channel_id: Option<i64>) -> Slot {
         event_type,
         channel_id,
     }
-}
-
-fn optimove(world: &World) -> Client {
-    let auth = Auth::ApiKey(Secret::new("acme-admin-key"));
-    Client::builder(&world.sandbox.url(), auth)
-        .build()
-        .expect("it works")
 }
 
 async fn sync(world: &World) -> SyncReport {
@@ -74,7 +66,8 @@ async fn each_event_and_channel_is_registered_once() {
             ..SyncReport::default()
         }
     );
-    let registered = optimove(&world)
+    let registered = world
+        .optimove()
         .get_registered_event_listeners()
         .await
         .unwrap();
@@ -94,7 +87,7 @@ async fn each_event_and_channel_is_registered_once() {
 #[tokio::test]
 async fn what_was_lost_or_taken_over_is_repaired_and_the_rest_left_alone() {
     let world = World::connected().await;
-    let optimove = optimove(&world);
+    let optimove = world.optimove();
     let drop = UnregisterEventListener {
         event_type: 4,
         channel_id: None,

@@ -4,8 +4,6 @@ use bestow::service::promotions::{
 };
 use bestow_store::promotions::Promotion;
 use http::Method;
-use optimove::client::Auth;
-use optimove::{Client, Secret, wire};
 use serde_json::{Value, json};
 
 use super::code;
@@ -20,41 +18,6 @@ async fn sync(world: &World) -> CatalogueReport {
     promotions::sync(&world.app, &Actor::cli(), &world.acme())
         .await
         .expect("it works")
-}
-
-fn optimove(world: &World) -> Client {
-    let auth = Auth::ApiKey(Secret::new("acme-admin-key"));
-    Client::builder(&world.sandbox.url(), auth)
-        .build()
-        .expect("it works")
-}
-
-/// Optimove's list, in the order of codes.
-async fn theirs(world: &World) -> Vec<(String, String)> {
-    let there = optimove(world).get_promotions().await.expect("it works");
-    let mut there: Vec<_> = there.into_iter().map(|one| (one.code, one.name)).collect();
-    there.sort_unstable();
-    there
-}
-
-async fn add_theirs(world: &World, code: &str, name: &str) {
-    let entry = wire::Promotion {
-        code: code.to_owned(),
-        name: name.to_owned(),
-    };
-    optimove(world)
-        .add_promotions(&[entry])
-        .await
-        .expect("it works");
-}
-
-async fn calls(world: &World, function: &str) -> u64 {
-    let requests = world
-        .control(Method::GET, "/_sandbox/requests?tenant=acme", &Value::Null)
-        .await;
-    requests["by_function"][function]
-        .as_u64()
-        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -182,16 +145,16 @@ async fn a_sync_adds_renames_and_verifies_in_chunks_of_a_hundred() {
     put(&world, "DRAFT", json!({"name": "Draft", "status": "draft"}))
         .await
         .unwrap();
-    add_theirs(&world, "p001", "Named by somebody else").await;
-    add_theirs(&world, "FOREIGN", "Not ours").await;
-    let before = calls(&world, "AddPromotions").await;
+    world.add_there("p001", "Named by somebody else").await;
+    world.add_there("FOREIGN", "Not ours").await;
+    let before = world.calls_of("AddPromotions").await;
     let report = sync(&world).await;
     assert_eq!(
         (report.added.len(), report.renamed, report.refused),
         (249, vec!["p001".to_owned()], vec![])
     );
-    assert_eq!(calls(&world, "AddPromotions").await - before, 3);
-    let there = theirs(&world).await;
+    assert_eq!(world.calls_of("AddPromotions").await - before, 3);
+    let there = world.codes_there().await;
     assert_eq!(there.len(), 251);
     assert!(there.contains(&("p001".to_owned(), "Promotion 1".to_owned())));
     assert!(there.contains(&("FOREIGN".to_owned(), "Not ours".to_owned())));
@@ -210,7 +173,7 @@ async fn a_sync_adds_renames_and_verifies_in_chunks_of_a_hundred() {
 #[tokio::test]
 async fn only_what_we_added_and_nobody_needs_is_deleted() {
     let world = World::connected().await;
-    add_theirs(&world, "THEIRS", "THEIRS").await;
+    world.add_there("THEIRS", "THEIRS").await;
     world.put_promotion("THEIRS", "active").await;
     sync(&world).await;
     world.run(5, &json!({})).await;
@@ -230,7 +193,8 @@ async fn only_what_we_added_and_nobody_needs_is_deleted() {
     // Windows are over.
     world.travel("2027-05-01T00:00:00Z").await;
     assert_eq!(sync(&world).await.deleted, ["FS20"]);
-    let there: Vec<String> = theirs(&world)
+    let there: Vec<String> = world
+        .codes_there()
         .await
         .into_iter()
         .map(|(code, _)| code)
@@ -291,7 +255,7 @@ async fn one_entry_that_is_refused_does_not_stop_the_others() {
             ("Z-BAD2", "refused_by_optimove")
         ]
     );
-    assert_eq!(theirs(&world).await.len(), 120);
+    assert_eq!(world.codes_there().await.len(), 120);
 }
 
 #[tokio::test]
@@ -313,7 +277,7 @@ async fn a_lost_answer_is_made_good_by_the_next_sync() {
             &json!({"fault-percent": 0}),
         )
         .await;
-    assert_eq!(theirs(&world).await.len(), 1, "the write took effect");
+    assert_eq!(world.codes_there().await.len(), 1, "the write took effect");
     assert_eq!(sync(&world).await, CatalogueReport::default());
     // It is known to be ours, so it goes when it is over.
     world.put_promotion("FS20", "archived").await;

@@ -128,7 +128,7 @@ async fn a_refused_credential_rests_the_tenant_with_a_finding_and_a_new_one_goes
         world.sandbox.process(campaign).unwrap();
     }
     world.delivered().await;
-    while work::step(&world.app).await.unwrap() {}
+    world.work().await;
     assert_eq!(open_findings(&world), ["credential_refused"]);
     let no = world.acme().no();
     let (rest, jobs) = world
@@ -144,7 +144,7 @@ async fn a_refused_credential_rests_the_tenant_with_a_finding_and_a_new_one_goes
     assert!(jobs.iter().all(|job| job.run_at >= rest.until));
     // Nobody moves the clock: the new credential alone lets the work go on.
     our_key(&world, "new-key").await;
-    while work::step(&world.app).await.unwrap() {}
+    world.work().await;
     for campaign in campaigns {
         assert_eq!(world.ledger(campaign).await.len(), 30);
     }

@@ -8,7 +8,7 @@ use bestow::clock::instant;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{Fate, findings, hold, is_report, judged_and_tuned, pass, round, rounds, stood};
+use super::{Fate, complete, hold, is_report, judged_and_tuned, pass, rounds, stood};
 
 /// Customers, unless the environment says otherwise.
 const CUSTOMERS: u64 = 60_000;
@@ -95,10 +95,7 @@ async fn all_approvals_are_placed_in_time_and_none_without_a_durable_grant() {
         )
         .unwrap();
     }
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", approved, approved, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(approved)]);
     let excluded: BTreeSet<String> = excluded.into_iter().collect();
     let five_minutes = SignedDuration::from_mins(5);
     for one in world.sandbox.statuses(campaign).unwrap() {
@@ -119,6 +116,6 @@ async fn all_approvals_are_placed_in_time_and_none_without_a_durable_grant() {
     pass(&world, 600).await;
     let held = stood(&world, campaign).await;
     assert_eq!(held["sent"], approved, "sent to exactly the approved");
-    assert_eq!(findings(&world).await, Vec::<String>::new());
+    assert_eq!(world.finding_kinds().await, Vec::<String>::new());
     world.assert_right(campaign).await;
 }

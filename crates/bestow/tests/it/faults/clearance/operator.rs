@@ -15,7 +15,7 @@ use optimove::sign::{Signer, StandardHeaders};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{denied, findings, hold, pass, settled, stood, work};
+use super::{denied, hold, pass, settled, stood, work};
 use crate::support::World;
 
 const SECRET: &str = "an approval secret of the operator";
@@ -167,7 +167,7 @@ async fn a_batch_without_a_usable_answer_is_not_approved_and_the_others_are() {
             [1, 1, 3],
             "the spoiled batch is tried three times under one id"
         );
-        assert_eq!(findings(&world).await, ["approval_failed"]);
+        assert_eq!(world.finding_kinds().await, ["approval_failed"]);
         let held = stood(&world, campaign).await;
         let (approved, no) = (
             held["approved"].as_u64().unwrap(),
@@ -207,24 +207,12 @@ async fn nobody_is_approved_who_is_left_out_or_denied_beside() {
 async fn the_endpoints_secret_is_never_shown() {
     let world = asking("http://127.0.0.1:1/approve").await;
     let tenant = "/v1/tenants/acme";
-    let shown = world
-        .api
-        .ok(Method::GET, tenant, &Value::Null)
-        .await
-        .unwrap();
+    let shown = world.get(tenant).await;
     assert_eq!(
         shown["approval"],
         json!({"url": "http://127.0.0.1:1/approve", "signed": true})
     );
-    let audit = world
-        .api
-        .ok(
-            Method::GET,
-            "/v1/tenants/acme/audit?limit=1000",
-            &Value::Null,
-        )
-        .await
-        .unwrap();
+    let audit = world.get("/v1/tenants/acme/audit?limit=1000").await;
     let row = world.acme().row.settings.clone();
     for text in [shown.to_string(), audit.to_string(), row] {
         assert!(!text.contains(SECRET), "{text}");
@@ -254,6 +242,6 @@ async fn the_endpoints_secret_is_never_shown() {
         assert_eq!((status.as_u16(), &body["code"]), (422, &json!(code)));
     }
     let off = json!({"approval": null});
-    let shown = world.api.ok(Method::PATCH, tenant, &off).await.unwrap();
+    let shown = world.patch(tenant, &off).await;
     assert_eq!(shown["approval"], Value::Null);
 }

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use bestow::actor::Actor;
 use bestow::service::promotions;
-use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Fate, all, conditional, denied, event_5, findings, hold, is_report, judged, only_if, pass,
-    round, rounds, settled, statuses, stood, work,
+    Fate, all, closed, complete, conditional, denied, event_5, hold, is_report, judged, only_if,
+    pass, rounds, settled, statuses, stood, work,
 };
 use crate::faults::{switch, view};
 use crate::support::World;
@@ -33,21 +32,12 @@ async fn f8_send_groups_are_rounds_over_those_not_yet_decided() {
     );
     let campaign = hold(&world, 90, 1_800, &json!({}));
     work(&world).await;
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", 30, 30, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(30)]);
     // The second group is announced half way to the first deadline.
     pass(&world, 900).await;
-    assert_eq!(
-        rounds(&world, campaign).await[1],
-        round("closed", 30, 30, "complete")
-    );
+    assert_eq!(rounds(&world, campaign).await[1], complete(30));
     pass(&world, 900).await;
-    assert_eq!(
-        rounds(&world, campaign).await[2],
-        round("closed", 30, 30, "complete")
-    );
+    assert_eq!(rounds(&world, campaign).await[2], complete(30));
     assert_eq!(world.ledger(campaign).await.len(), 90);
     for _ in 0..6 {
         pass(&world, 900).await;
@@ -55,7 +45,7 @@ async fn f8_send_groups_are_rounds_over_those_not_yet_decided() {
     assert_eq!(stood(&world, campaign).await["sent"], 90);
     world.assert_right(campaign).await;
     assert_eq!(statuses(&world, campaign).await, all("active", 90));
-    assert_eq!(findings(&world).await, Vec::<String>::new());
+    assert_eq!(world.finding_kinds().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -74,20 +64,18 @@ async fn f8_a_deadline_that_moves_takes_the_unreported_over() {
     let campaign = hold(&world, 1_500, 3_600, &json!({}));
     // The first deadline is four minutes away: chunks of 1,000.
     assert_eq!(event_5(&world, campaign, "2027-03-25 06:04").await, 200);
-    for _ in 0..30 {
-        bestow::work::step(&world.app).await.unwrap();
-    }
+    world.steps(30).await;
     pass(&world, 240).await;
     assert_eq!(
         rounds(&world, campaign).await,
-        [round("closed", 1_500, 1_000, "deadline")]
+        [closed(1_500, 1_000, "deadline")]
     );
     assert_eq!(statuses(&world, campaign).await["not_cleared"], 500);
     *blocked.lock().unwrap() = false;
     assert_eq!(event_5(&world, campaign, "2027-03-25 07:00").await, 200);
     work(&world).await;
     let now = rounds(&world, campaign).await;
-    assert_eq!(now[1], round("closed", 500, 500, "complete"));
+    assert_eq!(now[1], complete(500));
     assert_eq!(statuses(&world, campaign).await, all("pending", 1_500));
     switch(&world, &json!({"notify-drop": 0}));
     settled(&world, campaign).await;
@@ -107,10 +95,7 @@ async fn f8_the_same_deadline_again_is_the_same_round() {
         assert_eq!(event_5(&world, campaign, spelled).await, 200);
     }
     work(&world).await;
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", 10, 10, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(10)]);
     assert_eq!(world.counts(campaign)["pairs"], 10);
 }
 
@@ -126,13 +111,10 @@ async fn whoever_was_held_is_decided_anew_by_the_next_round_and_whoever_was_refu
     let campaign = hold(&world, 0, 7_200, &over);
     let ids = json!({"customer_ids": ["e"], "reason": "test"});
     let exclusions = "/v1/tenants/acme/exclusions";
-    world.api.ok(Method::POST, exclusions, &ids).await.unwrap();
+    world.post(exclusions, &ids).await;
     assert_eq!(event_5(&world, campaign, "2027-03-25 07:00").await, 200);
     work(&world).await;
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", 2, 2, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(2)]);
     assert_eq!(
         denied(&world, campaign).await,
         [("excluded".to_owned(), 1), ("unknown_code".to_owned(), 2)]
@@ -147,10 +129,8 @@ async fn whoever_was_held_is_decided_anew_by_the_next_round_and_whoever_was_refu
 
     world.put_promotion("NEW", "active").await;
     world
-        .api
-        .ok(Method::DELETE, exclusions, &json!({"customer_ids": ["e"]}))
-        .await
-        .unwrap();
+        .delete(exclusions, &json!({"customer_ids": ["e"]}))
+        .await;
     work(&world).await;
     assert_eq!(
         world.ledger(campaign).await.len(),
@@ -160,10 +140,7 @@ async fn whoever_was_held_is_decided_anew_by_the_next_round_and_whoever_was_refu
     assert_eq!(event_5(&world, campaign, "2027-03-25 08:00").await, 200);
     work(&world).await;
     // b and c now, and d, who has no code, once more.
-    assert_eq!(
-        rounds(&world, campaign).await[1],
-        round("closed", 3, 3, "complete")
-    );
+    assert_eq!(rounds(&world, campaign).await[1], complete(3));
     assert_eq!(denied(&world, campaign).await, [("excluded".to_owned(), 1)]);
     let counts = world.counts(campaign);
     assert_eq!(
@@ -197,10 +174,7 @@ async fn limits_are_kept_over_all_customers_and_for_each() {
     let second = hold(&world, 20, 3_600, &json!({"actions": actions}));
     work(&world).await;
     // Four have theirs from the first campaign, and six of the others are first in the order of customers.
-    assert_eq!(
-        rounds(&world, second).await,
-        [round("closed", 6, 6, "complete")]
-    );
+    assert_eq!(rounds(&world, second).await, [complete(6)]);
     assert_eq!(
         denied(&world, second).await,
         [("limit_reached".to_owned(), 14)]
@@ -224,10 +198,7 @@ async fn nearly_equal_ids_and_the_control_group_are_not_approved() {
         json!({"audience": {"customers": ["Anna", "anna", "bob", {"id": "c", "action": 1}]}});
     let campaign = hold(&world, 0, 3_600, &over);
     work(&world).await;
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", 2, 2, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(2)]);
     assert_eq!(
         denied(&world, campaign).await,
         [("near_equal_customer_id".to_owned(), 1)]
@@ -259,17 +230,10 @@ async fn a_customer_on_two_pages_is_decided_and_reported_once() {
     // A list that changes from pass to pass is held; a person lets it go on.
     if view(&world, campaign).await["rounds"][0]["state"] != "closed" {
         let path = format!("/v1/tenants/acme/campaigns/{campaign}/resume");
-        world
-            .api
-            .ok(Method::POST, &path, &Value::Null)
-            .await
-            .unwrap();
+        world.post(&path, &Value::Null).await;
         work(&world).await;
     }
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", 4, 4, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(4)]);
     let times: BTreeSet<_> = world
         .sandbox
         .statuses(campaign)
@@ -299,10 +263,7 @@ async fn a_report_has_ten_thousand_customers_at_most() {
         .await;
         let campaign = hold(&world, count, 3_600, &json!({}));
         work(&world).await;
-        assert_eq!(
-            rounds(&world, campaign).await,
-            [round("closed", count, count, "complete")]
-        );
+        assert_eq!(rounds(&world, campaign).await, [complete(count)]);
         let mut sizes = sizes.lock().unwrap().clone();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         assert_eq!(sizes, expected);
@@ -317,9 +278,6 @@ async fn a_list_far_longer_than_told_waits_for_a_person() {
         "channels": [{"id": 504}, {"id": 505}, {"id": 506}]}]);
     let campaign = hold(&world, 3, 3_600, &json!({"actions": actions}));
     work(&world).await;
-    assert_eq!(
-        rounds(&world, campaign).await,
-        [round("closed", 3, 3, "complete")]
-    );
+    assert_eq!(rounds(&world, campaign).await, [complete(3)]);
     assert_eq!(view(&world, campaign).await["last_error"], Value::Null);
 }
