@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod access;
+mod answers;
 mod catalogue;
 mod client;
 mod conditional;
@@ -16,6 +17,7 @@ mod listeners;
 mod notifications;
 mod oracle;
 mod pages;
+mod reads;
 mod request_lines;
 mod send_groups;
 mod shapes;

@@ -123,6 +123,12 @@ impl World {
         answer
     }
 
+    /// Moves the tenant to another time zone.
+    pub(crate) async fn zone(&self, zone: &str) {
+        let change = json!({ "time_zone": zone });
+        self.ok("PUT", "/tenants/acme", change).await;
+    }
+
     /// Sets the clock.
     pub(crate) fn at(&self, now: &str) {
         self.sandbox.set_now(now.parse().unwrap()).unwrap();
