@@ -3,6 +3,7 @@
 //! A credential is sealed before it reaches the store, and nothing here gives it back.
 
 mod form;
+mod rules;
 mod view;
 
 pub use form::{
@@ -15,7 +16,7 @@ pub use view::{ApprovalView, OptimoveView, TenantView};
 use bestow_store::tenants::{Tenant as Row, TenantFields};
 use bestow_store::{Error as StoreError, Tx};
 
-pub(crate) use form::check_name;
+pub(crate) use rules::check_name;
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -284,6 +285,16 @@ fn try_again(tx: &mut Tx<'_>, no: i64) -> std::result::Result<(), StoreError> {
     tx.hasten_failed_jobs(no)
 }
 
+/// Whether fields of two settings are equal, each with the code of a conflict about it.
+macro_rules! compared {
+    ($known:expr, $asked:expr; $($field:ident),+) => {
+        [$((
+            $known.$field == $asked.$field,
+            concat!("exists_with_different_", stringify!($field)),
+        )),+]
+    };
+}
+
 /// Why an id is taken: by an equal tenant, or by one that differs, first in which field.
 fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -> Error {
     let Tenant { row, settings, .. } = found;
@@ -293,7 +304,7 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
         .ok()
         .and_then(|opened| serde_json::from_slice(&opened).ok());
     let asked = &wanted.settings;
-    let comparisons = [
+    let row_compared = [
         (row.name == wanted.name, "exists_with_different_name"),
         (
             row.time_zone == wanted.time_zone,
@@ -307,59 +318,20 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
             known.as_ref() == Some(credential),
             "exists_with_different_auth",
         ),
-        (
-            settings.scheduled_channels == asked.scheduled_channels,
-            "exists_with_different_scheduled_channels",
-        ),
-        (
-            settings.triggered_channels == asked.triggered_channels,
-            "exists_with_different_triggered_channels",
-        ),
-        (
-            settings.conditional == asked.conditional,
-            "exists_with_different_conditional",
-        ),
-        (
-            settings.expiry == asked.expiry,
-            "exists_with_different_expiry",
-        ),
-        (
-            settings.cancel_unconfirmed == asked.cancel_unconfirmed,
-            "exists_with_different_cancel_unconfirmed",
-        ),
-        (
-            settings.duration_days_default == asked.duration_days_default,
-            "exists_with_different_duration_days_default",
-        ),
-        (
-            settings.codes_per_row_max == asked.codes_per_row_max,
-            "exists_with_different_codes_per_row_max",
-        ),
-        (
-            settings.page_rows == asked.page_rows,
-            "exists_with_different_page_rows",
-        ),
-        (
-            settings.catalogue_sync == asked.catalogue_sync,
-            "exists_with_different_catalogue_sync",
-        ),
-        (
-            settings.triggered == asked.triggered,
-            "exists_with_different_triggered",
-        ),
-        (
-            settings.gateway == asked.gateway,
-            "exists_with_different_gateway",
-        ),
-        (
-            clearance::is_same_approval(app, &row.id, settings, asked),
-            "exists_with_different_approval",
-        ),
     ];
-    let differs = comparisons
-        .iter()
-        .find(|(is_equal, _)| !is_equal)
-        .map(|(_, code)| *code);
+    let settings_compared = compared!(
+        settings, asked; scheduled_channels, triggered_channels, conditional, expiry, cancel_unconfirmed,
+        duration_days_default, codes_per_row_max, page_rows, catalogue_sync, triggered, gateway
+    );
+    let approval_compared = (
+        clearance::is_same_approval(app, &row.id, settings, asked),
+        "exists_with_different_approval",
+    );
+    let differs = row_compared
+        .into_iter()
+        .chain(settings_compared)
+        .chain([approval_compared])
+        .find_map(|(is_equal, code)| (!is_equal).then_some(code));
     match differs {
         None => Error::conflict(
             "exists",
