@@ -257,7 +257,8 @@ impl Tx<'_> {
         through: &str,
         lease_ms: i64,
     ) -> Result<bool, Error> {
-        self.hold_job(job, lease_ms)?;
+        // A report that is refused again and again is no progress.
+        self.keep_job(job, lease_ms)?;
         let changed = self.execute(
             "-- begin_report
             UPDATE clearance_round SET sent_through = CASE

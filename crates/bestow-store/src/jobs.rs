@@ -225,6 +225,23 @@ impl Tx<'_> {
         }
     }
 
+    /// Keeps the claim for another while and says nothing of how the work goes: what failed before still counts. Refuses
+    /// where somebody else has it by now.
+    pub fn keep_job(&mut self, job: &Job, lease_ms: i64) -> Result<(), Error> {
+        let until = self.now_ms() + lease_ms;
+        let changed = self.execute(
+            "-- keep_job
+            UPDATE job SET lease_until = $1
+            WHERE tenant = $2 AND kind = $3 AND key = $4 AND lease_token = $5 AND lease_until IS NOT NULL",
+            values![until, job.tenant, &job.kind, &job.key, job.token],
+        )?;
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(Error::LeaseLost)
+        }
+    }
+
     /// Ends a claim with success. The job goes, unless it was asked for again meanwhile or is to run at `next`.
     pub fn finish_job(&mut self, job: &Job, next: Option<i64>) -> Result<(), Error> {
         let now = self.now_ms();

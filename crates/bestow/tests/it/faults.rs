@@ -22,9 +22,9 @@ use bestow_store::Fault;
 use serde_json::{Value, json};
 
 use crate::sim::model::{
-    Access, CampaignPlan, CodePlan, History, Known, Op, Posts, TenantPlan, Times, World as Plan,
+    CampaignPlan, CodePlan, History, Kind, Known, Op, Posts, TenantPlan, Times, World as Plan,
 };
-use crate::support::World;
+use crate::support::{START, World};
 
 /// A connected world that reads in pages of `rows` rows.
 async fn paged(rows: u32) -> World {
@@ -108,18 +108,13 @@ async fn inbox(world: &World) -> Vec<Value> {
 /// A history of one campaign: tenant `acme` in UTC on three channels, pages of two rows; the catalogue knows FS20 and
 /// CB10, has OLD as a draft, and will know NEW.
 fn history(campaign: Value, ops: Vec<Op>) -> History {
-    let code = |code, known| CodePlan { code, known };
-    let tenant = TenantPlan {
-        id: "acme",
-        zone: "UTC",
-        channels: vec![504, 505, 506],
-        access: Access::ApiKey,
-    };
+    let code = CodePlan::shared;
     let world = Plan {
-        tenants: vec![tenant],
+        tenants: vec![TenantPlan::plain("acme", "UTC")],
         campaigns: vec![CampaignPlan {
             id: 7_001,
             tenant: 0,
+            kind: Kind::Scheduled,
             spec: campaign,
         }],
         codes: vec![
@@ -132,6 +127,8 @@ fn history(campaign: Value, ops: Vec<Op>) -> History {
         merge_grants_max: 2,
         times: Times::Local,
         has_lead: true,
+        start: START.parse().expect("an instant"),
+        rounds: 1,
     };
     History {
         seed: 1,

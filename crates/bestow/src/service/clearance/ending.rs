@@ -140,26 +140,43 @@ pub(super) async fn look_back(
     let patience = seconds_ms(app.config.work.clearance_executed_seconds);
     let mut next: Option<i64> = None;
     let mut later = |at: i64| next = Some(next.map_or(at, |known| known.min(at)));
+    // Optimove may have heard of an approval whose report we never saw answered.
+    let was_told = state
+        .rounds
+        .iter()
+        .any(|round| round.sent_through.is_some());
+    if !was_told || state.campaign.revoked_at.is_some() {
+        return Ok(None);
+    }
     for round in state.rounds.iter().filter(|round| round.is_closed()) {
-        if round.reported == 0 || state.campaign.revoked_at.is_some() {
-            continue;
-        }
         let (reread_at, sent_by) = (round.deadline + grace, round.deadline + patience);
         if now < reread_at {
             later(reread_at);
             continue;
         }
+        // A round may have had nobody left to decide: an earlier one cleared customers who are sent to by this one's
+        // deadline.
         reread(app, job, state.campaign.no, round.deadline).await?;
+        if round.reported == 0 {
+            continue;
+        }
         if now < sent_by {
             later(sent_by);
             continue;
         }
-        check_sent(app, job, tenant, state, round).await?;
+        let unsent = unsent(app, job, state, round).await?;
+        if unsent > 0 && reread(app, job, state.campaign.no, sent_by).await? {
+            // They may have been sent to by a deadline that we never heard of.
+            later(now + grace);
+            continue;
+        }
+        find_unsent(app, job, tenant, state, (round, unsent)).await?;
     }
     Ok(next)
 }
 
-async fn reread(app: &App, job: &Job, campaign: i64, deadline: i64) -> Result<()> {
+/// Wants the lists read anew that were wanted before an instant. Whether there were any.
+async fn reread(app: &App, job: &Job, campaign: i64, deadline: i64) -> Result<bool> {
     let job = job.clone();
     let wanted = app
         .tx("reread_lists", move |tx| {
@@ -174,17 +191,11 @@ async fn reread(app: &App, job: &Job, campaign: i64, deadline: i64) -> Result<()
     if wanted > 0 {
         app.work.notify_one();
     }
-    Ok(())
+    Ok(wanted > 0)
 }
 
-/// Records how many were cleared and never sent to.
-async fn check_sent(
-    app: &App,
-    job: &Job,
-    tenant: &Tenant,
-    state: &State,
-    round: &Round,
-) -> Result<()> {
+/// How many customers of a round were cleared and, as far as the lists tell, not sent to.
+async fn unsent(app: &App, job: &Job, state: &State, round: &Round) -> Result<u64> {
     let (store, no, campaign, round_no) =
         (app.store.clone(), job.tenant, state.campaign.no, round.no);
     let through = round.reported_through.clone();
@@ -208,8 +219,18 @@ async fn check_sent(
         }
         Ok::<_, StoreError>(unsent)
     });
-    let unsent = count.await.map_err(|error| crashed(&error))??;
-    let campaign = &state.campaign.id;
+    Ok(count.await.map_err(|error| crashed(&error))??)
+}
+
+/// Records how many were cleared and never sent to.
+async fn find_unsent(
+    app: &App,
+    job: &Job,
+    tenant: &Tenant,
+    state: &State,
+    (round, unsent): (&Round, u64),
+) -> Result<()> {
+    let (no, campaign) = (job.tenant, &state.campaign.id);
     let object = Object::Round(campaign, round.no).to_string();
     if unsent > 0 {
         tracing::warn!(

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{history, notify, play};
-use crate::sim::model::Op;
+use crate::sim::model::{History, Kind, Op, Posts};
 
 /// Two ids differ by letter case only, and both wait for a code beside a code that is granted. Releasing one code after
 /// the other took the second id for the customer although it held nothing, and the first one's pair was lost.
@@ -59,4 +59,69 @@ fn a_confirming_pass_widens_what_is_held() {
         campaign,
         before.into_iter().chain(after).collect(),
     ));
+}
+
+/// A conditional campaign of nine customers, in so many send groups, the first of them to be approved within `seconds`.
+fn conditional(groups: u8, seconds: u32, ops: Vec<Op>) -> History {
+    let campaign = json!({
+        "kind": "conditional", "audience": {"count": 9, "prefix": "P-"},
+        "scheduled_at": "2027-03-25T09:00",
+        "actions": [{"id": 24, "promo_codes": ["FS20"], "channels": [{"id": 504}]}],
+    });
+    let mut history = history(campaign, ops);
+    // Of even ones, whatever Optimove says after the operations is heard.
+    history.seed = 2;
+    history.world.rounds = groups;
+    history.world.campaigns[0].kind = Kind::Conditional { seconds };
+    history
+}
+
+/// The list of the second round had the customers of the third group on it already, so they were approved with it, and
+/// the third round had nobody to decide. It was not looked back upon, and its group was sent to after the lists had
+/// been read for the last time: their grants never started.
+#[test]
+fn a_round_with_nobody_to_decide_is_looked_back_upon() {
+    play(&conditional(3, 3_600, vec![Op::Process(0)]));
+}
+
+/// As before, and the third round is never announced: a day later the lists are read once more before it counts as a
+/// difference that customers were cleared and not sent to.
+#[test]
+fn a_deadline_that_nobody_told_us_of_is_found_a_day_later() {
+    let event_5 = Op::Notify {
+        campaign: 0,
+        which: 1,
+        copies: 1,
+        order: 1,
+        posts: Posts::InTurn,
+    };
+    let ops = vec![
+        Op::Process(0),
+        Op::Advance(451),
+        event_5,
+        Op::Work(8),
+        // The first group is sent to, the second one is not yet, and the lists are read.
+        Op::Advance(600),
+        Op::Forge(0),
+        Op::Work(8),
+    ];
+    let mut history = conditional(2, 900, ops);
+    history.seed = 1;
+    play(&history);
+}
+
+/// Somebody sends an event 5 with a deadline behind Optimove's own, and Optimove refuses every report. Each try began
+/// with a write that counted as progress, so the waits between them never grew.
+#[test]
+fn reports_that_are_refused_are_tried_ever_more_slowly() {
+    let ops = vec![
+        Op::Process(0),
+        Op::ForgeClearance {
+            campaign: 0,
+            seconds: 5_000,
+        },
+        Op::Advance(61),
+        Op::Switch("late-status", json!("refuse")),
+    ];
+    play(&conditional(1, 30, ops));
 }

@@ -13,8 +13,9 @@ use optimove_sandbox::Expected;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::model::{Dice, Known, Op};
-use super::run::{Stage, Wrong};
+use super::model::{Dice, Kind, Known, Op};
+use super::run::Wrong;
+use super::stage::Stage;
 use crate::support::Holdings;
 
 /// Grants of a campaign whose windows are tried out.
@@ -34,15 +35,98 @@ pub(crate) fn holdings(expected: Expected) -> Holdings {
     pairs.collect()
 }
 
+/// A grant as the API shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) customer: String,
+    /// Folded.
+    pub(crate) code: String,
+    /// In milliseconds.
+    pub(crate) starts_at: i64,
+    pub(crate) ends_at: Option<i64>,
+    pub(crate) status: String,
+}
+
+impl Seen {
+    fn read(line: &[u8]) -> anyhow::Result<(String, Self)> {
+        let grant: Value = serde_json::from_slice(line)?;
+        let text = |name: &str| grant[name].as_str().unwrap_or_default().to_owned();
+        let ms = |name: &str| anyhow::Ok(text(name).parse::<jiff::Timestamp>()?.as_millisecond());
+        let ends_at = match grant["ends_at"] {
+            Value::Null => None,
+            _ => Some(ms("ends_at")?),
+        };
+        let seen = Self {
+            customer: text("customer_id"),
+            code: text("promo_code").to_lowercase(),
+            starts_at: ms("starts_at")?,
+            ends_at,
+            status: text("status"),
+        };
+        Ok((text("id"), seen))
+    }
+
+    /// Who has what, from when to when.
+    pub(crate) fn holding(&self) -> ((String, String), (i64, Option<i64>)) {
+        let pair = (self.customer.clone(), self.code.clone());
+        (pair, (self.starts_at, self.ends_at))
+    }
+
+    fn is_at(&self, ms: i64) -> bool {
+        self.starts_at <= ms && self.ends_at.is_none_or(|end| ms < end)
+    }
+}
+
+/// How much of what a history had.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Met {
+    /// Grants of campaigns whose customers came in lists.
+    pub(crate) listed: u64,
+    /// Customers who were approved at Optimove.
+    pub(crate) approved: u64,
+    /// Grants that were sent after an approval.
+    pub(crate) cleared: u64,
+    /// Grants of triggers.
+    pub(crate) triggered: u64,
+    /// Campaigns that were taken back.
+    pub(crate) revoked: u64,
+    /// Campaigns that somebody wrongly said were cancelled, and that went on.
+    pub(crate) lifted: u64,
+}
+
+impl Met {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            listed: self.listed + other.listed,
+            approved: self.approved + other.approved,
+            cleared: self.cleared + other.cleared,
+            triggered: self.triggered + other.triggered,
+            revoked: self.revoked + other.revoked,
+            lifted: self.lifted + other.lifted,
+        }
+    }
+}
+
 /// What keeps a history from being at its end, if anything does.
 pub(crate) async fn at_rest(stage: &Stage<'_>) -> Result<Option<String>, Wrong> {
     for campaign in &stage.processed {
-        if stage.cancelled.contains_key(campaign) {
+        let kind = stage.kind(*campaign);
+        if stage.cancelled.contains_key(campaign) || kind == Kind::Triggered {
             continue;
+        }
+        if kind != Kind::Scheduled {
+            let stands = stage.stands(*campaign).await?;
+            if stands["status"] == "held" {
+                return Ok(Some(format!("campaign {campaign} is held: {stands}")));
+            }
         }
         let (status, view) = stage.get(&stage.campaign_path(*campaign)).await?;
         if status != 200 {
             return Ok(Some(format!("campaign {campaign} is unknown")));
+        }
+        if !view["revoked_at"].is_null() {
+            continue;
         }
         let imports = view["imports"].as_array().cloned().unwrap_or_default();
         let is_done = |channel: Option<u64>| {
@@ -64,8 +148,8 @@ pub(crate) async fn at_rest(stage: &Stage<'_>) -> Result<Option<String>, Wrong> 
     Ok(None)
 }
 
-/// Checks everything, and gives a digest of the ledger.
-pub(crate) async fn audit(stage: &Stage<'_>) -> Result<String, Wrong> {
+/// Checks everything, and gives a digest of the ledger and how much there was.
+pub(crate) async fn audit(stage: &Stage<'_>) -> Result<(String, Met), Wrong> {
     let jobs = stage.jobs()?;
     if jobs
         .iter()
@@ -81,20 +165,100 @@ pub(crate) async fn audit(stage: &Stage<'_>) -> Result<String, Wrong> {
     // What a running service does within a second of any commit.
     stage.process().app.facts_changed();
     plain_switches(stage)?;
-    let mut ledgers = Vec::new();
+    let (mut ledgers, mut live, mut met) = (Vec::new(), Vec::new(), Met::default());
     for campaign in 0..stage.history.world.campaigns.len() {
-        let ledger = ledger(stage, campaign).await?;
-        match stage.cancelled.get(&campaign) {
-            Some(before) => taken_back(stage, campaign, &ledger, before).await,
-            None => granted(stage, campaign, &ledger).await,
-        }
-        .map_err(|wrong| format!("campaign {campaign}: {wrong}"))?;
+        let ledger = stage.ledger(campaign).await?;
+        let audited = self::campaign(stage, campaign, &ledger, &mut met).await;
+        let is_live = audited.map_err(|wrong| format!("campaign {campaign}: {wrong}"))?;
+        let redeemable = ledger.iter().filter(|_| is_live);
+        live.push(redeemable.cloned().collect::<Vec<_>>());
         ledgers.push(ledger);
     }
-    for campaign in 0..ledgers.len() {
-        windows(stage, campaign, &ledgers).await?;
+    for (campaign, live) in live.iter_mut().enumerate() {
+        if let Kind::Conditional { .. } = stage.kind(campaign) {
+            let sent = stage.expected(campaign)?;
+            live.retain(|grant| sent.contains_key(&grant.holding().0));
+        }
     }
-    Ok(digest(&ledgers))
+    let asked: Vec<usize> = (0..live.len())
+        .filter(|campaign| stage.kind(*campaign) != Kind::Scheduled)
+        .collect();
+    stage.within_limits(&live, &asked)?;
+    for (campaign, ledger) in ledgers.iter().enumerate() {
+        windows(stage, campaign, ledger, &live).await?;
+    }
+    Ok((digest(&ledgers), met))
+}
+
+/// Checks one campaign. Whether anything of it can be redeemed at all.
+async fn campaign(
+    stage: &Stage<'_>,
+    campaign: usize,
+    ledger: &[Seen],
+    met: &mut Met,
+) -> Result<bool, Wrong> {
+    let (status, view) = stage.get(&stage.campaign_path(campaign)).await?;
+    if status == 404 && !ledger.is_empty() {
+        return Err("it is unknown, and has grants".to_owned());
+    }
+    let is_stopped = stopped(stage, campaign, &view)?;
+    met.revoked += u64::from(is_stopped);
+    met.lifted += u64::from(view["cancellation"]["state"] == "contradicted");
+    let plan = &stage.history.world.campaigns[campaign];
+    let counts = if status == 404 {
+        Counts::default()
+    } else {
+        counts(&view, ledger)?
+    };
+    match plan.kind {
+        Kind::Scheduled if is_stopped => taken_back(stage, campaign, ledger)?,
+        Kind::Scheduled => {
+            granted(stage, campaign, ledger, &counts).await?;
+            met.listed += ledger.len() as u64;
+        }
+        Kind::Conditional { .. } => {
+            met.approved += stage.approvals_seen(campaign);
+            if !is_stopped {
+                stage.cleared(campaign, ledger)?;
+                stage.only_approved(campaign, &view, &counts).await?;
+                met.cleared += stage.expected(campaign)?.len() as u64;
+            }
+        }
+        Kind::Triggered => {
+            stage.triggered(campaign, ledger, &counts)?;
+            met.triggered += ledger.len() as u64;
+        }
+    }
+    Ok(!is_stopped)
+}
+
+/// Whether a campaign is taken back; it has to be where Optimove cancelled it, and may be where somebody said so and
+/// Optimove could not tell.
+fn stopped(stage: &Stage<'_>, campaign: usize, view: &Value) -> Result<bool, Wrong> {
+    let (cancel, is_revoked) = (
+        &view["cancellation"]["state"],
+        !view["revoked_at"].is_null(),
+    );
+    let is_suspended = !view["suspended_at"].is_null();
+    if let Some(before) = stage.cancelled.get(&campaign) {
+        let is_known = view.is_object() && view["id"].is_string();
+        let was_told = stage.processed.contains(&campaign);
+        let waits = is_suspended && stage.tenant(campaign).unconfirmed == "suspend";
+        if is_known && was_told && !is_revoked && !waits {
+            return Err(format!(
+                "it is cancelled ({} held before), and {view}",
+                before.len()
+            ));
+        }
+        return Ok(true);
+    }
+    if is_revoked || is_suspended {
+        if stage.slandered.contains(&campaign) && cancel == "unconfirmed" && is_revoked {
+            return Ok(true);
+        }
+        return Err(format!("nobody cancelled it, and {view}"));
+    }
+    Ok(false)
 }
 
 /// Every notification was settled, and every arrival counted.
@@ -127,37 +291,50 @@ async fn inbox(stage: &Stage<'_>) -> Result<(), Wrong> {
     }
 }
 
-/// The ledger of a campaign, read through the API.
-async fn ledger(stage: &Stage<'_>, campaign: usize) -> Result<Holdings, Wrong> {
-    let mut held = Holdings::new();
-    let (status, _) = stage.get(&stage.campaign_path(campaign)).await?;
-    if status == 404 {
-        return Ok(held);
+impl Stage<'_> {
+    /// The ledger of a campaign, read through the API.
+    pub(super) async fn ledger(&self, campaign: usize) -> Result<Vec<Seen>, Wrong> {
+        let (mut held, mut ids) = (Vec::new(), BTreeSet::new());
+        let (status, _) = self.get(&self.campaign_path(campaign)).await?;
+        if status == 404 {
+            return Ok(held);
+        }
+        let path = format!("{}/grants", self.campaign_path(campaign));
+        let read = self.process().api.lines(&path, |line| {
+            let (id, grant) = Seen::read(line)?;
+            anyhow::ensure!(ids.insert(id), "granted twice: {grant:?}");
+            held.push(grant);
+            Ok(())
+        });
+        read.await.map_err(|e| format!("{e:#}"))?;
+        held.sort_by_key(Seen::holding);
+        if self.kind(campaign) != Kind::Triggered {
+            let twice = held
+                .windows(2)
+                .find(|two| two[0].holding().0 == two[1].holding().0);
+            if let Some(twice) = twice {
+                return Err(format!("granted twice: {twice:?}"));
+            }
+        }
+        Ok(held)
     }
-    let path = format!("{}/grants", stage.campaign_path(campaign));
-    let read = stage.process().api.lines(&path, |line| {
-        let grant: Value = serde_json::from_slice(line)?;
-        let text = |name: &str| grant[name].as_str().unwrap_or_default().to_owned();
-        let ms = |name: &str| anyhow::Ok(text(name).parse::<jiff::Timestamp>()?.as_millisecond());
-        let key = (text("customer_id"), text("promo_code").to_lowercase());
-        let window = (ms("starts_at")?, Some(ms("ends_at")?));
-        anyhow::ensure!(held.insert(key, window).is_none(), "granted twice: {grant}");
-        Ok(())
-    });
-    read.await.map_err(|e| format!("{e:#}"))?;
-    Ok(held)
 }
 
 /// The ledger of a campaign that ran is what the oracle says, and its counts add up.
-async fn granted(stage: &Stage<'_>, campaign: usize, ledger: &Holdings) -> Result<(), Wrong> {
+async fn granted(
+    stage: &Stage<'_>,
+    campaign: usize,
+    ledger: &[Seen],
+    counts: &Counts,
+) -> Result<(), Wrong> {
     let never = never_known(stage);
     let mut expected = stage.expected(campaign)?;
     expected.retain(|(_, code), _| !never.contains(code));
-    let alike = same_grants(&expected, ledger)?;
+    let ledger: Holdings = ledger.iter().map(Seen::holding).collect();
+    let alike = same_grants(&expected, &ledger)?;
     if !stage.processed.contains(&campaign) {
         return Ok(());
     }
-    let counts = counts(stage, campaign, ledger).await?;
     // A released code does not release the pairs of an id that is nearly another customer's.
     let mut known_reasons = vec!["unknown_code", "near_equal_customer_id"];
     if alike {
@@ -174,7 +351,7 @@ async fn granted(stage: &Stage<'_>, campaign: usize, ledger: &Holdings) -> Resul
         return Err(format!("pairs are refused: {:?}", counts.refused));
     }
     if stage.history.has_plain_lists() {
-        recount(stage, campaign, &counts, &never, alike).await?;
+        recount(stage, campaign, counts, &never, alike).await?;
     }
     Ok(())
 }
@@ -214,17 +391,17 @@ fn same_grants(expected: &Holdings, ledger: &Holdings) -> Result<Alike, Wrong> {
 }
 
 /// Counts of a campaign, as the API tells them.
-struct Counts {
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
     rows: u64,
     rows_without_code: u64,
-    pairs: u64,
-    held: BTreeMap<String, u64>,
-    refused: BTreeMap<String, u64>,
+    pub(crate) pairs: u64,
+    pub(crate) held: BTreeMap<String, u64>,
+    pub(crate) refused: BTreeMap<String, u64>,
 }
 
 /// Reads the counts. They add up, and there are as many grants as were counted.
-async fn counts(stage: &Stage<'_>, campaign: usize, ledger: &Holdings) -> Result<Counts, Wrong> {
-    let (_, view) = stage.get(&stage.campaign_path(campaign)).await?;
+fn counts(view: &Value, ledger: &[Seen]) -> Result<Counts, Wrong> {
     let counts = &view["counts"];
     let number = |name: &str| counts[name].as_u64().unwrap_or_default();
     let map = |name: &str| -> BTreeMap<String, u64> {
@@ -294,55 +471,49 @@ async fn recount(
     Ok(())
 }
 
-/// A campaign that was cancelled holds nothing beyond what it once should have, and its counts add up.
-async fn taken_back(
-    stage: &Stage<'_>,
-    campaign: usize,
-    ledger: &Holdings,
-    before: &Holdings,
-) -> Result<(), Wrong> {
-    if let Some((pair, window)) = ledger.iter().find(|(pair, _)| !before.contains_key(*pair)) {
-        return Err(format!(
-            "{pair:?} holds {window:?} of a cancelled campaign without reason"
-        ));
+/// A campaign that was taken back holds nothing beyond what it once should have.
+fn taken_back(stage: &Stage<'_>, campaign: usize, ledger: &[Seen]) -> Result<(), Wrong> {
+    let before = match stage.cancelled.get(&campaign) {
+        Some(before) => before,
+        None => &stage.expected(campaign)?,
+    };
+    let extra = ledger
+        .iter()
+        .find(|grant| !before.contains_key(&grant.holding().0));
+    match extra {
+        Some(grant) => Err(format!(
+            "{grant:?} of a cancelled campaign is there without reason"
+        )),
+        None => Ok(()),
     }
-    let (status, view) = stage.get(&stage.campaign_path(campaign)).await?;
-    if status == 404 {
-        return Ok(());
-    }
-    counts(stage, campaign, ledger).await?;
-    if stage.processed.contains(&campaign) && view["status"] != "revoked" {
-        return Err(format!("it is cancelled, and {}", view["status"]));
-    }
-    Ok(())
 }
 
 /// Tries the windows of some grants: no before the start, yes from the start on, yes before the end, no from then on.
-async fn windows(stage: &Stage<'_>, campaign: usize, ledgers: &[Holdings]) -> Result<(), Wrong> {
+async fn windows(
+    stage: &Stage<'_>,
+    campaign: usize,
+    ledger: &[Seen],
+    live: &[Vec<Seen>],
+) -> Result<(), Wrong> {
     let dice = Dice::new(stage.history.seed ^ campaign as u64);
-    let mut grants: Vec<_> = ledgers[campaign].iter().collect();
+    let mut grants: Vec<_> = ledger.iter().collect();
     dice.shuffle(&mut grants);
-    let world = &stage.history.world;
-    let tenant = world.campaigns[campaign].tenant;
-    for (pair, (start, end)) in grants.into_iter().take(TRIED_MAX) {
-        let end = end.unwrap_or_default();
-        for at in [start - 1, *start, end - 1, end] {
-            let live = (0..ledgers.len()).filter(|other| {
-                world.campaigns[*other].tenant == tenant && !stage.cancelled.contains_key(other)
+    let tenant = stage.tenant_of(campaign);
+    for grant in grants.into_iter().take(TRIED_MAX) {
+        let end = grant.ends_at.unwrap_or(grant.starts_at + 1);
+        for at in [grant.starts_at - 1, grant.starts_at, end - 1, end] {
+            let of_tenant = (0..live.len()).filter(|other| stage.tenant_of(*other) == tenant);
+            let expected = of_tenant.flat_map(|other| &live[other]).any(|other| {
+                (&other.customer, &other.code) == (&grant.customer, &grant.code) && other.is_at(at)
             });
-            let inside =
-                |(start, end): &(i64, Option<i64>)| *start <= at && end.is_none_or(|end| at < end);
-            let expected = live
-                .filter_map(|other| ledgers[other].get(pair))
-                .any(inside);
             stage.clock.set(instant(at));
-            let question = json!({ "customer_id": pair.0, "promo_code": pair.1 });
-            let path = format!("/v1/tenants/{}/eligibility", world.tenants[tenant].id);
+            let question = json!({ "customer_id": grant.customer, "promo_code": grant.code });
+            let path = format!("{}/eligibility", stage.tenant_path(tenant));
             let answer = stage.api(Method::POST, &path, &question).await?;
             if answer["eligible"] != expected {
                 let at = instant(at);
                 return Err(format!(
-                    "campaign {campaign}: {pair:?} at {at} should be {expected}, is {answer}"
+                    "campaign {campaign}: {grant:?} at {at} should be {expected}, is {answer}"
                 ));
             }
         }
@@ -378,11 +549,11 @@ fn plain_switches(stage: &Stage<'_>) -> Result<(), Wrong> {
         .map_err(|e| e.to_string())
 }
 
-fn digest(ledgers: &[Holdings]) -> String {
+fn digest(ledgers: &[Vec<Seen>]) -> String {
     let mut text = String::new();
     for (campaign, ledger) in ledgers.iter().enumerate() {
-        for ((customer, code), (start, end)) in ledger {
-            let _ = writeln!(text, "{campaign} {customer:?} {code:?} {start} {end:?}");
+        for grant in ledger {
+            let _ = writeln!(text, "{campaign} {:?}", grant.holding());
         }
     }
     let digest = Sha256::digest(text.as_bytes());

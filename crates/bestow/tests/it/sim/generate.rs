@@ -1,50 +1,13 @@
-//! From a seed to a history: worlds and operations are drawn, never tuned to what the service does.
+//! From a seed to a history: operations are drawn, as their worlds are, and never tuned to what the service does.
 
 use bestow_store::Fault;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::model::{
-    Access, CampaignPlan, CodePlan, Dice, History, Known, Op, Posts, TenantPlan, Times, World,
-};
-
-/// Zones with a local time at which their clocks change, or at which nothing happens where they never do.
-const ZONES: [(&str, &[&str]); 10] = [
-    ("Europe/Lisbon", &["2027-03-28T01:30", "2027-10-31T01:30"]),
-    (
-        "America/New_York",
-        &["2027-03-14T02:30", "2027-11-07T01:30"],
-    ),
-    (
-        "Australia/Lord_Howe",
-        &["2027-10-03T02:15", "2027-04-04T01:45"],
-    ),
-    ("Pacific/Chatham", &["2027-09-26T02:50", "2027-04-04T03:00"]),
-    ("Africa/Cairo", &["2027-04-30T00:30", "2027-10-28T23:30"]),
-    ("America/Havana", &["2027-03-14T00:00", "2027-11-07T00:30"]),
-    ("Asia/Kathmandu", &["2027-03-25T00:00"]),
-    (
-        "America/St_Johns",
-        &["2027-03-14T02:01", "2027-11-07T01:59"],
-    ),
-    ("Pacific/Kiritimati", &["2027-03-25T23:59"]),
-    ("UTC", &["2027-03-25T09:05"]),
-];
-
-/// Codes as catalogues spell them. The draws decide when each is known.
-const CODES: [&str; 7] = [
-    "FS20", "CB10", "RELOAD", "vip 20", "ÉTÉ-10", "lucky7", "Zz.Top",
-];
-/// Beginnings of customer ids: none, zeros, a letter, other scripts, blanks and signs.
-const PREFIXES: [&str; 7] = ["", "00", "P-", "zoë", "客", "a b/", "x&y=%2C"];
-/// Channels that every tenant of the stand-in has.
-const CHANNELS: [u64; 3] = [504, 505, 506];
-/// Pages that one list may take, so that a history stays short.
-const PAGES_MAX: u64 = 12;
-/// Customers of a campaign.
-const AUDIENCE_MAX: u64 = 400;
+use super::model::{CampaignPlan, Dice, History, Kind, Op, Posts, Times, World};
+use super::worlds::{CODES, world};
 
 /// Ways in which answers differ without being wrong.
-const SHAPES: [(&str, &[&str]); 13] = [
+const SHAPES: [(&str, &[&str]); 19] = [
     (
         "promo-codes",
         &[
@@ -86,6 +49,15 @@ const SHAPES: [(&str, &[&str]); 13] = [
         &["plain", "plain-lower", "json-string"],
     ),
     ("retry-after", &["absent", "seconds"]),
+    ("event11-casing", &["camel", "pascal"]),
+    (
+        "event11-promo-code",
+        &["array", "csv", "json-array-string", "null-value", "absent"],
+    ),
+    ("event11-parameters", &["flat", "nested"]),
+    ("cancelled-list", &["window", "removed"]),
+    ("late-status", &["ignore", "refuse"]),
+    ("batch-bad-entry", &["refuse-all", "skip"]),
 ];
 
 /// Ways in which calls fail; the slow one is drawn apart.
@@ -97,15 +69,18 @@ const FAULTS: [&str; 6] = [
     "html-200",
     "string-200",
 ];
-/// What the service calls while it imports.
-const FUNCTIONS: [&str; 4] = [
+/// What the service calls while it works.
+const FUNCTIONS: [&str; 7] = [
     "GetCampaignDetails",
     "GetCustomerExecutionDetailsByCampaign",
     "GetExecutedCampaignsByChannel",
     "GetExecutedCampaignDetails",
+    "GetProcessedCampaignCustomers",
+    "UpdateCustomerPromotionStatus",
+    "GetCanceledCampaignCustomers",
 ];
-/// Transactions of an import's life, in their order.
-const TRANSACTIONS: [&str; 22] = [
+/// Transactions of a campaign's life, in their order.
+const TRANSACTIONS: [&str; 34] = [
     "accept_notification",
     "settle_notifications",
     "claim_job",
@@ -128,6 +103,18 @@ const TRANSACTIONS: [&str; 22] = [
     "resume_campaign",
     "put_promotion",
     "set_tenant_suspended",
+    "begin_round_pass",
+    "complete_round_list",
+    "decide_clearance",
+    "begin_report",
+    "settle_report",
+    "close_round",
+    "reread_lists",
+    "settle_cancel",
+    "hold_cancel",
+    "settle_cancelled_list",
+    "rerun_triggers",
+    "exclude",
 ];
 
 /// The history of a seed.
@@ -138,181 +125,26 @@ pub(crate) fn history(seed: u64) -> History {
     History { seed, world, ops }
 }
 
-fn world(dice: &Dice) -> World {
-    let has_lead = dice.chance(70);
-    let page_rows = *dice.pick(&[1, 2, 3, 7, 20, 40]);
-    let tenants = tenants(dice);
-    let codes: Vec<CodePlan> = CODES
-        .iter()
-        .map(|code| {
-            let known = *dice.pick(&[
-                Known::Active,
-                Known::Active,
-                Known::Active,
-                Known::Active,
-                Known::Draft,
-                Known::Later,
-                Known::Never,
-            ]);
-            CodePlan { code, known }
-        })
-        .collect();
-    let campaigns = (0..dice.between(1, 3))
-        .map(|index| {
-            let tenant = dice.below(tenants.len() as u64) as usize;
-            let spec = campaign(dice, &tenants[tenant], page_rows, has_lead);
-            CampaignPlan {
-                id: 7_001 + index,
-                tenant,
-                spec,
-            }
-        })
-        .collect();
-    World {
-        tenants,
-        campaigns,
-        codes,
-        page_rows: page_rows as u32,
-        merge_grants_max: *dice.pick(&[1, 5, 50, 4_000]),
-        times: *dice.pick(&[Times::Local, Times::Local, Times::WithOffset]),
-        has_lead,
-    }
-}
-
-fn tenants(dice: &Dice) -> Vec<TenantPlan> {
-    let tenant = |id| {
-        let mut channels = CHANNELS.to_vec();
-        if dice.chance(15) {
-            channels.clear();
-        }
-        let access = if dice.chance(6) {
-            Access::Login
-        } else {
-            Access::ApiKey
-        };
-        TenantPlan {
-            id,
-            zone: dice.pick(&ZONES).0,
-            channels,
-            access,
-        }
-    };
-    let mut tenants = vec![tenant("acme")];
-    if dice.chance(20) {
-        tenants.push(tenant("beta"));
-    }
-    tenants
-}
-
-fn campaign(dice: &Dice, tenant: &TenantPlan, page_rows: u64, has_lead: bool) -> Value {
-    let actions: Vec<u64> = (24..=24 + dice.below(3)).collect();
-    let lead = if has_lead {
-        *dice.pick(&[0, 1, 2, 7])
-    } else {
-        0
-    };
-    let duration = *dice.pick(&[0, 1, 3, 7, 30]);
-    json!({
-        "audience": audience(dice, page_rows, &actions),
-        "control_share": *dice.pick(&[0.0, 0.0, 0.1, 0.5]),
-        "actions": actions.iter().map(|id| action(dice, *id)).collect::<Vec<_>>(),
-        "scheduled_at": scheduled_at(dice, tenant.zone, lead, duration),
-        "lead_time": lead,
-        "duration": duration,
-    })
-}
-
-fn action(dice: &Dice, id: u64) -> Value {
-    let codes: Vec<String> = (0..dice.below(4)).map(|_| spelled(dice)).collect();
-    let mut channels = CHANNELS.to_vec();
-    dice.shuffle(&mut channels);
-    channels.truncate(dice.between(1, 3) as usize);
-    let channels: Vec<Value> = channels
-        .iter()
-        .map(|channel| {
-            json!({
-                "id": channel,
-                "share": *dice.pick(&[1.0, 1.0, 0.6, 0.3, 0.0]),
-                "delay_minutes": *dice.pick(&[0, 0, 15, 1_560]),
-            })
-        })
-        .collect();
-    json!({ "id": id, "promo_codes": codes, "channels": channels })
-}
-
-/// A code in a spelling of its own.
-fn spelled(dice: &Dice) -> String {
-    let code = *dice.pick(&CODES);
-    match dice.below(4) {
-        0 => code.to_lowercase(),
-        1 => code.to_uppercase(),
-        _ => code.to_owned(),
-    }
-}
-
-/// Sizes around the edges of pages, or a list by hand.
-fn audience(dice: &Dice, page_rows: u64, actions: &[u64]) -> Value {
-    if dice.chance(25) {
-        return json!({ "customers": listed(dice, actions) });
-    }
-    let pages = dice.between(2, PAGES_MAX);
-    let count = match dice.below(8) {
-        0 => 0,
-        1 => 1,
-        2 => page_rows - 1,
-        3 => page_rows,
-        4 => page_rows + 1,
-        5 => page_rows * pages,
-        _ => dice.below(page_rows * PAGES_MAX),
-    };
-    json!({ "count": count.min(AUDIENCE_MAX), "prefix": dice.pick(&PREFIXES) })
-}
-
-/// Customers with ids nearly alike, rows that come twice, codes of their own.
-fn listed(dice: &Dice, actions: &[u64]) -> Vec<Value> {
-    (0..dice.between(1, 24))
-        .map(|_| {
-            let id = match dice.below(4) {
-                0 => format!("{:03}", dice.below(12)),
-                1 => format!("Ab{}", dice.below(4)),
-                2 => format!("aB{}", dice.below(4)),
-                _ => format!("{}{}", dice.pick(&PREFIXES), dice.below(20)),
-            };
-            let id = if id.is_empty() { "7".to_owned() } else { id };
-            match dice.below(4) {
-                0 => json!(id),
-                1 => json!({ "id": id, "action": 1 }),
-                2 => json!({ "id": id, "action": dice.pick(actions) }),
-                _ => {
-                    let codes = format!(" {} ,, {}", spelled(dice), spelled(dice));
-                    json!({ "id": id, "action": dice.pick(actions), "promo_code": codes })
-                }
-            }
-        })
-        .collect()
-}
-
-/// A local time such that the message, the start or the end meets a change of clocks.
-fn scheduled_at(dice: &Dice, zone: &str, lead: i64, duration: i64) -> String {
-    let changes = ZONES
-        .iter()
-        .find(|(name, _)| *name == zone)
-        .map_or(&[][..], |(_, at)| at);
-    let at: jiff::civil::DateTime = dice.pick(changes).parse().expect("a local time");
-    let back = *dice.pick(&[0, lead, lead + duration, duration]);
-    let minutes = *dice.pick(&[0, 0, -30, 30, 60, 600]);
-    let span = jiff::Span::new().days(-back).minutes(minutes);
-    at.checked_add(span)
-        .expect("within the calendar")
-        .to_string()
-}
-
 fn ops(dice: &Dice, world: &World) -> Vec<Op> {
     let mut ops: Vec<Op> = (0..dice.between(12, 36)).map(|_| op(dice, world)).collect();
+    for _ in 0..dice.between(0, 10) {
+        ops.insert(
+            dice.below(ops.len() as u64) as usize,
+            of_people(dice, world),
+        );
+    }
     for campaign in 0..world.campaigns.len() {
         // Most campaigns run early, so that most of what happens meets them.
         let end = (ops.len() / 2) as u64;
-        ops.insert(dice.below(end) as usize, Op::Process(campaign));
+        let place = dice.below(end) as usize;
+        ops.insert(place, Op::Process(campaign));
+        let is_waiting = matches!(world.campaigns[campaign].kind, Kind::Conditional { .. });
+        if is_waiting && dice.chance(70) {
+            // Whoever waits for an answer mostly gets to ask in time.
+            let place = dice.between(place as u64 + 1, end + 1) as usize;
+            ops.insert(place, Op::Work(dice.between(1, 8) as u8));
+            ops.insert(place, notify(dice, campaign));
+        }
     }
     if may_repeat_customers(world, &ops) {
         keep_rows(&mut ops);
@@ -356,13 +188,7 @@ fn op(dice: &Dice, world: &World) -> Op {
     let tenant = dice.below(world.tenants.len() as u64) as usize;
     match dice.below(100) {
         0..=23 => Op::Work(dice.between(1, 6) as u8),
-        24..=39 => Op::Notify {
-            campaign,
-            which: dice.number() as u8,
-            copies: *dice.pick(&[1, 1, 2, 10]),
-            order: dice.number(),
-            posts: *dice.pick(&[Posts::InTurn, Posts::InTurn, Posts::AtOnce]),
-        },
+        24..=39 => notify(dice, campaign),
         40..=56 => switch(dice, world),
         57..=64 => Op::Advance(*dice.pick(&[1, 61, 299, 301, 900, 3_700])),
         65..=71 => fault(dice),
@@ -389,11 +215,63 @@ fn op(dice: &Dice, world: &World) -> Op {
         93 => Op::Suspend(tenant),
         94..=95 => Op::Resume(tenant),
         96 => Op::Release(campaign),
-        97 => Op::Forge(campaign),
+        97 => match world.campaigns[campaign].kind {
+            Kind::Scheduled => forge(dice, campaign),
+            Kind::Conditional { .. } if dice.chance(50) => Op::ForgeClearance {
+                campaign,
+                seconds: *dice.pick(&[-60, 120, 600, 5_000]),
+            },
+            _ => Op::ForgeCancel(campaign),
+        },
         98 => Op::ExpireToken {
             commit: dice.between(1, 20) as u32,
         },
         _ => Op::Ask(campaign),
+    }
+}
+
+fn notify(dice: &Dice, campaign: usize) -> Op {
+    Op::Notify {
+        campaign,
+        which: dice.number() as u8,
+        copies: *dice.pick(&[1, 1, 2, 10]),
+        order: dice.number(),
+        posts: *dice.pick(&[Posts::InTurn, Posts::InTurn, Posts::AtOnce]),
+    }
+}
+
+fn forge(dice: &Dice, campaign: usize) -> Op {
+    if dice.chance(50) {
+        Op::Forge(campaign)
+    } else {
+        Op::ForgeCancel(campaign)
+    }
+}
+
+/// What customers and those who serve them do.
+fn of_people(dice: &Dice, world: &World) -> Op {
+    let campaign = dice.below(world.campaigns.len() as u64) as usize;
+    let met: Vec<usize> = (0..world.campaigns.len())
+        .filter(|place| world.campaigns[*place].kind == Kind::Triggered)
+        .collect();
+    match dice.below(10) {
+        0 => Op::Exclude {
+            campaign,
+            customer: dice.below(8),
+        },
+        1 => Op::IncludeAll(world.campaigns[campaign].tenant),
+        2 => Op::Pause(dice.below(CODES.len() as u64) as usize),
+        3 => Op::Ask(campaign),
+        _ if met.is_empty() => Op::Ask(campaign),
+        _ => Op::Trigger {
+            campaign: *dice.pick(&met),
+            customers: (0..dice.between(1, 6))
+                .map(|_| (dice.number(), dice.chance(10)))
+                .collect(),
+            copies: *dice.pick(&[1, 1, 3]),
+            order: dice.number(),
+            posts: *dice.pick(&[Posts::InTurn, Posts::InTurn, Posts::AtOnce]),
+        },
     }
 }
 

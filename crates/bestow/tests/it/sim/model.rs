@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bestow::random::Random;
 use bestow_store::Fault;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Everything about one history. The same seed makes the same one.
@@ -29,6 +30,29 @@ pub(crate) struct World {
     pub(crate) times: Times,
     /// Campaigns have a lead time, which a switch must not take off the wire.
     pub(crate) has_lead: bool,
+    /// When it begins, by both clocks.
+    pub(crate) start: Timestamp,
+    /// Send groups of a conditional campaign, each with its own deadline.
+    pub(crate) rounds: u8,
+}
+
+impl World {
+    /// The id of some customer of a campaign: the `number`th, or another one where there are fewer.
+    pub(crate) fn customer(&self, campaign: usize, number: u64) -> Option<String> {
+        let plan = &self.campaigns[campaign];
+        if plan.kind == Kind::Triggered {
+            return Some(format!("T-{:02}", number % 8));
+        }
+        let audience = &plan.spec["audience"];
+        if let Some(listed) = audience["customers"].as_array() {
+            let one = &listed[number as usize % listed.len().max(1)];
+            let id = one.as_str().or_else(|| one["id"].as_str());
+            return id.map(str::to_owned);
+        }
+        let count = audience["count"].as_u64().filter(|count| *count > 0)?;
+        let prefix = audience["prefix"].as_str().unwrap_or_default();
+        Some(format!("{prefix}{}", number % count + 1))
+    }
 }
 
 /// Optimove's client: a zone, channels and a way in.
@@ -39,7 +63,28 @@ pub(crate) struct TenantPlan {
     /// Empty: the lists of all channels are read as one.
     pub(crate) channels: Vec<u64>,
     pub(crate) access: Access,
+    /// What is done about a cancel that Optimove cannot confirm: `revoke` or `suspend`.
+    pub(crate) unconfirmed: &'static str,
+    /// Grants of one triggered campaign in one minute; above it triggers wait.
+    pub(crate) per_minute_max: Option<u64>,
 }
+
+impl TenantPlan {
+    /// A tenant as most are.
+    pub(crate) fn plain(id: &'static str, zone: &'static str) -> Self {
+        Self {
+            id,
+            zone,
+            channels: vec![504, 505, 506],
+            access: Access::ApiKey,
+            unconfirmed: "revoke",
+            per_minute_max: None,
+        }
+    }
+}
+
+/// Days that a promotion lasts where nothing else says so.
+pub(crate) const DAYS_DEFAULT: u16 = 3;
 
 /// How the service proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +98,19 @@ pub(crate) enum Access {
 pub(crate) struct CampaignPlan {
     pub(crate) id: u64,
     pub(crate) tenant: usize,
+    pub(crate) kind: Kind,
     pub(crate) spec: Value,
+}
+
+/// How a campaign reaches its customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// At a time, all of them.
+    Scheduled,
+    /// At a time, those who were approved before a deadline so many seconds after it is announced.
+    Conditional { seconds: u32 },
+    /// Each when they meet a trigger.
+    Triggered,
 }
 
 /// A code that campaigns use.
@@ -62,6 +119,30 @@ pub(crate) struct CodePlan {
     /// As the catalogue spells it.
     pub(crate) code: &'static str,
     pub(crate) known: Known,
+    /// Grants that one customer may have at the same time.
+    pub(crate) per_customer: Option<u64>,
+    /// Grants to all customers.
+    pub(crate) total: Option<u64>,
+    /// Days that a triggered grant lasts where its campaign does not say.
+    pub(crate) validity: Option<u16>,
+}
+
+impl CodePlan {
+    /// A code without limits.
+    pub(crate) const fn shared(code: &'static str, known: Known) -> Self {
+        Self {
+            code,
+            known,
+            per_customer: None,
+            total: None,
+            validity: None,
+        }
+    }
+
+    /// Whether nothing but the catalogue keeps anybody from it.
+    pub(crate) const fn is_for_all(&self) -> bool {
+        self.per_customer.is_none() && self.total.is_none()
+    }
 }
 
 /// When the catalogue knows a code.
@@ -105,6 +186,25 @@ pub(crate) enum Op {
     CloseDay(usize),
     /// Posts events 1 and 13 of a campaign whether or not there is such a campaign yet.
     Forge(usize),
+    /// Posts event 4 of a campaign that Optimove has not cancelled.
+    ForgeCancel(usize),
+    /// Posts event 5 of a conditional campaign with a deadline that Optimove knows nothing of, so many seconds ahead.
+    ForgeClearance { campaign: usize, seconds: i64 },
+    /// Customers meet the trigger of a campaign, and Optimove tells of it.
+    Trigger {
+        campaign: usize,
+        /// By number, each with whether they have no account.
+        customers: Vec<(u64, bool)>,
+        copies: u8,
+        order: u64,
+        posts: Posts,
+    },
+    /// A customer of a campaign may get nothing by clearance and triggers from now on.
+    Exclude { campaign: usize, customer: u64 },
+    /// Everybody who was excluded may again.
+    IncludeAll(usize),
+    /// Somebody pauses a promotion.
+    Pause(usize),
     /// Sets a switch of the stand-in.
     Switch(&'static str, Value),
     /// A part of the calls fails from now on.
@@ -155,7 +255,7 @@ impl History {
     /// a limited rate and a time-out are bound to real time: then only the outcome is the same.
     pub(crate) fn is_exact(&self) -> bool {
         self.ops.iter().all(|op| match op {
-            Op::Notify { posts, .. } => *posts == Posts::InTurn,
+            Op::Notify { posts, .. } | Op::Trigger { posts, .. } => *posts == Posts::InTurn,
             Op::Fault { kind, .. } => *kind != "timeout",
             Op::Switch(name, _) => *name != "rate-limit-requests",
             _ => true,
