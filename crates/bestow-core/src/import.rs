@@ -23,6 +23,19 @@ pub enum Disposition {
     Held(HoldReason),
 }
 
+impl Disposition {
+    /// The counter of a campaign that a pair counts in.
+    pub fn counter(self) -> String {
+        match self {
+            Self::Grant => "granted".to_owned(),
+            Self::Repeat => "repeated".to_owned(),
+            Self::NoCode => "rows_without_code".to_owned(),
+            Self::Refused(reason) => format!("refused:{reason}"),
+            Self::Held(reason) => format!("held:{reason}"),
+        }
+    }
+}
+
 /// What is decided about a row before its codes are looked at. A row of the control group is
 /// refused whatever list it turns up in.
 pub fn row_disposition(action: Option<ActionId>) -> Option<Disposition> {

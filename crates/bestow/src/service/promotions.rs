@@ -3,7 +3,9 @@
 mod csv;
 mod drift;
 mod plan;
+mod rules;
 mod sync;
+mod write;
 
 pub use csv::{CsvRefusal, CsvReport, import_csv};
 pub use drift::{Drift, drift, run};
@@ -11,25 +13,20 @@ pub use plan::{ChangedThere, RefusedCode};
 pub use sync::{CatalogueReport, Foreign, SyncWish, sync, sync_with};
 
 use bestow_core::id::fold_code;
-use bestow_core::window::DURATION_DAYS_MAX;
-use bestow_core::{Currency, PromoCode, UniqueCode};
-use bestow_store::Tx;
 use bestow_store::promotions::Promotion;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use rules::{check, check_change, document, is_equal};
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
 use crate::service::release;
-use crate::service::tenants::check_name;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
-
-/// Bytes of a promotion's reward or metadata, as JSON.
-const DOCUMENT_BYTES_MAX: usize = 16_384;
 
 /// A promotion to be written. Body of `PUT /v1/tenants/{tenant}/promotions/{code}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
@@ -316,126 +313,4 @@ pub fn list(app: &App, tenant: &Tenant, after: &str, limit: u32) -> Result<Vec<P
         .store
         .peek(|tx| tx.promotions(tenant.no(), &after, limit))?;
     found.into_iter().map(PromotionView::try_from).collect()
-}
-
-/// A promotion as it would be stored.
-fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
-    let code =
-        PromoCode::define(code).map_err(|e| Error::invalid("bad_promo_code", e.to_string()))?;
-    Ok(Promotion {
-        code_fold: code.fold().to_owned(),
-        code: code.as_str().to_owned(),
-        name: check_name(&put.name)?,
-        status: put.status.as_str().to_owned(),
-        kind: put.kind.as_str().to_owned(),
-        reward: check_document("reward", &put.reward)?,
-        limits: check_limits(&put.limits)?,
-        metadata: check_document("metadata", &put.metadata)?,
-        version: 0,
-        created_at: 0,
-        updated_at: 0,
-        synced_name: None,
-        fallback_code: check_fallback(put)?,
-        validity_days: check_validity(put.validity_days)?,
-    })
-}
-
-fn check_validity(days: Option<u16>) -> Result<Option<i64>> {
-    match days {
-        Some(days) if days > DURATION_DAYS_MAX => {
-            let message = format!("validity_days is 0 to {DURATION_DAYS_MAX}, or null");
-            Err(Error::invalid("bad_validity_days", message))
-        }
-        days => Ok(days.map(i64::from)),
-    }
-}
-
-/// What a promotion gives cannot change its kind under those who have it.
-fn check_change(tx: &mut Tx<'_>, tenant: i64, known: &Promotion, wanted: &Promotion) -> Result<()> {
-    if known.kind != wanted.kind && tx.code_is_granted(tenant, &known.code_fold)? {
-        let message = format!(
-            "campaigns have granted {} as kind `{}`: use another code for another kind",
-            known.code, known.kind
-        );
-        return Err(Error::conflict("kind_in_use", message));
-    }
-    if known.fallback_code != wanted.fallback_code {
-        let pool = tx.pool(tenant, &known.code_fold)?;
-        if let Some(given) = pool.map(|pool| pool.fallbacks).filter(|given| *given > 0) {
-            let message = format!(
-                "{given} customers have the fallback code of {}: it cannot change any more",
-                known.code
-            );
-            return Err(Error::conflict("fallback_in_use", message));
-        }
-    }
-    Ok(())
-}
-
-fn check_fallback(put: &PutPromotion) -> Result<Option<String>> {
-    let Some(text) = &put.fallback_code else {
-        return Ok(None);
-    };
-    if put.kind != Kind::Unique {
-        let message = "a fallback code is for promotions of kind `unique`";
-        return Err(Error::invalid("bad_fallback_code", message));
-    }
-    let code =
-        UniqueCode::parse(text).map_err(|e| Error::invalid("bad_fallback_code", e.to_string()))?;
-    Ok(Some(code.as_str().to_owned()))
-}
-
-fn check_document(field: &str, document: &Map<String, Value>) -> Result<String> {
-    let text = serde_json::to_string(document)
-        .map_err(|e| Error::invalid("bad_document", format!("{field}: {e}")))?;
-    if text.len() > DOCUMENT_BYTES_MAX {
-        let message = format!("{field} has more than {DOCUMENT_BYTES_MAX} bytes");
-        return Err(Error::invalid("bad_document", message));
-    }
-    Ok(text)
-}
-
-fn check_limits(limits: &Limits) -> Result<String> {
-    let wrong = |message: &str| Err(Error::invalid("bad_limits", message));
-    if limits.per_customer == Some(0) || limits.total == Some(0) {
-        return wrong("a limit is above zero, or null for none");
-    }
-    if limits.budget_minor.is_some_and(|budget| budget <= 0) {
-        return wrong("a budget is above zero, in minor units, or null for none");
-    }
-    if limits.budget_minor.is_some() && limits.currency.is_none() {
-        return wrong("a budget needs its currency");
-    }
-    let currency = limits.currency.as_deref().map(Currency::parse).transpose();
-    let currency = currency.map_err(|e| Error::invalid("bad_limits", e.to_string()))?;
-    let limits = Limits {
-        currency: currency.map(|c| c.as_str().to_owned()),
-        ..limits.clone()
-    };
-    serde_json::to_string(&limits).map_err(|e| Error::invalid("bad_limits", e.to_string()))
-}
-
-fn is_equal(a: &Promotion, b: &Promotion) -> bool {
-    let said = |p: &Promotion| {
-        let texts = [
-            &p.name,
-            &p.status,
-            &p.kind,
-            &p.reward,
-            &p.limits,
-            &p.metadata,
-        ];
-        (texts.map(String::clone), p.fallback_code.clone())
-    };
-    said(a) == said(b) && a.validity_days == b.validity_days
-}
-
-/// What an audit record says of a promotion.
-fn document(promotion: &Promotion) -> String {
-    serde_json::json!({
-        "name": promotion.name, "status": promotion.status, "kind": promotion.kind,
-        "version": promotion.version, "limits": promotion.limits,
-        "fallback_code": promotion.fallback_code,
-    })
-    .to_string()
 }

@@ -5,7 +5,6 @@ mod deciding;
 use std::sync::Arc;
 
 use bestow_core::clearance::{CustomerFacts, Word, decide};
-use bestow_core::import::Disposition;
 use bestow_core::trigger::Standing;
 use tokio::sync::watch;
 
@@ -124,17 +123,6 @@ async fn write(at: &AtRound<'_>, part: Vec<Listed>) -> Result<Wrote> {
         .await?;
     codes::tell_low(at.work.app, low);
     Ok(wrote)
-}
-
-/// The counter of a campaign that a denied pair counts in.
-pub(super) fn counter(disposition: Disposition) -> String {
-    match disposition {
-        Disposition::Held(reason) => format!("held:{reason}"),
-        Disposition::Refused(reason) => format!("refused:{reason}"),
-        Disposition::Grant => "granted".to_owned(),
-        Disposition::Repeat => "repeated".to_owned(),
-        Disposition::NoCode => "rows_without_code".to_owned(),
-    }
 }
 
 /// Whether the operator's system is worth asking about a customer: not where it is clear without it.

@@ -6,7 +6,6 @@ use bestow_store::Error as StoreError;
 use bestow_store::clearance::Round;
 use bestow_store::jobs::Job;
 
-use super::decide::counter;
 use super::walk::Walker;
 use super::{AtRound, Next, State, crashed};
 use crate::actor::WORKER;
@@ -36,7 +35,7 @@ pub(super) async fn close(at: &AtRound<'_>, reason: &'static str) -> Result<Next
     let rest = rest_of(at).await?;
     let (job, campaign, round) = (at.work.job.clone(), at.campaign.no, at.round.no);
     let (id, object) = (at.campaign.id.clone(), at.object());
-    let too_late = counter(Disposition::Refused(RefuseReason::PastClearance));
+    let too_late = Disposition::Refused(RefuseReason::PastClearance).counter();
     let unfinished = at
         .work
         .app

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use bestow_core::id::fold_code;
 use bestow_store::promotions::Promotion;
-use optimove::limits::PROMOTIONS_MAX;
 use optimove::rate::Priority;
 use optimove::{Client, Error as CallError, wire};
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::drift;
 use super::plan::{ChangedThere, Deletions, Known, Plan, RefusedCode, plan as compare};
+use super::write::write_all;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -269,62 +269,6 @@ async fn intend(app: &App, tenant: &Tenant, add: &[wire::Promotion]) -> Result<(
             .try_for_each(|entry| tx.promotion_added_there(no, &fold_code(&entry.code)))
     })
     .await
-}
-
-/// What a list of entries is sent for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entries {
-    /// To be added or renamed.
-    Add,
-    /// To be deleted.
-    Delete,
-}
-
-async fn write_all(
-    client: &Client,
-    plan: &Plan,
-    refused: &mut HashMap<String, String>,
-) -> Result<()> {
-    let writes: Vec<wire::Promotion> = plan.add.iter().chain(&plan.rename).cloned().collect();
-    write(client, &writes, Entries::Add, refused).await?;
-    let nameless = |code: &String| wire::Promotion {
-        code: code.clone(),
-        name: String::new(),
-    };
-    let deletes: Vec<wire::Promotion> = plan.delete.iter().map(nameless).collect();
-    write(client, &deletes, Entries::Delete, refused).await
-}
-
-/// Writes entries in chunks; those that Optimove does not take are noted with its words.
-async fn write(
-    client: &Client,
-    entries: &[wire::Promotion],
-    what: Entries,
-    refused: &mut HashMap<String, String>,
-) -> Result<()> {
-    let mut waiting: Vec<&[wire::Promotion]> = entries.chunks(PROMOTIONS_MAX).rev().collect();
-    while let Some(chunk) = waiting.pop() {
-        let sent = match what {
-            Entries::Add => client.add_promotions(chunk).await,
-            Entries::Delete => {
-                let codes: Vec<&str> = chunk.iter().map(|entry| entry.code.as_str()).collect();
-                client.delete_promotions(&codes).await
-            }
-        };
-        match (sent, chunk) {
-            (Ok(()), _) => {}
-            (Err(CallError::BadRequest { message }), [only]) => {
-                refused.insert(fold_code(&only.code).into_owned(), message);
-            }
-            (Err(CallError::BadRequest { .. }), _) => {
-                let (first, second) = chunk.split_at(chunk.len() / 2);
-                waiting.push(second);
-                waiting.push(first);
-            }
-            (Err(error), _) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// What was planned, compared with what is there now.

@@ -15,7 +15,6 @@ use bestow_store::grants::LedgerRow;
 use bestow_store::jobs::Job;
 use bestow_store::{Error as StoreError, Tx};
 
-use super::counter;
 use crate::service::clearance::walk::Listed;
 use crate::service::triggered::facts::{is_over, limits, promotion_status};
 
@@ -112,7 +111,7 @@ impl<'t, 'c> Deciding<'t, 'c> {
             None
         };
         if let Some(reason) = denial.as_ref().and_then(refused_for_good) {
-            self.count(&counter(Disposition::Refused(reason)), listed.pair_count);
+            self.count(&Disposition::Refused(reason).counter(), listed.pair_count);
             return Ok(());
         }
         if let Before::Decided = self.before(listed, &rows) {
@@ -157,7 +156,7 @@ impl<'t, 'c> Deciding<'t, 'c> {
             }
         }
         let too_late = Disposition::Refused(RefuseReason::PastClearance);
-        self.count(&counter(too_late), left);
+        self.count(&too_late.counter(), left);
     }
 
     fn decide(&mut self, listed: &Listed, rows: &[LedgerRow]) -> Stored<Result<(), Disposition>> {
@@ -298,7 +297,7 @@ impl<'t, 'c> Deciding<'t, 'c> {
         disposition: Disposition,
         before: Option<&Denial>,
     ) -> Stored<()> {
-        let counter = counter(disposition);
+        let counter = disposition.counter();
         self.count(&counter, listed.pair_count);
         let mut pairs = listed.pair_count as i64;
         if let Some(before) = before {
