@@ -19,7 +19,8 @@ pub struct Config {
     /// How Optimove reaches this service; listeners are registered below it. Empty: `http://` and the listening
     /// address, which only serves a stand-in on the same machine.
     pub public_url: String,
-    /// `sqlite:PATH`, where a path that is not absolute is below the data directory, or `postgres://USER@HOST/DATABASE`.
+    /// `sqlite:PATH`, where a path that is not absolute is below the data directory, or
+    /// `postgres://USER@HOST/DATABASE`.
     pub database_url: String,
     /// Where the database and the key file are kept.
     pub data_dir: PathBuf,

@@ -46,7 +46,8 @@ pub enum KeyError {
     NotAKey(String),
     /// A sealed value was made with another key, for another place, or was changed.
     #[error(
-        "a stored secret cannot be opened with this deployment's key: restore the key file that belongs to this database"
+        "a stored secret cannot be opened with this deployment's key: \
+             restore the key file that belongs to this database"
     )]
     Unsealable,
 }

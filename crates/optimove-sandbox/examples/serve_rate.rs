@@ -244,18 +244,23 @@ fn start_listener() -> SocketAddr {
 
 fn take_all(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut request = [0; 4_096];
-    loop {
-        let mut read = 0;
-        // The bodies are small objects, so a request ends with a brace.
-        while !request[..read].ends_with(b"}") {
-            match stream.read(&mut request[read..])? {
-                0 => return Ok(()),
-                more => read += more,
-            }
-        }
+    // The bodies are small objects, so a request ends with a brace.
+    while read_through(&mut stream, b"}")? {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
     }
+    Ok(())
+}
+
+/// Reads one request, known by its last bytes; false: the caller is gone.
+fn read_through(stream: &mut TcpStream, end: &[u8]) -> std::io::Result<bool> {
+    let (mut request, mut read) = ([0; 4_096], 0);
+    while !request[..read].ends_with(end) {
+        match stream.read(&mut request[read..])? {
+            0 => return Ok(false),
+            more => read += more,
+        }
+    }
+    Ok(true)
 }
 
 /// A server that answers every request with the same bytes.
@@ -273,19 +278,12 @@ fn start_raw(body: Vec<u8>) -> SocketAddr {
 fn answer_all(mut stream: TcpStream, body: &[u8]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-    let mut request = [0; 4_096];
-    loop {
-        let mut read = 0;
-        while !request[..read].ends_with(b"\r\n\r\n") {
-            match stream.read(&mut request[read..])? {
-                0 => return Ok(()),
-                more => read += more,
-            }
-        }
+    while read_through(&mut stream, b"\r\n\r\n")? {
         // A copy, as each page of the sandbox is a buffer of its own.
         let answer = [head.as_bytes(), body].concat();
         stream.write_all(&answer)?;
     }
+    Ok(())
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

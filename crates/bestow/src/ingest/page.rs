@@ -89,7 +89,8 @@ pub struct ReadPage {
 }
 
 impl PageReader {
-    /// A reader for one channel (0: every channel; below 0: a clearance round) of a campaign, with the codes that the catalogue knows.
+    /// A reader for one channel (0: every channel; below 0: a clearance round) of a campaign, with the codes that the
+    /// catalogue knows.
     pub fn new(terms: Terms, channel: i64, known: HashSet<String>) -> Self {
         Self {
             terms,

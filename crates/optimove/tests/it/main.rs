@@ -4,6 +4,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod failures;
 mod golden;
 #[cfg(feature = "client")]
 mod hostile;

@@ -1,18 +1,18 @@
 //! The gateway: the same question, the last place, questions without an answer, a store that stands still, and what
 //! event 11 makes of a yes.
 
+mod refusals;
+mod stand_in;
+
 use std::sync::{Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 
-use bestow::actor::Actor;
-use bestow::service::tenants::{self, Suspension};
 use bestow_store::Error as StoreError;
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::triggers::{counts, findings, grants, patch, put, send, tell, trigger, triggered};
-use super::{inbox, listener};
+use super::triggers::{counts, findings, grants, put, send, tell, trigger, triggered};
 use crate::support::{World, changed};
 
 /// Where questions come in.
@@ -114,6 +114,12 @@ impl Stopped {
 async fn limited(world: &World, per_customer: Option<u64>, total: Option<u64>) {
     let limits = json!({"limits": {"per_customer": per_customer, "total": total}});
     put(world, "FS20", &limits).await;
+}
+
+async fn exclude(world: &World, customer: &'static str) {
+    let path = "/v1/tenants/acme/exclusions";
+    let body = json!({"customer_ids": [customer], "reason": "asked for it"});
+    world.post(path, &body).await;
 }
 
 #[tokio::test]
@@ -229,135 +235,6 @@ async fn event_11_without_a_yes_is_granted_where_none_is_needed() {
 }
 
 #[tokio::test]
-async fn a_visitor_is_denied_and_never_a_customer() {
-    let world = triggered(&json!({})).await;
-    let visitor = question("P-1", &json!({"is_visitor": true}), &json!({}), &json!({}));
-    assert!(!is_allowed(&world, &visitor).await);
-    assert!(is_allowed(&world, &about("P-1")).await);
-    patch(
-        &world,
-        &json!({"triggered": {"visitors": "grant", "require_reservation": true}}),
-    )
-    .await;
-    // The customer's yes is not the visitor's.
-    let at = "2027-03-25 06:00:00";
-    tell(&world, &trigger("P-1", at, &json!({"isVisitor": true}))).await;
-    assert_eq!(grants(&world, "visitor:P-1").await.len(), 0);
-    assert!(is_allowed(&world, &visitor).await);
-    let next = "2027-03-25 06:00:01";
-    tell(&world, &trigger("P-1", next, &json!({"isVisitor": true}))).await;
-    assert_eq!(grants(&world, "visitor:P-1").await.len(), 1);
-    assert_eq!(grants(&world, "P-1").await.len(), 0);
-}
-
-#[tokio::test]
-async fn codes_null_empty_many_and_unknown() {
-    let world = triggered(&json!({})).await;
-    put(&world, "OLD", &json!({"status": "archived"})).await;
-    let cases = [
-        (json!(null), true),
-        (json!([]), true),
-        (json!(["", " "]), true),
-        (json!(["FS20", "CB10"]), true),
-        (json!("FS20,CB10"), true),
-        (json!(["FS20", "NEW"]), false),
-        (json!(["OLD"]), false),
-        (json!(["a\u{0}b"]), false),
-        (
-            json!((0..50).map(|n| format!("C{n}")).collect::<Vec<_>>()),
-            false,
-        ),
-    ];
-    for (place, (codes, allowed)) in cases.iter().enumerate() {
-        let question = with_codes(&format!("P-{place}"), codes);
-        assert_eq!(is_allowed(&world, &question).await, *allowed, "{codes}");
-    }
-    let found = findings(&world).await;
-    assert_eq!(
-        found,
-        [("gateway_code".to_owned(), "campaign/rt-812".to_owned())]
-    );
-    patch(&world, &json!({"gateway": {"without_codes": "deny"}})).await;
-    assert!(!is_allowed(&world, &with_codes("P-0", &json!(null))).await);
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_is_a_bad_request() {
-    let world = triggered(&json!({})).await;
-    for body in [
-        json!(null),
-        json!([]),
-        json!({"user": {}}),
-        json!({"user": {"user_id": "P-1"}}),
-    ] {
-        let answer = world.api.json(Method::POST, &gateway(&world), &body).await;
-        let (status, problem) = answer.expect("an answer");
-        assert_eq!(
-            (status.as_u16(), &problem["code"]),
-            (400, &json!("unreadable_question"))
-        );
-    }
-    // An id that nobody can have is asked about, so it is answered.
-    assert!(!is_allowed(&world, &about(&"x".repeat(300))).await);
-}
-
-#[tokio::test]
-async fn a_secret_opens_one_door_only() {
-    let world = triggered(&json!({})).await;
-    let secret = |event| world.app.keys.listener_secret("acme", event, 1);
-    for path in [
-        format!("/optimove/listener/{}", secret(0)),
-        format!("/optimove/gateway/{}", secret(11)),
-        "/optimove/gateway/wrong".to_owned(),
-    ] {
-        let answer = world.api.json(Method::POST, &path, &about("P-1")).await;
-        assert_eq!(answer.expect("an answer").0.as_u16(), 404, "{path}");
-    }
-    assert_eq!(inbox(&world).await.len(), 0);
-}
-
-/// Puts a customer on the list of those who may get nothing.
-async fn exclude(world: &World, customer: &'static str) {
-    let path = "/v1/tenants/acme/exclusions";
-    let body = json!({"customer_ids": [customer], "reason": "asked for it"});
-    world.post(path, &body).await;
-}
-
-async fn suspend(world: &World, what: Suspension) {
-    tenants::set_suspended(&world.app, &Actor::cli(), "acme", what)
-        .await
-        .expect("it is so");
-}
-
-#[tokio::test]
-async fn a_stopped_campaign_a_suspended_tenant_and_an_excluded_customer_are_denied() {
-    let world = triggered(&json!({"triggered": {"campaigns": ["rt-812"]}})).await;
-    assert!(is_allowed(&world, &about("P-1")).await);
-    let elsewhere = question("P-1", &json!({}), &json!({"id": "rt-9"}), &json!({}));
-    assert!(!is_allowed(&world, &elsewhere).await);
-    exclude(&world, "P-9").await;
-    assert!(!is_allowed(&world, &about("P-9")).await);
-    let nothing = with_codes("P-9", &json!(null));
-    assert!(!is_allowed(&world, &nothing).await);
-    tell(&world, &trigger("P-9", "2027-03-25 06:00:00", &json!({}))).await;
-    assert_eq!(counts(&world, "rt-812")["refused:excluded"], 1);
-    suspend(&world, Suspension::Suspend).await;
-    assert!(!is_allowed(&world, &about("P-1")).await);
-    suspend(&world, Suspension::Resume).await;
-    assert!(is_allowed(&world, &about("P-1")).await);
-    let cancel = json!({"EventTypeID": 4, "TimeStamp": "2027-03-25 05:00", "CampaignID": "rt-812"});
-    world
-        .api
-        .json(Method::POST, &listener(&world, 4), &cancel)
-        .await
-        .unwrap();
-    world.work().await;
-    // Even whoever had a yes: nothing of the campaign could be used.
-    assert!(!is_allowed(&world, &about("P-1")).await);
-    assert!(!is_allowed(&world, &about("P-2")).await);
-}
-
-#[tokio::test]
 async fn a_store_that_stands_still_is_a_valid_no_in_time() {
     let world = World::with(|config| config.http.gateway_ms_max = 50).await;
     world
@@ -393,95 +270,4 @@ async fn silence_while_triggers_come_is_found() {
     send(&world, &[trigger("P-3", "2027-03-26 06:00:00", &json!({}))]).await;
     world.work().await;
     assert_eq!(findings(&world).await, []);
-}
-
-/// A triggered conditional campaign of the stand-in: FS20 for seven days.
-fn plan(world: &World) {
-    let spec = json!({
-        "tenant": "acme", "kind": "triggered", "conditional": true, "id": 90_121, "series_id": "812",
-        "notes": "{\"duration\":7}",
-        "actions": [{"id": 24, "promo_codes": ["FS20", "CB10"], "channels": [{"id": 15, "template_id": 31}]}],
-    });
-    world.sandbox.add_campaign(spec).expect("it is planned");
-}
-
-/// A customer of the stand-in meets the trigger; says whether the message went out.
-async fn meet(world: &World, customer: &str) -> bool {
-    let trigger = json!({"tenant": "acme", "campaign_id": 90_121, "customer_id": customer});
-    let outcome = world.sandbox.trigger(trigger).await.expect("a trigger");
-    assert!(outcome.asked && outcome.problem.is_none(), "{outcome:?}");
-    assert_eq!(outcome.sent, outcome.allowed == Some(true));
-    outcome.sent
-}
-
-/// Customers, codes and windows of the campaign: of the stand-in, and of the ledger.
-async fn assert_as_expected(world: &World) {
-    let mut expected: Vec<_> = world
-        .sandbox
-        .expected_of_triggers(90_121)
-        .expect("it is known")
-        .into_iter()
-        .map(|one| {
-            let (starts, ends) = (
-                one.starts_at.to_string(),
-                one.ends_at.map(|at| at.to_string()),
-            );
-            (one.customer_id, one.promo_code, starts, ends)
-        })
-        .collect();
-    let mut granted = Vec::new();
-    let path = "/v1/tenants/acme/campaigns/90121/grants";
-    let read = world.api.lines(path, |line| {
-        let grant: Value = serde_json::from_slice(line)?;
-        let text = |name: &str| grant[name].as_str().map(str::to_owned);
-        let of = |name: &str| text(name).expect("a text");
-        granted.push((
-            of("customer_id"),
-            of("promo_code"),
-            of("starts_at"),
-            text("ends_at"),
-        ));
-        Ok(())
-    });
-    read.await.expect("an export");
-    expected.sort();
-    granted.sort();
-    assert_eq!(granted, expected);
-    world.assert_verified();
-}
-
-#[tokio::test]
-async fn who_may_not_is_not_sent_and_all_others_get_what_the_stand_in_says() {
-    let world = triggered(&json!({"triggered": {"require_reservation": true}})).await;
-    super::switch(
-        &world,
-        &json!({"notify-duplicate": 2, "notify-reorder": "on"}),
-    );
-    limited(&world, Some(1), Some(12)).await;
-    exclude(&world, "P-3").await;
-    plan(&world);
-    let mut sent = 0;
-    for n in 0..20 {
-        sent += u32::from(meet(&world, &format!("P-{n}")).await);
-    }
-    assert_eq!(sent, 12);
-    assert!(!meet(&world, "P-3").await);
-    world.settle().await;
-    assert_as_expected(&world).await;
-    assert_eq!(taken(&world, "fs20"), (12, 0));
-}
-
-#[tokio::test]
-async fn the_asynchronous_gateway_says_the_same_by_a_call() {
-    let world = triggered(&json!({"gateway": {"version": "v2"}})).await;
-    super::switch(&world, &json!({"gateway-version": "v2"}));
-    exclude(&world, "P-3").await;
-    plan(&world);
-    let workers = bestow::work::Workers::start(&world.app);
-    for (customer, allowed) in [("P-1", true), ("P-3", false), ("P-4", true)] {
-        assert_eq!(meet(&world, customer).await, allowed, "{customer}");
-    }
-    workers.stop().await;
-    world.settle().await;
-    assert_as_expected(&world).await;
 }
