@@ -128,6 +128,7 @@ fn history(campaign: Value, ops: Vec<Op>) -> History {
         times: Times::Local,
         has_lead: true,
         start: START.parse().expect("an instant"),
+        ended_offset: 0,
         rounds: 1,
     };
     History {

@@ -4,6 +4,7 @@ mod support;
 
 mod cli;
 mod faults;
+mod flows;
 mod harness;
 mod http;
 mod kill;

@@ -5,11 +5,19 @@
 
 mod acts;
 mod audit;
+mod catalogue;
 mod clearance;
+mod endings;
+mod gateway;
 mod generate;
+mod lists;
 pub(crate) mod model;
+mod notes;
+mod operator;
+mod pools;
 mod process;
 mod run;
+mod seen;
 mod shrink;
 mod stage;
 mod triggers;
@@ -22,9 +30,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use audit::Met;
 use model::History;
 use run::{Played, Wrong};
+use seen::Met;
 
 /// Seeds of every run of the tests. Seeds that once failed are tests of their own.
 const FIXED_SEEDS: Range<u64> = 1..401;
@@ -136,6 +144,8 @@ fn fixed_seeds() {
         met.cleared,
         met.triggered,
         met.revoked,
+        met.ended,
+        met.codes,
         met.lifted,
     ];
     assert!(each.iter().all(|number| *number > 0), "{met:?}");

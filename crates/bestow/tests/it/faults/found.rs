@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{history, notify, play};
-use crate::sim::model::{History, Kind, Op, Posts};
+use crate::sim::model::{History, Kind, Op, Pool, Posts};
 
 /// Two ids differ by letter case only, and both wait for a code beside a code that is granted. Releasing one code after
 /// the other took the second id for the customer although it held nothing, and the first one's pair was lost.
@@ -124,4 +124,15 @@ fn reports_that_are_refused_are_tried_ever_more_slowly() {
         Op::Switch("late-status", json!("refuse")),
     ];
     play(&conditional(1, 30, ops));
+}
+
+/// A pool runs dry while a round is decided: those who get no code are held with their customer until another round,
+/// and not in the line for codes. The look at what is stored took that for a loss.
+#[test]
+fn a_round_that_empties_a_pool_leaves_nobody_in_the_line_for_codes() {
+    let ops = vec![Op::Process(0), notify(), Op::Work(8)];
+    let mut history = conditional(1, 3_600, ops);
+    let fallback = None;
+    history.world.codes[0].pool = Some(Pool { codes: 4, fallback });
+    play(&history);
 }

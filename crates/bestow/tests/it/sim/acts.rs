@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::model::{Dice, Kind, Known, Op, Posts};
+use super::notes::Note;
 use super::run::Wrong;
-use super::stage::{Note, Stage};
+use super::stage::Stage;
 
 /// Posts of one operation, so that an operation stays short.
 const POSTS_MAX: usize = 24;
@@ -18,6 +19,9 @@ const POSTS_MAX: usize = 24;
 impl Stage<'_> {
     /// Does one thing, and says what came of it.
     pub(super) async fn perform(&mut self, op: &Op) -> Result<String, Wrong> {
+        if op.may_undo_promises() {
+            self.promised.clear();
+        }
         let told = match op {
             Op::Process(campaign) => self.process_campaign(*campaign).await?,
             Op::Cancel(campaign) => self.cancel(*campaign).await?,
@@ -135,6 +139,30 @@ impl Stage<'_> {
                 told(&self.resume_campaign(*campaign).await)
             }
             Op::Ask(campaign) => self.ask(*campaign).await?,
+            Op::Load { code, count } => told(&self.load(*code, *count).await),
+            Op::Question {
+                campaign,
+                customer,
+                times,
+            } => self.question(*campaign, *customer, *times).await?,
+            Op::Operator(manner) => {
+                self.operator.behave(*manner);
+                String::new()
+            }
+            Op::Sync(tenant) => {
+                let path = format!("{}/promotions/sync", self.tenant_path(*tenant));
+                told(&self.api(Method::POST, &path, &Value::Null).await)
+            }
+            Op::WriteThere { tenant, code }
+                if self.history.world.codes[*code].known != Known::Never =>
+            {
+                let code = self.history.world.codes[*code].code;
+                told(&self.write_there(*tenant, code, "by hand").await)
+            }
+            Op::Rotate(tenant) => {
+                let path = format!("{}/listeners/rotate", self.tenant_path(*tenant));
+                told(&self.api(Method::POST, &path, &Value::Null).await)
+            }
             _ => String::new(),
         })
     }

@@ -6,22 +6,21 @@ use std::fmt::Write;
 use bestow::clock::instant;
 use bestow::service::verify;
 use bestow::work;
+use bestow_store::jobs::JobRow;
 use http::Method;
-use optimove::client::Auth;
-use optimove::{Client, Secret};
 use optimove_sandbox::Expected;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::model::{Dice, Kind, Known, Op};
+use super::lists::{granted, taken_back};
+use super::model::{Dice, Kind, Op};
 use super::run::Wrong;
+use super::seen::{Met, Seen};
 use super::stage::Stage;
 use crate::support::Holdings;
 
 /// Grants of a campaign whose windows are tried out.
 const TRIED_MAX: usize = 4;
-/// Rows of the longest list there is.
-const ROWS_MAX: u32 = 100_000;
 
 /// Who holds what, by the oracle.
 pub(crate) fn holdings(expected: Expected) -> Holdings {
@@ -33,79 +32,6 @@ pub(crate) fn holdings(expected: Expected) -> Holdings {
         ((one.customer_id, one.promo_code.to_lowercase()), window)
     });
     pairs.collect()
-}
-
-/// A grant as the API shows it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) customer: String,
-    /// Folded.
-    pub(crate) code: String,
-    /// In milliseconds.
-    pub(crate) starts_at: i64,
-    pub(crate) ends_at: Option<i64>,
-    pub(crate) status: String,
-}
-
-impl Seen {
-    fn read(line: &[u8]) -> anyhow::Result<(String, Self)> {
-        let grant: Value = serde_json::from_slice(line)?;
-        let text = |name: &str| grant[name].as_str().unwrap_or_default().to_owned();
-        let ms = |name: &str| anyhow::Ok(text(name).parse::<jiff::Timestamp>()?.as_millisecond());
-        let ends_at = match grant["ends_at"] {
-            Value::Null => None,
-            _ => Some(ms("ends_at")?),
-        };
-        let seen = Self {
-            customer: text("customer_id"),
-            code: text("promo_code").to_lowercase(),
-            starts_at: ms("starts_at")?,
-            ends_at,
-            status: text("status"),
-        };
-        Ok((text("id"), seen))
-    }
-
-    /// Who has what, from when to when.
-    pub(crate) fn holding(&self) -> ((String, String), (i64, Option<i64>)) {
-        let pair = (self.customer.clone(), self.code.clone());
-        (pair, (self.starts_at, self.ends_at))
-    }
-
-    fn is_at(&self, ms: i64) -> bool {
-        self.starts_at <= ms && self.ends_at.is_none_or(|end| ms < end)
-    }
-}
-
-/// How much of what a history had.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Met {
-    /// Grants of campaigns whose customers came in lists.
-    pub(crate) listed: u64,
-    /// Customers who were approved at Optimove.
-    pub(crate) approved: u64,
-    /// Grants that were sent after an approval.
-    pub(crate) cleared: u64,
-    /// Grants of triggers.
-    pub(crate) triggered: u64,
-    /// Campaigns that were taken back.
-    pub(crate) revoked: u64,
-    /// Campaigns that somebody wrongly said were cancelled, and that went on.
-    pub(crate) lifted: u64,
-}
-
-impl Met {
-    /// Both together.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            listed: self.listed + other.listed,
-            approved: self.approved + other.approved,
-            cleared: self.cleared + other.cleared,
-            triggered: self.triggered + other.triggered,
-            revoked: self.revoked + other.revoked,
-            lifted: self.lifted + other.lifted,
-        }
-    }
 }
 
 /// What keeps a history from being at its end, if anything does.
@@ -128,6 +54,9 @@ pub(crate) async fn at_rest(stage: &Stage<'_>) -> Result<Option<String>, Wrong> 
         if !view["revoked_at"].is_null() {
             continue;
         }
+        if stage.may_be_listed(*campaign).await? {
+            return Ok(Some(format!("campaign {campaign} may still be listed")));
+        }
         let imports = view["imports"].as_array().cloned().unwrap_or_default();
         let is_done = |channel: Option<u64>| {
             let of_channel = |import: &&Value| import["channel_id"].as_u64() == channel;
@@ -145,16 +74,31 @@ pub(crate) async fn at_rest(stage: &Stage<'_>) -> Result<Option<String>, Wrong> 
             )));
         }
     }
+    for campaign in 0..stage.history.world.campaigns.len() {
+        let (_, view) = stage.get(&stage.campaign_path(campaign)).await?;
+        let waits = !view["counts"]["held"]["no_free_code"].is_null();
+        if waits
+            && view["revoked_at"].is_null()
+            && !matches!(stage.kind(campaign), Kind::Conditional { .. })
+        {
+            return Ok(Some(format!(
+                "campaign {campaign} waits for codes: {}",
+                view["counts"]
+            )));
+        }
+    }
     Ok(None)
+}
+
+/// Whether a job is there whatever happens.
+pub(crate) fn is_regular(job: &JobRow) -> bool {
+    work::kind::REGULAR.contains(&&*job.kind) || job.kind == work::kind::ENDED
 }
 
 /// Checks everything, and gives a digest of the ledger and how much there was.
 pub(crate) async fn audit(stage: &Stage<'_>) -> Result<(String, Met), Wrong> {
     let jobs = stage.jobs()?;
-    if jobs
-        .iter()
-        .any(|job| !work::kind::REGULAR.contains(&&*job.kind))
-    {
+    if !jobs.iter().all(is_regular) {
         return Err(format!("work is left: {jobs:?}"));
     }
     let findings = verify::run(&stage.process().app).map_err(|e| e.to_string())?;
@@ -184,6 +128,10 @@ pub(crate) async fn audit(stage: &Stage<'_>) -> Result<(String, Met), Wrong> {
         .filter(|campaign| stage.kind(*campaign) != Kind::Scheduled)
         .collect();
     stage.within_limits(&live, &asked)?;
+    met.codes += stage.pools(&ledgers).await?;
+    for tenant in 0..stage.history.world.tenants.len() {
+        stage.synced(tenant).await?;
+    }
     for (campaign, ledger) in ledgers.iter().enumerate() {
         windows(stage, campaign, ledger, &live).await?;
     }
@@ -212,6 +160,11 @@ async fn campaign(
     };
     match plan.kind {
         Kind::Scheduled if is_stopped => taken_back(stage, campaign, ledger)?,
+        Kind::Scheduled if stage.is_by_the_list(campaign) => {
+            let ended = stage.ended(campaign, ledger).await?;
+            granted(stage, campaign, &ended, &counts).await?;
+            met.ended += ledger.len() as u64;
+        }
         Kind::Scheduled => {
             granted(stage, campaign, ledger, &counts).await?;
             met.listed += ledger.len() as u64;
@@ -291,110 +244,11 @@ async fn inbox(stage: &Stage<'_>) -> Result<(), Wrong> {
     }
 }
 
-impl Stage<'_> {
-    /// The ledger of a campaign, read through the API.
-    pub(super) async fn ledger(&self, campaign: usize) -> Result<Vec<Seen>, Wrong> {
-        let (mut held, mut ids) = (Vec::new(), BTreeSet::new());
-        let (status, _) = self.get(&self.campaign_path(campaign)).await?;
-        if status == 404 {
-            return Ok(held);
-        }
-        let path = format!("{}/grants", self.campaign_path(campaign));
-        let read = self.process().api.lines(&path, |line| {
-            let (id, grant) = Seen::read(line)?;
-            anyhow::ensure!(ids.insert(id), "granted twice: {grant:?}");
-            held.push(grant);
-            Ok(())
-        });
-        read.await.map_err(|e| format!("{e:#}"))?;
-        held.sort_by_key(Seen::holding);
-        if self.kind(campaign) != Kind::Triggered {
-            let twice = held
-                .windows(2)
-                .find(|two| two[0].holding().0 == two[1].holding().0);
-            if let Some(twice) = twice {
-                return Err(format!("granted twice: {twice:?}"));
-            }
-        }
-        Ok(held)
-    }
-}
-
-/// The ledger of a campaign that ran is what the oracle says, and its counts add up.
-async fn granted(
-    stage: &Stage<'_>,
-    campaign: usize,
-    ledger: &[Seen],
-    counts: &Counts,
-) -> Result<(), Wrong> {
-    let never = never_known(stage);
-    let mut expected = stage.expected(campaign)?;
-    expected.retain(|(_, code), _| !never.contains(code));
-    let ledger: Holdings = ledger.iter().map(Seen::holding).collect();
-    let alike = same_grants(&expected, &ledger)?;
-    if !stage.processed.contains(&campaign) {
-        return Ok(());
-    }
-    // A released code does not release the pairs of an id that is nearly another customer's.
-    let mut known_reasons = vec!["unknown_code", "near_equal_customer_id"];
-    if alike {
-        known_reasons.push("inactive_promotion");
-    }
-    if let Some(odd) = counts
-        .held
-        .keys()
-        .find(|reason| !known_reasons.contains(&reason.as_str()))
-    {
-        return Err(format!("pairs are held as {odd}"));
-    }
-    if !counts.refused.is_empty() {
-        return Err(format!("pairs are refused: {:?}", counts.refused));
-    }
-    if stage.history.has_plain_lists() {
-        recount(stage, campaign, counts, &never, alike).await?;
-    }
-    Ok(())
-}
-
-/// Whether some ids are nearly equal.
-type Alike = bool;
-
-/// Everybody holds exactly what the oracle says. Of ids that differ by letter case only, one is the customer and holds
-/// all of its own; the others are held.
-fn same_grants(expected: &Holdings, ledger: &Holdings) -> Result<Alike, Wrong> {
-    type Customers<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (i64, Option<i64>)>>;
-    fn by_fold(of: &Holdings) -> BTreeMap<String, Customers<'_>> {
-        let mut folds: BTreeMap<String, Customers<'_>> = BTreeMap::new();
-        for ((customer, code), window) in of {
-            let customers = folds.entry(customer.to_lowercase()).or_default();
-            customers.entry(customer).or_default().insert(code, *window);
-        }
-        folds
-    }
-    let (expected, ledger) = (by_fold(expected), by_fold(ledger));
-    if let Some(extra) = ledger.keys().find(|fold| !expected.contains_key(*fold)) {
-        return Err(format!(
-            "{extra} holds {:?}, and should hold nothing",
-            ledger[extra]
-        ));
-    }
-    for (fold, wanted) in &expected {
-        let Some(held) = ledger.get(fold) else {
-            return Err(format!("{fold} holds nothing, and should hold {wanted:?}"));
-        };
-        let is_own = |(customer, codes)| wanted.get(customer) == Some(codes);
-        if held.len() != 1 || !held.iter().all(is_own) {
-            return Err(format!("{fold} holds {held:?}, and should hold {wanted:?}"));
-        }
-    }
-    Ok(expected.values().any(|customers| customers.len() > 1))
-}
-
 /// Counts of a campaign, as the API tells them.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    rows: u64,
-    rows_without_code: u64,
+    pub(crate) rows: u64,
+    pub(crate) rows_without_code: u64,
     pub(crate) pairs: u64,
     pub(crate) held: BTreeMap<String, u64>,
     pub(crate) refused: BTreeMap<String, u64>,
@@ -423,69 +277,6 @@ fn counts(view: &Value, ledger: &[Seen]) -> Result<Counts, Wrong> {
         held,
         refused,
     })
-}
-
-/// Reads the lists once more, plainly, and counts by hand.
-async fn recount(
-    stage: &Stage<'_>,
-    campaign: usize,
-    counts: &Counts,
-    never: &BTreeSet<String>,
-    alike: Alike,
-) -> Result<(), Wrong> {
-    let plan = &stage.history.world.campaigns[campaign];
-    let tenant = &stage.history.world.tenants[plan.tenant];
-    let auth = Auth::ApiKey(Secret::new(format!("{}-admin-key", tenant.id)));
-    let client = Client::builder(&stage.sandbox.url(), auth)
-        .build()
-        .map_err(|e| e.to_string())?;
-    let page = client
-        .execution_page(&plan.id.to_string(), None, ROWS_MAX, 0)
-        .await;
-    let page = page.map_err(|e| e.to_string())?;
-    let (mut rows, mut rows_without_code, mut pairs, mut unknown) = (0, 0, 0, 0);
-    let read = page.for_each(|row| {
-        let texts = row.promo_code.texts().flat_map(|text| text.split(','));
-        let codes: BTreeSet<String> = texts
-            .map(|code| code.trim().to_lowercase())
-            .filter(|code| !code.is_empty())
-            .collect();
-        rows += 1;
-        rows_without_code += u64::from(codes.is_empty());
-        pairs += codes.len() as u64;
-        unknown += codes.intersection(never).count() as u64;
-    });
-    read.map_err(|e| e.to_string())?;
-    let told = (counts.rows, counts.rows_without_code, counts.pairs);
-    if told != (rows, rows_without_code, pairs) {
-        return Err(format!(
-            "rows, rows without code, pairs: {told:?} counted, {rows}, {rows_without_code}, {pairs} there are"
-        ));
-    }
-    let held = counts.held.get("unknown_code").copied().unwrap_or_default();
-    if held < unknown || (held > unknown && !alike) {
-        return Err(format!(
-            "{held} pairs are held as unknown, {unknown} there are"
-        ));
-    }
-    Ok(())
-}
-
-/// A campaign that was taken back holds nothing beyond what it once should have.
-fn taken_back(stage: &Stage<'_>, campaign: usize, ledger: &[Seen]) -> Result<(), Wrong> {
-    let before = match stage.cancelled.get(&campaign) {
-        Some(before) => before,
-        None => &stage.expected(campaign)?,
-    };
-    let extra = ledger
-        .iter()
-        .find(|grant| !before.contains_key(&grant.holding().0));
-    match extra {
-        Some(grant) => Err(format!(
-            "{grant:?} of a cancelled campaign is there without reason"
-        )),
-        None => Ok(()),
-    }
 }
 
 /// Tries the windows of some grants: no before the start, yes from the start on, yes before the end, no from then on.
@@ -519,14 +310,6 @@ async fn windows(
         }
     }
     Ok(())
-}
-
-fn never_known(stage: &Stage<'_>) -> BTreeSet<String> {
-    let codes = stage.history.world.codes.iter();
-    codes
-        .filter(|code| code.known == Known::Never)
-        .map(|code| code.code.to_lowercase())
-        .collect()
 }
 
 fn channels_of(spec: &Value) -> BTreeSet<u64> {

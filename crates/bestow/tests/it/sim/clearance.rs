@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bestow_store::Error as StoreError;
 use serde_json::Value;
 
-use super::audit::{Counts, Seen};
+use super::audit::Counts;
 use super::model::{Kind, Known};
+use super::operator::is_liked;
 use super::run::Wrong;
+use super::seen::Seen;
 use super::stage::Stage;
 use crate::support::Holdings;
 
@@ -44,6 +46,10 @@ impl Stage<'_> {
                 continue;
             }
             self.in_time(campaign)?;
+            let unliked = approved.iter().find(|customer| !is_liked(customer));
+            if let Some(customer) = unliked.filter(|_| self.tenant(campaign).asks_operator) {
+                return Err(format!("{customer} is approved, and the operator said no"));
+            }
             let mut held: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
             for grant in self.ledger(campaign).await? {
                 let codes = held.entry(grant.customer).or_default();
@@ -148,6 +154,8 @@ impl Stage<'_> {
                 "near_equal_customer_id" => true,
                 "limit_reached" => codes.iter().any(|code| !code.is_for_all()),
                 "excluded" => self.excluded.iter().any(|(of, _)| *of == tenant),
+                "no_free_code" => codes.iter().any(|code| code.pool.is_some()),
+                "not_approved" => self.tenant(campaign).asks_operator,
                 "past_clearance" => {
                     !is_whole || view["rounds"].as_array().is_some_and(|all| all.len() > 1)
                 }

@@ -3,7 +3,7 @@
 use bestow_store::Fault;
 use serde_json::json;
 
-use super::model::{CampaignPlan, Dice, History, Kind, Op, Posts, Times, World};
+use super::model::{CampaignPlan, Dice, History, Kind, Manner, Op, Posts, Times, World};
 use super::worlds::{CODES, world};
 
 /// Ways in which answers differ without being wrong.
@@ -70,7 +70,7 @@ const FAULTS: [&str; 6] = [
     "string-200",
 ];
 /// What the service calls while it works.
-const FUNCTIONS: [&str; 7] = [
+const FUNCTIONS: [&str; 11] = [
     "GetCampaignDetails",
     "GetCustomerExecutionDetailsByCampaign",
     "GetExecutedCampaignsByChannel",
@@ -78,9 +78,21 @@ const FUNCTIONS: [&str; 7] = [
     "GetProcessedCampaignCustomers",
     "UpdateCustomerPromotionStatus",
     "GetCanceledCampaignCustomers",
+    "GetCustomersActionEndedByDate",
+    "AddPromotions",
+    "GetPromotions",
+    "DeletePromotions",
+];
+/// How the operator's own system may answer.
+const MANNERS: [Manner; 5] = [
+    Manner::Choosy,
+    Manner::Decisions,
+    Manner::Slow,
+    Manner::Broken,
+    Manner::Odd,
 ];
 /// Transactions of a campaign's life, in their order.
-const TRANSACTIONS: [&str; 34] = [
+const TRANSACTIONS: [&str; 45] = [
     "accept_notification",
     "settle_notifications",
     "claim_job",
@@ -115,6 +127,17 @@ const TRANSACTIONS: [&str; 34] = [
     "settle_cancelled_list",
     "rerun_triggers",
     "exclude",
+    "load_codes",
+    "end_load",
+    "grant_waiting",
+    "answer_gateway",
+    "plan_ended_days",
+    "begin_ended_day",
+    "land_ended_page",
+    "finish_ended_day",
+    "intend_promotions",
+    "settle_catalogue",
+    "settle_listeners",
 ];
 
 /// The history of a seed.
@@ -127,7 +150,7 @@ pub(crate) fn history(seed: u64) -> History {
 
 fn ops(dice: &Dice, world: &World) -> Vec<Op> {
     let mut ops: Vec<Op> = (0..dice.between(12, 36)).map(|_| op(dice, world)).collect();
-    for _ in 0..dice.between(0, 10) {
+    for _ in 0..dice.between(0, 14) {
         ops.insert(
             dice.below(ops.len() as u64) as usize,
             of_people(dice, world),
@@ -254,14 +277,31 @@ fn of_people(dice: &Dice, world: &World) -> Op {
     let met: Vec<usize> = (0..world.campaigns.len())
         .filter(|place| world.campaigns[*place].kind == Kind::Triggered)
         .collect();
-    match dice.below(10) {
+    let code = dice.below(CODES.len() as u64) as usize;
+    match dice.below(20) {
+        18 => Op::WriteThere {
+            tenant: world.campaigns[campaign].tenant,
+            code,
+        },
         0 => Op::Exclude {
             campaign,
             customer: dice.below(8),
         },
         1 => Op::IncludeAll(world.campaigns[campaign].tenant),
-        2 => Op::Pause(dice.below(CODES.len() as u64) as usize),
+        2 => Op::Pause(code),
         3 => Op::Ask(campaign),
+        4 | 5 => Op::Load {
+            code,
+            count: *dice.pick(&[1, 10, 100]),
+        },
+        6 | 7 => Op::Operator(*dice.pick(&MANNERS)),
+        8 => Op::Sync(world.campaigns[campaign].tenant),
+        9 => Op::Rotate(world.campaigns[campaign].tenant),
+        10..=12 if !met.is_empty() => Op::Question {
+            campaign: *dice.pick(&met),
+            customer: dice.number(),
+            times: *dice.pick(&[1, 2, 3]),
+        },
         _ if met.is_empty() => Op::Ask(campaign),
         _ => Op::Trigger {
             campaign: *dice.pick(&met),

@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) has_lead: bool,
     /// When it begins, by both clocks.
     pub(crate) start: Timestamp,
+    /// Days by which Optimove's list of ended actions is early or late.
+    pub(crate) ended_offset: i64,
     /// Send groups of a conditional campaign, each with its own deadline.
     pub(crate) rounds: u8,
 }
@@ -67,6 +69,10 @@ pub(crate) struct TenantPlan {
     pub(crate) unconfirmed: &'static str,
     /// Grants of one triggered campaign in one minute; above it triggers wait.
     pub(crate) per_minute_max: Option<u64>,
+    /// What ends its grants: `duration`, `ended_by_date` or `both`.
+    pub(crate) expiry: &'static str,
+    /// Whether the operator's own system is asked before a customer is approved.
+    pub(crate) asks_operator: bool,
 }
 
 impl TenantPlan {
@@ -79,6 +85,8 @@ impl TenantPlan {
             access: Access::ApiKey,
             unconfirmed: "revoke",
             per_minute_max: None,
+            expiry: "duration",
+            asks_operator: false,
         }
     }
 }
@@ -125,6 +133,17 @@ pub(crate) struct CodePlan {
     pub(crate) total: Option<u64>,
     /// Days that a triggered grant lasts where its campaign does not say.
     pub(crate) validity: Option<u16>,
+    /// Each customer gets a code of their own.
+    pub(crate) pool: Option<Pool>,
+}
+
+/// Where unique codes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pool {
+    /// Codes at the beginning.
+    pub(crate) codes: u64,
+    /// What everybody gets once there are none; without it they wait.
+    pub(crate) fallback: Option<&'static str>,
 }
 
 impl CodePlan {
@@ -136,6 +155,7 @@ impl CodePlan {
             per_customer: None,
             total: None,
             validity: None,
+            pool: None,
         }
     }
 
@@ -205,6 +225,22 @@ pub(crate) enum Op {
     IncludeAll(usize),
     /// Somebody pauses a promotion.
     Pause(usize),
+    /// Somebody makes so many unique codes for a promotion, whatever its kind.
+    Load { code: usize, count: u64 },
+    /// Optimove asks whether a customer may get a triggered campaign, so many times.
+    Question {
+        campaign: usize,
+        customer: u64,
+        times: u8,
+    },
+    /// The operator's own system changes how it answers.
+    Operator(Manner),
+    /// Somebody brings Optimove's list of codes in line with a tenant's catalogue.
+    Sync(usize),
+    /// Somebody writes a code into Optimove's list by hand.
+    WriteThere { tenant: usize, code: usize },
+    /// The listeners of a tenant get new addresses; the old ones are heard for a while.
+    Rotate(usize),
     /// Sets a switch of the stand-in.
     Switch(&'static str, Value),
     /// A part of the calls fails from now on.
@@ -243,6 +279,31 @@ pub(crate) enum Op {
     Ask(usize),
 }
 
+impl Op {
+    /// Whether what the gateway said before it may not hold after it.
+    pub(crate) fn may_undo_promises(&self) -> bool {
+        !matches!(
+            self,
+            Self::Question { .. } | Self::Ask(_) | Self::Load { .. } | Self::Operator(_)
+        )
+    }
+}
+
+/// How the operator's own system answers when it is asked about customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Yes to most, no to some, always the same ones.
+    Choosy,
+    /// In the other of the two forms.
+    Decisions,
+    /// After a while.
+    Slow,
+    /// Not at all.
+    Broken,
+    /// With something that is no answer.
+    Odd,
+}
+
 /// How several posts follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Posts {
@@ -259,6 +320,15 @@ impl History {
             Op::Fault { kind, .. } => *kind != "timeout",
             Op::Switch(name, _) => *name != "rate-limit-requests",
             _ => true,
+        })
+    }
+
+    /// Whether the gateway's writes may fail, so that it says no where it said yes before.
+    pub(crate) fn gateway_may_fail(&self) -> bool {
+        self.ops.iter().any(|op| match op {
+            Op::FailCommit { name, .. } => *name == "answer_gateway",
+            Op::Crash { .. } => true,
+            _ => false,
         })
     }
 

@@ -34,6 +34,8 @@ impl Process {
         config.optimove.page_rows = world.page_rows;
         config.optimove.call_ms_max = 1_000;
         config.optimove.calls_window_ms = 500;
+        // Real time is no part of a history.
+        config.http.gateway_ms_max = 60_000;
         config.work.merge_grants_max = world.merge_grants_max;
         config.work.sweep_seconds = 3_600;
         config.work.sweep_days = 4;

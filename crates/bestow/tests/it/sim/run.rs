@@ -7,12 +7,16 @@ use serde_json::Value;
 
 use super::audit;
 use super::model::{History, Kind, Known, Posts};
-use super::stage::{Note, Stage};
+use super::notes::Note;
+use super::seen::Met;
+use super::stage::Stage;
 
 /// Steps of work after which a history is not going to come to rest.
 const STEPS_MAX: u32 = 20_000;
 /// Times that everything is mended, swept and worked off before a history counts as stuck.
-const ROUNDS_MAX: u32 = 16;
+const ROUNDS_MAX: u32 = 40;
+/// How time passes while nothing but the end of a day is waited for.
+const PART_OF_A_DAY_MS: i64 = 10 * 3_600_000;
 
 /// What went wrong, in a sentence.
 pub(crate) type Wrong = String;
@@ -25,7 +29,7 @@ pub(crate) struct Played {
     /// The ledger at the end, as digest.
     pub(crate) ledger: String,
     /// How much of what there was, so that nobody takes histories without any for proof.
-    pub(crate) met: audit::Met,
+    pub(crate) met: Met,
 }
 
 /// Plays a history to its end and audits what is left.
@@ -90,6 +94,7 @@ impl Stage<'_> {
     async fn come_to_rest(&mut self) -> Result<(), Wrong> {
         let mut why = String::new();
         for _ in 0..ROUNDS_MAX {
+            self.refill().await?;
             self.work_off().await?;
             for campaign in 0..self.history.world.campaigns.len() {
                 if !self.cancelled.contains_key(&campaign)
@@ -105,8 +110,11 @@ impl Stage<'_> {
             }
             self.trace.push(why.clone());
             let next = self.jobs()?.into_iter().map(|job| job.run_at).min();
-            self.go_on(next.unwrap_or_default().max(self.clock.now_ms()))
-                .await?;
+            let mut next = next.unwrap_or_default().max(self.clock.now_ms());
+            if why.ends_with("may still be listed") {
+                next = self.clock.now_ms() + PART_OF_A_DAY_MS;
+            }
+            self.go_on(next).await?;
         }
         Err(format!("it does not come to rest: {why}"))
     }
@@ -133,7 +141,7 @@ impl Stage<'_> {
             self.trace.push(format!("waiting: {jobs:?}"));
             let waiting = jobs
                 .iter()
-                .filter(|job| !work::kind::REGULAR.contains(&&*job.kind) || job.leased);
+                .filter(|job| !audit::is_regular(job) || job.leased);
             let lease_ms = 1_000 * self.process().app.config.work.lease_seconds as i64;
             let now = self.clock.now_ms();
             let next = waiting

@@ -16,19 +16,11 @@ use tempfile::TempDir;
 use super::audit;
 use super::clearance::Approvals;
 use super::model::{Access, DAYS_DEFAULT, History, Kind, Known, TenantPlan, Times};
+use super::notes::Note;
+use super::operator::Operator;
 use super::process::Process;
 use super::run::Wrong;
 use crate::support::Holdings;
-
-/// A notification as the stand-in has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Note {
-    pub(crate) event_type: u64,
-    pub(crate) path: String,
-    pub(crate) body: Value,
-    /// The campaign that it is about; none of those of a whole day.
-    campaign: Option<usize>,
-}
 
 /// A world in which a history is being played.
 pub(crate) struct Stage<'h> {
@@ -41,7 +33,7 @@ pub(crate) struct Stage<'h> {
     /// By campaign: what Optimove has to say of it.
     pub(super) notes: BTreeMap<usize, Vec<Note>>,
     /// Notes of the stand-in that are in [`Stage::notes`].
-    noted: u64,
+    pub(super) noted: u64,
     /// Triggers that were sent and not acknowledged: whether they were taken nobody can tell.
     pub(super) unheard: Vec<Note>,
     /// Triggers that were acknowledged.
@@ -57,6 +49,10 @@ pub(crate) struct Stage<'h> {
     /// By tenant: customers who were excluded at some time.
     pub(crate) excluded: BTreeSet<(usize, String)>,
     pub(super) approvals: Approvals,
+    /// The operator's own system.
+    pub(super) operator: Operator,
+    /// Triggered campaigns and customers that the gateway said yes to, until when that is to stand.
+    pub(super) promised: BTreeMap<(usize, String), i64>,
     pub(super) trace: Vec<String>,
     opens: u64,
     pub(super) dir: TempDir,
@@ -91,6 +87,8 @@ impl<'h> Stage<'h> {
             slandered: BTreeSet::new(),
             excluded: BTreeSet::new(),
             approvals: Approvals::default(),
+            operator: Operator::start().await,
+            promised: BTreeMap::new(),
             trace: Vec::new(),
             opens: 1,
             dir,
@@ -104,7 +102,10 @@ impl<'h> Stage<'h> {
             match code.known {
                 Known::Active => stage.promote(index, "active").await?,
                 Known::Draft => stage.promote(index, "draft").await?,
-                Known::Later | Known::Never => {}
+                Known::Later | Known::Never => continue,
+            }
+            if let Some(pool) = code.pool.filter(|pool| pool.codes > 0) {
+                stage.load(index, pool.codes).await?;
             }
         }
         for plan in &history.world.campaigns {
@@ -129,6 +130,7 @@ impl<'h> Stage<'h> {
             "rate-limit-requests": 0, "notify-drop": 100, "time-format": times, "fault-percent": 0,
             "page-churn": "off", "page-cap": null, "cancelled-list": null,
             "conditional-version": if self.history.world.rounds > 1 { "v2" } else { "v1" },
+            "ended-offset-days": self.history.world.ended_offset,
             "conditional-rounds": self.history.world.rounds,
         })
     }
@@ -151,12 +153,17 @@ impl<'h> Stage<'h> {
         let ours = json!({
             "id": plan.id, "name": plan.id, "time_zone": plan.zone,
             "optimove": { "base_url": self.sandbox.url(), "auth": auth },
-            "scheduled_channels": plan.channels, "expiry": "duration", "codes_per_row_max": 10,
+            "scheduled_channels": plan.channels, "expiry": plan.expiry, "codes_per_row_max": 10,
             "triggered_channels": [15], "conditional": true,
             "cancel_unconfirmed": plan.unconfirmed, "duration_days_default": DAYS_DEFAULT,
             "triggered": { "per_minute_max": plan.per_minute_max },
         });
+        let mut ours = ours;
+        if plan.asks_operator {
+            ours["approval"] = json!({ "url": self.operator.url });
+        }
         self.api(Method::POST, "/v1/tenants", &ours).await?;
+        self.add_foreign(index).await?;
         let path = format!("/v1/tenants/{}/listeners/sync", plan.id);
         self.api(Method::POST, &path, &Value::Null).await?;
         Ok(())
@@ -188,8 +195,12 @@ impl<'h> Stage<'h> {
     /// Puts a promotion into every catalogue.
     pub(super) async fn promote(&self, code: usize, status: &str) -> Result<(), Wrong> {
         let plan = &self.history.world.codes[code];
+        let (kind, fallback) = match plan.pool {
+            Some(pool) => ("unique", pool.fallback),
+            None => ("shared", None),
+        };
         let promotion = json!({
-            "name": plan.code, "status": status, "validity_days": plan.validity,
+            "name": plan.code, "status": status, "kind": kind, "fallback_code": fallback, "validity_days": plan.validity,
             "limits": { "per_customer": plan.per_customer, "total": plan.total },
         });
         for tenant in &self.history.world.tenants {
@@ -199,6 +210,17 @@ impl<'h> Stage<'h> {
                 escaped(plan.code)
             );
             self.api(Method::PUT, &path, &promotion).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes unique codes for a promotion of every tenant.
+    pub(super) async fn load(&self, code: usize, count: u64) -> Result<(), Wrong> {
+        let code = escaped(self.history.world.codes[code].code);
+        for tenant in 0..self.history.world.tenants.len() {
+            let path = format!("{}/promotions/{code}/codes", self.tenant_path(tenant));
+            self.api(Method::POST, &path, &json!({ "generate": count }))
+                .await?;
         }
         Ok(())
     }
@@ -229,58 +251,6 @@ impl<'h> Stage<'h> {
         }
         let expected = self.sandbox.expected(plan.id);
         Ok(audit::holdings(expected.map_err(|e| e.to_string())?))
-    }
-
-    /// Takes what Optimove has said since the last look, files it by campaign, and gives what is about a whole day.
-    pub(super) async fn collect(&mut self) -> Result<Vec<Note>, Wrong> {
-        let path = format!("/_sandbox/notifications?after={}", self.noted);
-        let log = self.control_ok(Method::GET, &path).await?;
-        let mut of_days = Vec::new();
-        for entry in log["data"].as_array().into_iter().flatten() {
-            self.noted = self.noted.max(entry["id"].as_u64().unwrap_or_default());
-            let note = self.note(entry);
-            match note.campaign {
-                Some(campaign) => self.notes.entry(campaign).or_default().push(note),
-                None => of_days.push(note),
-            }
-        }
-        Ok(of_days)
-    }
-
-    fn note(&self, entry: &Value) -> Note {
-        let url = entry["url"].as_str().unwrap_or_default();
-        let body: Value = entry["body"]
-            .as_str()
-            .and_then(|body| serde_json::from_str(body).ok())
-            .unwrap_or_default();
-        let world = &self.history.world;
-        let id = field(&body, "CampaignID").map(|id| id.to_string().replace('"', ""));
-        let campaign = world.campaigns.iter().position(|plan| {
-            Some(plan.id.to_string()) == id && entry["tenant"] == world.tenants[plan.tenant].id
-        });
-        Note {
-            event_type: entry["event_type"].as_u64().unwrap_or_default(),
-            path: url[url.find("/optimove/").unwrap_or(url.len())..].to_owned(),
-            body,
-            campaign,
-        }
-    }
-
-    /// A notification that does not come from the stand-in.
-    pub(super) fn forged(&self, campaign: usize, event: u64, fields: &Value) -> Note {
-        let plan = &self.history.world.campaigns[campaign];
-        let tenant = &self.history.world.tenants[plan.tenant];
-        let keys = &self.process().app.keys;
-        let secret = keys.listener_secret(tenant.id, event as i64, 1);
-        let mut body = json!({ "EventTypeID": event, "CampaignID": plan.id });
-        let more = fields.as_object().expect("an object").clone();
-        body.as_object_mut().expect("an object").extend(more);
-        Note {
-            event_type: event,
-            path: format!("/optimove/listener/{secret}"),
-            body,
-            campaign: Some(campaign),
-        }
     }
 
     /// Both clocks to the same instant.
@@ -387,14 +357,6 @@ impl<'h> Stage<'h> {
             .map(|(status, body)| (status.as_u16(), body))
             .map_err(|e| format!("{e:#}"))
     }
-}
-
-/// A field of a body, whatever the letter case of its name.
-pub(crate) fn field<'v>(body: &'v Value, name: &str) -> Option<&'v Value> {
-    let mut fields = body.as_object()?.iter();
-    fields
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
 }
 
 /// A text as one segment of a path.

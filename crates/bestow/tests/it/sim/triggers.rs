@@ -7,10 +7,12 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
-use super::audit::{Counts, Seen};
+use super::audit::Counts;
 use super::model::{CodePlan, DAYS_DEFAULT, Known};
+use super::notes::{Note, field};
 use super::run::Wrong;
-use super::stage::{Note, Stage, field};
+use super::seen::Seen;
+use super::stage::Stage;
 
 /// Of a time that comes twice, which one.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::model::{
-    Access, CampaignPlan, CodePlan, DAYS_DEFAULT, Dice, Kind, Known, TenantPlan, Times, World,
+    Access, CampaignPlan, CodePlan, DAYS_DEFAULT, Dice, Kind, Known, Pool, TenantPlan, Times, World,
 };
 use crate::support::START;
 
@@ -73,8 +73,8 @@ pub(super) fn world(dice: &Dice) -> World {
             }
         })
         .collect();
-    let tenants_zone = tenants[0].zone;
-    World {
+    let start = start(dice, tenants[0].zone);
+    let world = World {
         tenants,
         campaigns,
         codes,
@@ -82,9 +82,47 @@ pub(super) fn world(dice: &Dice) -> World {
         merge_grants_max: *dice.pick(&[1, 5, 50, 4_000]),
         times: *dice.pick(&[Times::Local, Times::Local, Times::WithOffset]),
         has_lead,
-        start: start(dice, tenants_zone),
+        start,
+        ended_offset: *dice.pick(&[0, 0, -1, 1]),
         rounds: *dice.pick(&[1, 1, 2, 3]),
+    };
+    if dice.chance(15) {
+        by_the_list(dice, world)
+    } else {
+        world
     }
+}
+
+/// The same world, with a tenant whose grants end when Optimove lists them. The list names the day on which a campaign
+/// was executed, so that is the day for which it is scheduled: both are early on one day.
+fn by_the_list(dice: &Dice, mut world: World) -> World {
+    world.tenants.truncate(1);
+    let tenant = &mut world.tenants[0];
+    tenant.expiry = if dice.chance(60) {
+        "ended_by_date"
+    } else {
+        "both"
+    };
+    let day = "2027-03-25T00:30"
+        .parse::<DateTime>()
+        .expect("a local time");
+    world.start = day.in_tz(tenant.zone).expect("a zone").timestamp();
+    for plan in &mut world.campaigns {
+        plan.tenant = 0;
+        if plan.kind == Kind::Triggered {
+            continue;
+        }
+        plan.kind = Kind::Scheduled;
+        plan.spec["kind"] = json!("scheduled");
+        plan.spec["scheduled_at"] = json!("2027-03-25T06:00");
+        plan.spec["duration"] = json!(dice.between(1, 5));
+        for action in plan.spec["actions"].as_array_mut().into_iter().flatten() {
+            for channel in action["channels"].as_array_mut().into_iter().flatten() {
+                channel["delay_minutes"] = json!(0);
+            }
+        }
+    }
+    world
 }
 
 /// Some day, or an hour or two before the clocks of a zone change.
@@ -121,6 +159,16 @@ fn code(dice: &Dice, code: &'static str) -> CodePlan {
         1 => plan.total = Some(*dice.pick(&[1, 5, 30])),
         _ => {}
     }
+    if dice.chance(25) {
+        plan.pool = Some(Pool {
+            codes: *dice.pick(&[0, 1, 20, 500]),
+            fallback: if dice.chance(25) {
+                Some("ANYBODY")
+            } else {
+                None
+            },
+        });
+    }
     if dice.chance(30) {
         plan.validity = Some(*dice.pick(&[0, 1, 14]));
     }
@@ -152,6 +200,7 @@ fn tenants(dice: &Dice) -> Vec<TenantPlan> {
             channels,
             access,
             unconfirmed: if dice.chance(33) { "suspend" } else { "revoke" },
+            asks_operator: dice.chance(20),
             per_minute_max: *dice.pick(&[None, None, None, Some(3)]),
             ..TenantPlan::plain(id, dice.pick(&ZONES).0)
         }
