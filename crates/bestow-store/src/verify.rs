@@ -218,14 +218,14 @@ impl Tx<'_> {
             LEFT JOIN campaign_count n
                 ON n.tenant = c.tenant AND n.campaign = c.no AND n.counter = 'held:no_free_code'
             LEFT JOIN (
-                SELECT each.campaign AS campaign, SUM(each.pairs) AS pairs FROM (
+                SELECT counted.campaign AS campaign, SUM(counted.pairs) AS pairs FROM (
                     SELECT o.campaign AS campaign, one.pairs AS pairs
                     FROM waiting_pair one JOIN offer o ON o.tenant = one.tenant AND o.no = one.offer
                     WHERE one.tenant = $1
                     UNION ALL
                     SELECT d.campaign AS campaign, d.pairs AS pairs
                     FROM clearance_denial d WHERE d.tenant = $1 AND d.reason = 'no_free_code'
-                ) each GROUP BY each.campaign
+                ) counted GROUP BY counted.campaign
             ) w ON w.campaign = c.no
             WHERE c.tenant = $1 AND c.kind <> 'triggered' AND COALESCE(n.n, 0) <> COALESCE(w.pairs, 0)
             ORDER BY c.id",
