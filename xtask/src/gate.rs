@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, bail, ensure};
@@ -66,6 +66,20 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// Tests of the service that run a second time, with a PostgreSQL database for each service. The
+/// same binaries are asked for as the first time, so nothing is built again.
+const ON_POSTGRES: &[&str] = &[
+    "cli::demo",
+    "cli::serving",
+    "faults::",
+    "harness::",
+    "http::",
+    "kill::",
+    "services::",
+    "sim::a_seed",
+    "sim::fixed",
+];
+
 /// Runs all steps, then all tests.
 ///
 /// # Errors
@@ -86,20 +100,36 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
     })?;
     failed.extend(started_server.err());
     let mut totals = Totals::default();
-    let ran = announced(&mut out, "tests", || {
-        let arguments = "test --locked --workspace --all-features --no-fail-fast";
-        let mut command = cargo(&root, arguments);
+    let everything = "test --locked --workspace --all-features --no-fail-fast";
+    let mut ran = announced(&mut out, "tests", || {
+        let mut command = cargo(&root, everything);
         // Without a server the tests that need one fail, and say why.
         if let Some(server) = &server {
             command.env(postgres::URL_VARIABLE, server.url());
         }
-        let (counted, ended) = tests(command)?;
-        totals = counted;
-        judge(counted, ended)
+        run_tests(command, &mut totals)
     })?;
+    if let Some(server) = &server {
+        let again = announced(&mut out, "tests of the service on postgresql", || {
+            let mut command = cargo(&root, &format!("{everything} --test it --"));
+            command
+                .args(ON_POSTGRES)
+                .env(postgres::URL_VARIABLE, server.url())
+                .env(postgres::SERVICE_VARIABLE, server.url());
+            run_tests(command, &mut totals)
+        })?;
+        ran = ran.and(again);
+    }
     drop(server);
     writeln!(out, "\nall steps took {}", seconds(started.elapsed()))?;
     close(&mut out, totals, &failed, ran)
+}
+
+/// Runs one test command, adds its counts to `totals` and judges them.
+fn run_tests(command: Command, totals: &mut Totals) -> anyhow::Result<()> {
+    let (counted, ended) = tests(command)?;
+    totals.add(counted);
+    judge(counted, ended)
 }
 
 /// Writes what failed and then the verdict, which is the last line, and gives the exit code that
@@ -215,7 +245,8 @@ fn seconds(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, Totals, announced, close, judge, refuse};
+    use super::{Ended, ON_POSTGRES, Totals, announced, close, judge, refuse};
+    use crate::repository;
     use anyhow::bail;
     use std::process::ExitCode;
 
@@ -231,6 +262,26 @@ mod tests {
         assert!(judge(Totals { failed: 1, ..good }, Ended::Badly).is_err());
         assert!(judge(Totals { ignored: 1, ..good }, Ended::Well).is_err());
         assert!(judge(Totals::default(), Ended::Well).is_err());
+    }
+
+    #[test]
+    fn no_tests_of_the_service_are_forgotten_on_postgresql() {
+        let main = repository::root().join("crates/bestow/tests/it/main.rs");
+        let main = std::fs::read_to_string(main).unwrap();
+        // What the tests stand on, and stand-ins of their own.
+        let without_tests = ["home", "scripted", "support"];
+        let modules = main.lines().filter_map(|line| {
+            let name = line.strip_prefix("mod ")?;
+            name.strip_suffix(';')
+        });
+        let mut found = 0;
+        for module in modules.filter(|module| !without_tests.contains(module)) {
+            let prefix = format!("{module}::");
+            let is_run = ON_POSTGRES.iter().any(|one| one.starts_with(&prefix));
+            assert!(is_run, "{module} does not run on PostgreSQL");
+            found += 1;
+        }
+        assert!(found > 0);
     }
 
     #[test]

@@ -13,17 +13,17 @@ use anyhow::{Context as _, bail, ensure};
 
 /// The variable that names a server to the tests.
 pub(crate) const URL_VARIABLE: &str = "BESTOW_TEST_POSTGRES_URL";
+/// The variable that lets services of tests keep their facts on a server.
+pub(crate) const SERVICE_VARIABLE: &str = "BESTOW_TEST_DATABASE";
 /// Where Debian keeps the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// Users that a server may run as where we are root, which it refuses to run as.
 const USERS: &[&str] = &["postgres", "nobody"];
-/// Databases live for one test: what survives a crash of the machine is not asked. Many tests at once
-/// have several connections each. Another order of letters than by bytes shows statements that rely
-/// on the server's own.
+/// Another order of letters than by bytes shows statements that rely on the server's own.
 const INITDB: &str = "--username=bestow --auth=trust --encoding=UTF8 --locale=C.UTF-8 \
     --locale-provider=icu --icu-locale=en --no-sync --no-instructions";
-const SETTINGS: &str =
-    "-c fsync=off -c full_page_writes=off -c listen_addresses= -c max_connections=400";
+/// Many tests at once have several connections each. The rest is as it comes, durable.
+const SETTINGS: &str = "-c listen_addresses= -c max_connections=400";
 /// Runs the server until our end of its input is closed, by us or by our death, then removes all.
 const GUARDIAN: &str = r#"
     trap '' INT TERM HUP

@@ -14,10 +14,15 @@ impl Totals {
     /// Adds the counts of `line` if it is the summary of one test binary, else leaves all as it is.
     pub(crate) fn add_line(&mut self, line: &str) {
         if let Some(one) = Self::parse(line) {
-            self.passed += one.passed;
-            self.failed += one.failed;
-            self.ignored += one.ignored;
+            self.add(one);
         }
+    }
+
+    /// Adds further counts.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.ignored += more.ignored;
     }
 
     /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`; any other line is `None`.

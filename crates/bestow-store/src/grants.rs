@@ -3,7 +3,7 @@
 use bestow_core::GivenCode;
 
 use crate::campaigns::WindowSpec;
-use crate::{Error, Row, Tx, values};
+use crate::{Error, Row, Tx, pairs, values};
 
 /// A grant with all that its status follows from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,16 +216,35 @@ impl Tx<'_> {
             SELECT offer, occurrence, window_no, page, code FROM grants WHERE tenant = $1 AND customer = $2
             ORDER BY offer, occurrence",
             values![tenant, customer],
-            |row| {
-                Ok(LedgerRow {
-                    offer: row.int(0)? as u32,
-                    occurrence: row.text(1)?,
-                    window: row.int(2)? as u32,
-                    page: row.int(3)? as u32,
-                    code: GivenCode::from_number(row.int(4)?),
-                })
-            },
+            |row| ledger_row(row, 0),
         )
+    }
+
+    /// The rows of each of these customers, in their order.
+    pub fn ledger_rows_of(
+        &mut self,
+        tenant: i64,
+        customers: &[&str],
+    ) -> Result<Vec<Vec<LedgerRow>>, Error> {
+        let Some(session) = self.session() else {
+            return customers
+                .iter()
+                .map(|customer| self.ledger_rows(tenant, customer))
+                .collect();
+        };
+        let asked: Vec<_> = customers
+            .iter()
+            .map(|customer| [tenant.into(), (*customer).into()])
+            .collect();
+        let mut found = vec![Vec::new(); customers.len()];
+        for row in session.query_columns(pairs::LEDGER_ROWS_OF, &asked)? {
+            let row = Row::Postgres(&row);
+            let place = usize::try_from(row.int(0)? - 1).ok();
+            let rows = place.and_then(|place| found.get_mut(place));
+            let rows = rows.ok_or_else(|| Error::Corrupt("a row of nobody asked for".into()))?;
+            rows.push(ledger_row(&row, 1)?);
+        }
+        Ok(found)
     }
 
     /// What an offer's number stands for.
@@ -274,4 +293,15 @@ impl Tx<'_> {
             },
         )
     }
+}
+
+/// A row of the ledger, from this column on.
+fn ledger_row(row: &Row<'_>, from: usize) -> Result<LedgerRow, Error> {
+    Ok(LedgerRow {
+        offer: row.int(from)? as u32,
+        occurrence: row.text(from + 1)?,
+        window: row.int(from + 2)? as u32,
+        page: row.int(from + 3)? as u32,
+        code: GivenCode::from_number(row.int(from + 4)?),
+    })
 }

@@ -77,6 +77,13 @@ pub(crate) const KNOWN_GRANTS: &str = "-- known_grants
     JOIN grants g ON g.tenant = k.tenant AND g.customer = k.customer AND g.offer = k.offer
         AND g.occurrence = k.occurrence";
 
+/// The grants of each of these customers, each row with its customer's place.
+pub(crate) const LEDGER_ROWS_OF: &str = "-- ledger_rows_of
+    SELECT k.place, g.offer, g.occurrence, g.window_no, g.page, g.code
+    FROM UNNEST($1::BIGINT[], $2::TEXT[]) WITH ORDINALITY AS k (tenant, customer, place)
+    JOIN grants g ON g.tenant = k.tenant AND g.customer = k.customer
+    ORDER BY k.place, g.offer, g.occurrence";
+
 /// Unique codes that belong to grants from now on, as columns.
 pub(crate) const TAKE_CODES: &str = "-- take_codes
     INSERT INTO taken_code (tenant, pool, no, customer, offer, occurrence)

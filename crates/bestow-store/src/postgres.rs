@@ -157,6 +157,7 @@ impl Connector {
         })?;
         let session = Session {
             client,
+            role,
             prepared: RefCell::default(),
             ahead: RefCell::default(),
             has_begun: Cell::new(false),
@@ -206,6 +207,7 @@ pub(crate) enum Uncommitted {
 /// One connection, with the transaction that is open on it.
 pub(crate) struct Session {
     client: Client,
+    role: Role,
     /// By the place of their text, which never moves.
     prepared: RefCell<HashMap<(usize, usize), Statement>>,
     /// Sent in front of the next statement.
@@ -244,6 +246,10 @@ impl Session {
 
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
     }
 
     pub(crate) fn begin(&self, how: Begin) {
@@ -351,12 +357,22 @@ impl Session {
         statement: &Statement,
         rows: impl IntoIterator<Item = [Value<'v>; N]>,
     ) -> Result<usize, Error> {
+        self.execute_many_at_once(statement, rows, PIPELINED_MAX)
+    }
+
+    /// The same with so many on their way.
+    pub(crate) fn execute_many_at_once<'v, const N: usize>(
+        &self,
+        statement: &Statement,
+        rows: impl IntoIterator<Item = [Value<'v>; N]>,
+        at_once: usize,
+    ) -> Result<usize, Error> {
         let mut rows = rows.into_iter();
         let mut all = 0;
         loop {
             let under_way: Vec<_> = rows
                 .by_ref()
-                .take(PIPELINED_MAX)
+                .take(at_once)
                 .map(|row| async move {
                     let work = self.client.execute_raw(&statement.prepared, row.iter());
                     work.await
@@ -389,6 +405,19 @@ impl Session {
         })?;
         self.count(&statement, found.len() as u64);
         Ok(found)
+    }
+
+    /// As [`Session::query_columns`], for a statement that returns nothing: how many rows it changed.
+    pub(crate) fn execute_columns<const N: usize>(
+        &self,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        let statement = self.prepare(sql)?;
+        let columns: Vec<_> = (0..N).map(|at| Column { rows, at }).collect();
+        let changed = self.ask(sql, self.client.execute_raw(&statement.prepared, &columns))?;
+        self.count(&statement, changed);
+        Ok(changed as usize)
     }
 
     /// See [`crate::Tx::lock_numbers`].

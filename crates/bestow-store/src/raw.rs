@@ -1,17 +1,22 @@
 //! The raw limit under a path: the bare database doing the same durable work, for `bestow bench` to compare with.
 //!
-//! Same file settings, same tables, same statements' shapes; no queue, no other thread, rows in the best order.
+//! Same settings, same tables, same statements' shapes; no queue, rows in the best order. SQLite has no other thread;
+//! PostgreSQL has as many connections as it is fastest with.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use crate::error::classify;
+use crate::pg_raw::RawServer;
 use crate::{Error, migrate, sqlite};
 
-/// A database of its own, opened like the store's writer.
-pub struct RawDatabase {
-    connection: Connection,
+/// A database of its own, opened as the store opens it to write.
+pub struct RawDatabase(Raw);
+
+enum Raw {
+    File(RawFile),
+    Server(RawServer),
 }
 
 impl RawDatabase {
@@ -22,14 +27,67 @@ impl RawDatabase {
     pub fn create(path: &Path) -> Result<Self, Error> {
         let mut connection = sqlite::open_writer(path)?;
         migrate::apply(&mut connection, 0)?;
-        Ok(Self { connection })
+        Ok(Self(Raw::File(RawFile { connection })))
     }
 
-    /// Inserts grants in the order given, `per_commit` in each transaction.
+    /// The empty PostgreSQL database at `url`, over so many connections.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub fn connect(url: &str, connections: usize) -> Result<Self, Error> {
+        RawServer::connect(url, connections).map(|server| Self(Raw::Server(server)))
+    }
+
+    /// Inserts grants in the order given, `per_commit` in each transaction; each connection takes a stretch.
     ///
     /// # Errors
     /// The database's.
     pub fn insert_grants(
+        &mut self,
+        customers: impl Iterator<Item = String>,
+        per_commit: usize,
+    ) -> Result<u64, Error> {
+        match &mut self.0 {
+            Raw::File(file) => file.insert_grants(customers, per_commit),
+            Raw::Server(server) => server.insert_grants(customers, per_commit),
+        }
+    }
+
+    /// Inserts notifications, `per_commit` in each transaction. Each gives its id, identity and body.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn insert_notifications(
+        &mut self,
+        notifications: impl Iterator<Item = (String, String, Vec<u8>)>,
+        per_commit: usize,
+    ) -> Result<u64, Error> {
+        match &mut self.0 {
+            Raw::File(file) => file.insert_notifications(notifications, per_commit),
+            Raw::Server(server) => server.insert_notifications(notifications, per_commit),
+        }
+    }
+
+    /// Looks up the grants of each customer, and tells how many there are. On PostgreSQL, where each is a way to the
+    /// server and back, `at_once` are on their way on each connection; a file is looked into one by one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn look_up(&mut self, customers: &[String], at_once: usize) -> Result<u64, Error> {
+        match &mut self.0 {
+            Raw::File(file) => file.look_up(customers),
+            Raw::Server(server) => server.look_up(customers, at_once),
+        }
+    }
+}
+
+/// The bare file.
+struct RawFile {
+    connection: Connection,
+}
+
+impl RawFile {
+    fn insert_grants(
         &mut self,
         customers: impl Iterator<Item = String>,
         per_commit: usize,
@@ -51,11 +109,7 @@ impl RawDatabase {
         Ok(inserted)
     }
 
-    /// Inserts notifications, `per_commit` in each transaction. Each gives its id, identity and body.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn insert_notifications(
+    fn insert_notifications(
         &mut self,
         notifications: impl Iterator<Item = (String, String, Vec<u8>)>,
         per_commit: usize,
@@ -76,6 +130,23 @@ impl RawDatabase {
             tx.commit().map_err(|e| classify("commit", &e))?;
         }
         Ok(inserted)
+    }
+
+    fn look_up(&self, customers: &[String]) -> Result<u64, Error> {
+        const SQL: &str = "-- raw_look_up_in_file
+            SELECT offer, window_no, page, occurrence, code FROM grants WHERE tenant = 1 AND customer = ?1";
+        let mut look_up = self
+            .connection
+            .prepare_cached(SQL)
+            .map_err(|e| classify(SQL, &e))?;
+        let mut found = 0;
+        for customer in customers {
+            let mut rows = look_up.query([customer]).map_err(|e| classify(SQL, &e))?;
+            while rows.next().map_err(|e| classify(SQL, &e))?.is_some() {
+                found += 1;
+            }
+        }
+        Ok(found)
     }
 
     fn begin(&self) -> Result<rusqlite::Transaction<'_>, Error> {

@@ -292,6 +292,11 @@ impl Store {
         }
     }
 
+    /// Whether each statement is a way to a server and back, so that many look-ups are better made at once.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
     /// The database file, where it is one.
     pub fn path(&self) -> Option<&Path> {
         match &self.engine {

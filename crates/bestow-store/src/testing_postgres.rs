@@ -1,5 +1,6 @@
 //! For tests: a PostgreSQL database with the newest schema, copied from a template.
 
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::scratch::{Scratch, Server};
@@ -17,6 +18,35 @@ impl Scratch {
         let server = Server::new(url)?;
         let template = template(&server)?;
         Self::copied(server, &template)
+    }
+
+    /// Whether a text stands in any column of any row.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn holds(&self, text: &str) -> Result<bool, Error> {
+        let mut hex = String::new();
+        for byte in text.bytes() {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        let columns = self.raw(&format!(
+            r"SELECT COUNT(*) FROM information_schema.columns
+            WHERE table_schema = 'public' AND data_type IN ('text', 'bytea')
+                AND CAST(query_to_xml(
+                    format(
+                        'SELECT 1 FROM %I WHERE position(CAST(%L AS BYTEA) IN %s) > 0',
+                        table_name,
+                        '\x{hex}',
+                        format(
+                            CASE data_type WHEN 'text' THEN 'convert_to(%I, ''UTF8'')' ELSE '%I' END,
+                            column_name
+                        )
+                    ),
+                    true, true, ''
+                ) AS TEXT) LIKE '%<row%'"
+        ))?;
+        Ok(columns > 0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A transaction: the only way to the database.
 
 use crate::error::classify;
-use crate::postgres::Session;
+use crate::postgres::{Role, Session};
 use crate::{Error, Row, Value, postgres};
 
 /// Statements inside one transaction. They name their values `$1`, `$2` … in the order of first use,
@@ -108,16 +108,16 @@ impl<'c> Tx<'c> {
     }
 
     /// Keeps others from changing the rows that `sql` finds until this transaction ends. On SQLite the one writer
-    /// does; on PostgreSQL several connections write.
+    /// does; on PostgreSQL several connections write. What only reads locks nothing.
     pub(crate) fn lock_rows(
         &mut self,
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<(), Error> {
-        if self.session().is_some() {
-            self.execute(sql, values)?;
+        match self.session().map(Session::role) {
+            Some(Role::Writes) => self.execute(sql, values).map(|_| ()),
+            Some(Role::Reads) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// Keeps others from counting on in the same numbers until this transaction ends; see [`Tx::lock_rows`].

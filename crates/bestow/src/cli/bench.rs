@@ -43,6 +43,9 @@ pub struct Shape {
     /// Seconds of each measurement (listener, eligibility, cancel).
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
+    /// Measure on this PostgreSQL server instead of SQLite, in databases of their own.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
     /// Print one JSON object as the last line.
     #[arg(long)]
     pub json: bool,

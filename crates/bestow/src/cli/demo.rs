@@ -45,6 +45,9 @@ pub struct Demo {
     /// Customers of the campaign.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub customers: u64,
+    /// Play on this PostgreSQL server instead of SQLite, in a database that is gone at the end.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
     /// Exit at the end instead of staying up; 0 only if every check held.
     #[arg(long)]
     pub once: bool,
@@ -80,7 +83,7 @@ pub async fn run(demo: &Demo) -> anyhow::Result<bool> {
     } else {
         small
     };
-    let stage = Stage::set(page_rows).await?;
+    let stage = Stage::set(page_rows, demo.database.as_deref()).await?;
     let told = tell(demo, &stage).await;
     match told {
         Ok(summary) if !demo.once => {

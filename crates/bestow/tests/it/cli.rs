@@ -9,26 +9,54 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-/// A command on the database in `dir`, without anything of the environment that tests run in.
-fn command(dir: &Path) -> Command {
+use crate::home::Home;
+
+/// What a command works on: a folder with a database file, or whatever a home is.
+trait Place {
+    fn folder(&self) -> &Path;
+    fn environment(&self) -> Vec<(&'static str, String)>;
+}
+
+impl Place for Path {
+    fn folder(&self) -> &Path {
+        self
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![("BESTOW_DATA_DIR", self.display().to_string())]
+    }
+}
+
+impl Place for Home {
+    fn folder(&self) -> &Path {
+        self.path()
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        self.environment().into_iter().collect()
+    }
+}
+
+/// A command on the database of `place`, without anything of the environment that tests run in.
+fn command(place: &(impl Place + ?Sized)) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bestow"));
     command
-        .current_dir(dir)
+        .current_dir(place.folder())
         .env_clear()
-        .env("BESTOW_DATA_DIR", dir)
+        .envs(place.environment())
         .env("BESTOW_LISTEN", "127.0.0.1:0")
         .env("BESTOW_LOG", "error");
     command
 }
 
 /// Runs it to its end.
-fn run(dir: &Path, args: &[&str]) -> Ended {
-    Ended::of(command(dir).args(args).output().expect("it runs"))
+fn run(place: &(impl Place + ?Sized), args: &[&str]) -> Ended {
+    Ended::of(command(place).args(args).output().expect("it runs"))
 }
 
 /// Runs it with something on standard input.
-fn run_with_input(dir: &Path, args: &[&str], input: &str) -> Ended {
-    let mut child = command(dir)
+fn run_with_input(place: &(impl Place + ?Sized), args: &[&str], input: &str) -> Ended {
+    let mut child = command(place)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

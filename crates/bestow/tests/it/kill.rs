@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +13,8 @@ use http::Method;
 use optimove_sandbox::{ClockMode, Config, Sandbox};
 use serde_json::{Value, json};
 
+use crate::home::Home;
+
 const TOKEN: &str = "kill-test-token-with-enough-characters";
 
 /// The service as a process of its own, killed without a warning when dropped.
@@ -23,11 +24,11 @@ struct Service {
 }
 
 impl Service {
-    fn start(dir: &Path) -> Self {
+    fn start(home: &Home) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bestow"))
             .arg("serve")
-            .current_dir(dir)
-            .env("BESTOW_DATA_DIR", dir)
+            .current_dir(home.path())
+            .envs(home.environment())
             .env("BESTOW_LISTEN", "127.0.0.1:0")
             .env("BESTOW_ADMIN_TOKEN", TOKEN)
             .env("BESTOW_LOG", "error")
@@ -175,9 +176,9 @@ fn oracle(sandbox: &Sandbox, campaign: u64) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_survives_kills_at_random_moments() {
     let random = Random::seeded(20_260_304);
-    let dir = tempfile::tempdir().expect("a folder");
+    let home = Home::new();
     let sandbox = silent_sandbox(3).await;
-    let mut service = Service::start(dir.path());
+    let mut service = Service::start(&home);
     set_up(&service, &sandbox).await;
     let path = listener_path(&service, &sandbox).await;
     let campaign = sandbox
@@ -213,7 +214,7 @@ async fn an_import_survives_kills_at_random_moments() {
         }
         if kills < 12 {
             service.kill();
-            service = Service::start(dir.path());
+            service = Service::start(&home);
             kills += 1;
         }
     };
@@ -236,8 +237,8 @@ async fn an_import_survives_kills_at_random_moments() {
     service.kill();
     let verified = Command::new(env!("CARGO_BIN_EXE_bestow"))
         .arg("verify")
-        .current_dir(dir.path())
-        .env("BESTOW_DATA_DIR", dir.path())
+        .current_dir(home.path())
+        .envs(home.environment())
         .output()
         .expect("verify runs");
     assert!(
@@ -250,9 +251,9 @@ async fn an_import_survives_kills_at_random_moments() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_notification_is_there_after_a_kill() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let home = Home::new();
     let sandbox = silent_sandbox(4).await;
-    let mut service = Service::start(dir.path());
+    let mut service = Service::start(&home);
     set_up(&service, &sandbox).await;
     let path = listener_path(&service, &sandbox).await;
     let next = Arc::new(AtomicU64::new(1));
@@ -289,7 +290,7 @@ async fn every_acknowledged_notification_is_there_after_a_kill() {
         for sender in senders {
             acknowledged.extend(sender.await.expect("a sender"));
         }
-        service = Service::start(dir.path());
+        service = Service::start(&home);
     }
     let mut kept = BTreeSet::new();
     let mut cursor = String::new();

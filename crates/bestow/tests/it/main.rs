@@ -1,5 +1,6 @@
 //! Tests of the whole service, in one binary. `support` holds the world that they play in.
 
+mod home;
 mod support;
 
 mod cli;

@@ -7,7 +7,6 @@ mod optimove;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use bestow::actor::Actor;
@@ -26,11 +25,12 @@ use http::Method;
 use jiff::Timestamp;
 use optimove_sandbox::{ClockMode, Config as SandboxConfig, Sandbox};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use api::{changed, text};
+
+use crate::home::Home;
 
 /// The token of role admin.
 pub(crate) const TOKEN: &str = "it-admin-token-with-enough-characters";
@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) app: Arc<App>,
     /// The service's API, as admin.
     pub(crate) api: Caller,
-    dir: TempDir,
+    pub(crate) home: Home,
     /// Ends the server with the world.
     stop: DropGuard,
     serving: JoinHandle<()>,
@@ -75,8 +75,8 @@ impl World {
         .await
         .expect("the sandbox starts");
         let control = Caller::new(sandbox.address(), None);
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut config = config(dir.path());
+        let home = Home::new();
+        let mut config = config(&home);
         change(&mut config);
         let clock = Clock::standing(START.parse().expect("an instant"));
         let (app, address, stop, serving) = serve(config, clock).await;
@@ -85,7 +85,7 @@ impl World {
             control,
             app,
             api: Caller::new(address, Some(TOKEN)),
-            dir,
+            home,
             stop,
             serving,
         };
@@ -332,11 +332,6 @@ impl World {
             .collect()
     }
 
-    /// The folder with the database and the key.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Stops the service and starts it again on the same database, as after a crash between two
     /// transactions. The stand-in goes on; its listeners' addresses lead nowhere until they are
     /// synced again.
@@ -345,7 +340,7 @@ impl World {
             sandbox,
             control,
             app,
-            dir,
+            home,
             stop,
             serving,
             ..
@@ -361,19 +356,18 @@ impl World {
             control,
             app,
             api,
-            dir,
+            home,
             stop,
             serving,
         }
     }
 }
 
-/// Settings for tests: small waits, no limit of calls, everything in one folder.
-pub(crate) fn config(dir: &Path) -> Config {
+/// Settings for tests: small waits, no limit of calls.
+pub(crate) fn config(home: &Home) -> Config {
     let mut config = Config {
-        data_dir: dir.to_path_buf(),
         admin_token: AdminToken(TOKEN.to_owned()),
-        ..Config::default()
+        ..home.config()
     };
     // A world with another subject has drift by accident, which the daily look would tell.
     config.work.catalogue_seconds = 10 * 365 * 86_400;

@@ -35,7 +35,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         runtime("server", threads.div_ceil(2))?,
         runtime("load", threads.div_ceil(2))?,
     );
-    let rig = Rig::new()?;
+    let rig = Rig::new(shape)?;
     let customers = shape.customers.max(1);
     let (sandbox, campaign) = server.block_on(eligibility::fill(&rig, customers))?;
     let (address, stop) = server.block_on(rig.serve())?;

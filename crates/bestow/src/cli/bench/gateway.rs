@@ -38,7 +38,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         runtime("server", threads.div_ceil(2))?,
         runtime("load", threads.div_ceil(2))?,
     );
-    let rig = Rig::new()?;
+    let rig = Rig::new(shape)?;
     let customers = shape.customers.max(1);
     let sandbox = server.block_on(SandboxProcess::start())?;
     server.block_on(rig.tenant(sandbox.url()))?;

@@ -2,16 +2,17 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::Context;
-use bestow_store::Migrate;
+use bestow_store::raw::RawDatabase;
+use bestow_store::{Migrate, Scratch};
 use http::Method;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::Shape;
 use crate::app::App;
 use crate::cli::call::Caller;
 use crate::clock::Clock;
@@ -29,18 +30,32 @@ const CALLS_MAX: u32 = 1_000_000;
 /// A service of its own, with its data in a folder that goes when it is dropped.
 pub(super) struct Rig {
     pub(super) app: Arc<App>,
-    pub(super) dir: tempfile::TempDir,
+    /// The server to measure on, where it is not a file.
+    server: Option<String>,
     _lock: bestow_store::Lock,
+    _database: Option<Scratch>,
+    dir: tempfile::TempDir,
+}
+
+/// A bare database to compare with, gone when it is dropped.
+pub(super) struct Raw {
+    pub(super) database: RawDatabase,
+    _home: Option<Scratch>,
 }
 
 impl Rig {
     /// A fresh service.
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(super) fn new(shape: &Shape) -> anyhow::Result<Self> {
+        let server = shape.database.clone();
+        let database = server.as_deref().map(Scratch::beside).transpose()?;
         let dir = tempfile::Builder::new().prefix("bestow-bench-").tempdir()?;
         let mut config = Config {
             data_dir: dir.path().to_path_buf(),
             ..Config::default()
         };
+        if let Some(database) = &database {
+            database.url().clone_into(&mut config.database_url);
+        }
         config.admin_token = AdminToken(TOKEN.to_owned());
         config.optimove.calls_max = CALLS_MAX;
         let app = App::open(
@@ -52,9 +67,32 @@ impl Rig {
         let lock = app.store.lock()?;
         Ok(Self {
             app,
-            dir,
+            server,
             _lock: lock,
+            _database: database,
+            dir,
         })
+    }
+
+    /// A fresh bare database beside the service's; on a server over so many connections.
+    pub(super) fn raw(&self, name: &str, connections: usize) -> anyhow::Result<Raw> {
+        let Some(server) = &self.server else {
+            let path = self.dir.path().join(format!("raw-{name}.db"));
+            return Ok(Raw {
+                database: RawDatabase::create(&path)?,
+                _home: None,
+            });
+        };
+        let home = Scratch::beside(server)?;
+        Ok(Raw {
+            database: RawDatabase::connect(home.url(), connections)?,
+            _home: Some(home),
+        })
+    }
+
+    /// How many connections a bare database is tried with.
+    pub(super) fn raw_connections(&self) -> &'static [usize] {
+        if self.server.is_some() { &[1, 4] } else { &[1] }
     }
 
     /// Serves on loopback, with the bench's empty handlers beside the real ones.
@@ -197,11 +235,6 @@ pub(super) fn peak_memory_bytes() -> u64 {
             .ok()
     });
     kib.unwrap_or_default() * 1_024
-}
-
-/// A fresh database for a raw measurement, beside the service's.
-pub(super) fn raw_path(dir: &Path, name: &str) -> std::path::PathBuf {
-    dir.join(format!("raw-{name}.db"))
 }
 
 /// A runtime for the server and one for the load, so that neither runs on the other's threads.

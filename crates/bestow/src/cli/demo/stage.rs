@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bestow_store::Migrate;
+use bestow_store::{Migrate, Scratch};
 use http::Method;
 use jiff::Timestamp;
 use optimove_sandbox::{ClockMode, Config as SandboxConfig, Sandbox};
@@ -56,6 +56,7 @@ pub(super) struct Stage {
     token: String,
     progress: Arc<Progress>,
     _lock: bestow_store::Lock,
+    _database: Option<Scratch>,
     _dir: tempfile::TempDir,
 }
 
@@ -69,8 +70,8 @@ struct Progress {
 }
 
 impl Stage {
-    /// Starts both sides.
-    pub(super) async fn set(page_rows: u32) -> anyhow::Result<Self> {
+    /// Starts both sides, the service on a server where one is given.
+    pub(super) async fn set(page_rows: u32, server: Option<&str>) -> anyhow::Result<Self> {
         let listen = "127.0.0.1:0".parse()?;
         let world = Sandbox::start(SandboxConfig {
             listen,
@@ -87,6 +88,10 @@ impl Stage {
             data_dir: dir.path().to_path_buf(),
             ..Config::default()
         };
+        let database = server.map(Scratch::beside).transpose()?;
+        if let Some(database) = &database {
+            database.url().clone_into(&mut config.database_url);
+        }
         config.admin_token = AdminToken(token.clone());
         config.optimove.page_rows = page_rows;
         let app = App::open(config, Clock::adjustable(), random, Migrate::Apply)?;
@@ -107,6 +112,7 @@ impl Stage {
             token,
             progress,
             _lock: lock,
+            _database: database,
             _dir: dir,
         })
     }

@@ -7,7 +7,8 @@ use bestow_core::{CampaignId, CampaignKind, Clearance, GivenCode};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::LedgerRow;
-use bestow_store::runs::{Group, Pages, Runs};
+use bestow_store::holders::{HolderGroup, Holders};
+use bestow_store::runs::{GroupEntry, Pages, Runs};
 use jiff::Timestamp;
 
 use super::{GrantView, Told, spelling};
@@ -39,8 +40,8 @@ pub struct CampaignGrants {
     tenant: Arc<Tenant>,
     campaign: Campaign,
     now: Timestamp,
-    runs: Runs,
-    group: Group,
+    holders: Holders,
+    held: HolderGroup,
     /// The ids before the group, folded.
     before: String,
     /// Rows of the group that were not given yet.
@@ -53,6 +54,10 @@ pub struct CampaignGrants {
 
 /// Triggered grants read at once.
 const TRIGGERED_AT_ONCE: u32 = 500;
+
+fn may_be_granted(entry: &GroupEntry) -> bool {
+    entry.mark == mark::GRANT
+}
 
 #[derive(Debug)]
 struct FoundRow {
@@ -119,8 +124,8 @@ impl CampaignGrants {
             app: Arc::clone(app),
             tenant: Arc::clone(tenant),
             campaign,
-            runs,
-            group: Group::default(),
+            holders: Holders::over(&app.store, no, runs, may_be_granted),
+            held: HolderGroup::default(),
             before: before.unwrap_or_default().to_owned(),
             found: VecDeque::new(),
             after,
@@ -150,10 +155,11 @@ impl CampaignGrants {
                 }
                 continue;
             }
-            if !self.group.fold().is_empty() {
-                self.group.fold().clone_into(&mut self.before);
+            let fold = self.held.group.fold();
+            if !fold.is_empty() {
+                fold.clone_into(&mut self.before);
             }
-            if !self.runs.next_group(&mut self.group)? {
+            if !self.holders.next_group(&mut self.held)? {
                 return Ok(None);
             }
             self.look_up()?;
@@ -199,28 +205,25 @@ impl CampaignGrants {
         Ok(!self.found.is_empty())
     }
 
-    /// Looks up in the ledger what the group's rows may have become.
+    /// What the group's rows became, by the ledger.
     fn look_up(&mut self) -> Result<()> {
         let Self {
-            group,
+            held,
             found,
             app,
             tenant,
             campaign,
             ..
         } = self;
-        let no = tenant.no();
+        let (no, group) = (tenant.no(), &held.group);
         for entries in group
             .entries
             .chunk_by(|a, b| group.customer(a) == group.customer(b))
         {
-            let may_be_granted = entries.iter().filter(|entry| entry.mark == mark::GRANT);
-            let offers: BTreeSet<u32> = may_be_granted.map(|entry| entry.offer).collect();
-            if offers.is_empty() {
-                continue;
-            }
+            let offers = entries.iter().filter(|entry| may_be_granted(entry));
+            let offers: BTreeSet<u32> = offers.map(|entry| entry.offer).collect();
             let customer = group.customer(&entries[0]);
-            let rows = app.store.peek(|tx| tx.ledger_rows(no, customer))?;
+            let rows = held.rows(customer);
             for offer in offers {
                 let scheduled = |row: &&LedgerRow| row.offer == offer && row.occurrence.is_empty();
                 if let Some(row) = rows.iter().find(scheduled) {

@@ -5,13 +5,14 @@
 
 mod facts;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use bestow_core::HoldReason;
 use bestow_core::import::Disposition;
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::Campaign;
 use bestow_store::grants::LedgerRow;
+use bestow_store::holders::{HolderGroup, Holders};
 use bestow_store::runs::{Group, GroupEntry, Runs};
 use bestow_store::verify::Violation;
 
@@ -83,27 +84,18 @@ impl Derivation {
             tally: facts.nobody.clone(),
             ..Self::default()
         };
-        let mut runs = Runs::open(&app.store, tenant, no, merged_through, None)?;
-        let mut group = Group::default();
-        while runs.next_group(&mut group)? {
-            derived.take(app, tenant, facts, &group)?;
+        let runs = Runs::open(&app.store, tenant, no, merged_through, None)?;
+        let mut holders = Holders::over(&app.store, tenant, runs, |_| true);
+        let mut found = HolderGroup::default();
+        while holders.next_group(&mut found)? {
+            derived.take(app, tenant, facts, &found)?;
         }
         Ok(derived)
     }
 
-    fn take(&mut self, app: &App, tenant: i64, facts: &Facts, group: &Group) -> Result<()> {
-        let bundles = bundles(facts, group);
+    fn take(&mut self, app: &App, tenant: i64, facts: &Facts, ledger: &HolderGroup) -> Result<()> {
+        let bundles = bundles(facts, &ledger.group);
         self.count_rows(facts, &bundles);
-        let mut ledger: BTreeMap<&str, Vec<LedgerRow>> = BTreeMap::new();
-        for bundle in &bundles {
-            if let std::collections::btree_map::Entry::Vacant(place) = ledger.entry(bundle.customer)
-            {
-                place.insert(
-                    app.store
-                        .peek(|tx| tx.ledger_rows(tenant, bundle.customer))?,
-                );
-            }
-        }
         for bundle in &bundles {
             match mark::disposition(bundle.entries[0].mark) {
                 Disposition::NoCode => self.count("rows_without_code", bundle),
@@ -117,7 +109,7 @@ impl Derivation {
                 }
                 Disposition::Grant | Disposition::Repeat => {
                     self.count("pairs", bundle);
-                    self.expect_grant((app, tenant), facts, bundle, &ledger)?;
+                    self.expect_grant((app, tenant), facts, bundle, ledger)?;
                 }
             }
         }
@@ -131,10 +123,10 @@ impl Derivation {
         (app, tenant): (&App, i64),
         facts: &Facts,
         bundle: &Bundle<'_>,
-        ledger: &BTreeMap<&str, Vec<LedgerRow>>,
+        ledger: &HolderGroup,
     ) -> Result<()> {
         let offer = bundle.entries[0].offer;
-        let rows = ledger.get(bundle.customer).map_or(&[][..], Vec::as_slice);
+        let rows = ledger.rows(bundle.customer);
         if let Some(row) = rows
             .iter()
             .find(|row| row.offer == offer && row.occurrence.is_empty())
@@ -159,8 +151,8 @@ impl Derivation {
             Ok::<_, StoreError>(is_granted || facts.waits_for_any(app, tenant, customer)?)
         };
         let mut others = ledger
-            .iter()
-            .filter(|(customer, _)| **customer != bundle.customer);
+            .holders()
+            .filter(|(customer, _)| *customer != bundle.customer);
         if others.try_fold(false, |found, (customer, rows)| {
             Ok::<_, StoreError>(found || has_other(customer, rows)?)
         })? {

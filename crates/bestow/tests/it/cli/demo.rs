@@ -2,18 +2,30 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
-use super::{command, run};
+use super::{Ended, command};
+use crate::home;
+
+/// A demo that ends by itself.
+fn play(dir: &TempDir, args: &[&str]) -> Ended {
+    let output = command(dir.path())
+        .arg("demo")
+        .args(args)
+        .args(on_server())
+        .output();
+    Ended::of(output.expect("it runs"))
+}
+
+/// On the server that services of tests are kept on, if there is one.
+fn on_server() -> Vec<String> {
+    home::server().map_or_else(Vec::new, |url| vec!["--database".to_owned(), url])
+}
 
 #[test]
 fn the_demo_ends_well_and_says_so_in_its_last_line() {
     let dir = tempdir().unwrap();
-    let ended = run(
-        dir.path(),
-        &["demo", "--customers", "20000", "--once", "--json"],
-    )
-    .done();
+    let ended = play(&dir, &["--customers", "20000", "--once", "--json"]).done();
     let last = ended.out.lines().last().expect("a last line");
     let summary: Value = serde_json::from_str(last).expect("a JSON object");
     assert_eq!(summary["verified"], true, "{ended:?}");
@@ -37,6 +49,7 @@ fn a_demo_that_stays_up_is_ended_by_ctrl_c_and_leaves_nothing() {
     let dir = tempdir().unwrap();
     let mut child = command(dir.path())
         .args(["demo", "--customers", "200"])
+        .args(on_server())
         .env("TMPDIR", dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -62,10 +75,7 @@ fn a_demo_that_stays_up_is_ended_by_ctrl_c_and_leaves_nothing() {
 #[test]
 fn a_demo_for_one_customer_holds_too() {
     let dir = tempdir().unwrap();
-    let ended = run(
-        dir.path(),
-        &["demo", "--customers", "1", "--once", "--json"],
-    );
+    let ended = play(&dir, &["--customers", "1", "--once", "--json"]);
     let summary: Value = serde_json::from_str(ended.out.lines().last().expect("a line")).unwrap();
     assert_eq!(summary["missing"], 0);
     assert_eq!(summary["unexpected"], 0);

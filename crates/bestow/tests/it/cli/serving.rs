@@ -1,7 +1,8 @@
 use bestow::cli::call::Caller;
 use http::Method;
 use serde_json::{Value, json};
-use tempfile::{TempDir, tempdir};
+
+use crate::home::Home;
 
 use super::{Running, command, run, run_with_input};
 
@@ -9,12 +10,8 @@ const TOKEN: &str = "cli-test-token-with-enough-characters";
 /// Looks at a condition that has to come true within a second or so.
 const LOOKS_MAX: u32 = 200_000;
 
-fn serve(dir: &TempDir) -> Running {
-    Running::start(
-        command(dir.path())
-            .arg("serve")
-            .env("BESTOW_ADMIN_TOKEN", TOKEN),
-    )
+fn serve(dir: &Home) -> Running {
+    Running::start(command(dir).arg("serve").env("BESTOW_ADMIN_TOKEN", TOKEN))
 }
 
 fn caller(running: &Running, token: &str) -> Caller {
@@ -23,9 +20,9 @@ fn caller(running: &Running, token: &str) -> Caller {
 
 #[tokio::test]
 async fn a_second_service_on_the_same_database_is_refused() {
-    let dir = tempdir().unwrap();
+    let dir = Home::new();
     let first = serve(&dir);
-    run(dir.path(), &["serve"]).failed(&["another Bestow is already running", "stop it first"]);
+    run(&dir, &["serve"]).failed(&["another Bestow is already running", "stop it first"]);
     let (status, _) = caller(&first, TOKEN)
         .json(Method::GET, "/healthz", &Value::Null)
         .await
@@ -35,7 +32,7 @@ async fn a_second_service_on_the_same_database_is_refused() {
 
 #[test]
 fn a_signal_ends_it_well_and_the_database_can_be_served_again() {
-    let dir = tempdir().unwrap();
+    let dir = Home::new();
     for signal in ["TERM", "INT"] {
         let running = serve(&dir);
         running.signal(signal);
@@ -45,10 +42,10 @@ fn a_signal_ends_it_well_and_the_database_can_be_served_again() {
 
 #[test]
 fn an_address_that_is_taken_is_named() {
-    let dir = tempdir().unwrap();
+    let dir = Home::new();
     let first = serve(&dir);
-    let other = tempdir().unwrap();
-    let second = command(other.path())
+    let other = Home::new();
+    let second = command(&other)
         .arg("serve")
         .env("BESTOW_LISTEN", &first.address)
         .output();
@@ -57,13 +54,9 @@ fn an_address_that_is_taken_is_named() {
 
 #[tokio::test]
 async fn what_a_command_changes_is_noticed_by_a_running_service() {
-    let dir = tempdir().unwrap();
+    let dir = Home::new();
     let running = serve(&dir);
-    let made = run(
-        dir.path(),
-        &["token", "create", "--name", "x", "--role", "admin"],
-    )
-    .done();
+    let made = run(&dir, &["token", "create", "--name", "x", "--role", "admin"]).done();
     let caller = caller(&running, made.out.trim());
     let add = [
         "tenant",
@@ -76,7 +69,7 @@ async fn what_a_command_changes_is_noticed_by_a_running_service() {
         "--api-key-file",
         "-",
     ];
-    run_with_input(dir.path(), &add, "key\n").done();
+    run_with_input(&dir, &add, "key\n").done();
     for _ in 0..LOOKS_MAX {
         let (status, view) = caller
             .json(Method::GET, "/v1/tenants/acme", &Value::Null)
@@ -92,7 +85,7 @@ async fn what_a_command_changes_is_noticed_by_a_running_service() {
 
 #[tokio::test]
 async fn the_clock_is_movable_only_when_asked_for() {
-    let dir = tempdir().unwrap();
+    let dir = Home::new();
     let body = json!({"now": "2027-03-25T06:00:00Z"});
     let plain = serve(&dir);
     let answer = caller(&plain, TOKEN)
@@ -102,7 +95,7 @@ async fn the_clock_is_movable_only_when_asked_for() {
     assert_eq!(answer.0, 404);
     plain.signal("TERM");
     plain.end();
-    let mut command = command(dir.path());
+    let mut command = command(&dir);
     let movable = Running::start(
         command
             .args(["serve", "--test-clock"])
@@ -117,7 +110,7 @@ async fn the_clock_is_movable_only_when_asked_for() {
 
 #[tokio::test]
 async fn the_sandbox_plays_alone() {
-    let dir = tempdir().unwrap();
+    let dir = Home::new();
     let args = [
         "sandbox",
         "--listen",
@@ -126,7 +119,7 @@ async fn the_sandbox_plays_alone() {
         "7",
         "--test-clock",
     ];
-    let running = Running::start(command(dir.path()).args(args));
+    let running = Running::start(command(&dir).args(args));
     let control = Caller::new(running.address.parse().unwrap(), None);
     let clock = json!({"now": "2027-03-25T06:00:00Z"});
     control
@@ -140,8 +133,8 @@ async fn the_sandbox_plays_alone() {
 
 #[test]
 fn a_lost_key_is_replaced_as_the_handbook_says() {
-    let (dir, fresh, world) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
-    let mut sandbox = command(world.path());
+    let (dir, fresh, world) = (Home::new(), Home::new(), Home::new());
+    let mut sandbox = command(&world);
     let sandbox = Running::start(sandbox.args(["sandbox", "--listen", "127.0.0.1:0"]));
     let base_url = format!("http://{}", sandbox.address);
     let add = [
@@ -157,10 +150,10 @@ fn a_lost_key_is_replaced_as_the_handbook_says() {
         "--scheduled-channels",
         "504",
     ];
-    run_with_input(dir.path(), &add, "acme-admin-key\n").done();
+    run_with_input(&dir, &add, "acme-admin-key\n").done();
     let with_url = |args: &[&str]| {
         let url = "http://127.0.0.1:8080";
-        let output = command(dir.path())
+        let output = command(&dir)
             .args(args)
             .env("BESTOW_PUBLIC_URL", url)
             .output();
@@ -168,7 +161,7 @@ fn a_lost_key_is_replaced_as_the_handbook_says() {
     };
     with_url(&["listeners", "sync", "acme"]).done();
 
-    run(fresh.path(), &["migrate"]).done();
+    run(&fresh, &["migrate"]).done();
     std::fs::rename(
         fresh.path().join("bestow.key"),
         dir.path().join("bestow.key"),
@@ -176,7 +169,7 @@ fn a_lost_key_is_replaced_as_the_handbook_says() {
     .unwrap();
     with_url(&["listeners", "show", "acme"]).failed(&["cannot be opened", "key file"]);
     run_with_input(
-        dir.path(),
+        &dir,
         &["tenant", "rotate", "acme", "--api-key-file", "-"],
         "acme-admin-key",
     )
@@ -193,10 +186,9 @@ fn a_lost_key_is_replaced_as_the_handbook_says() {
 
 #[tokio::test]
 async fn a_whole_deployment_by_commands() {
-    let dir = tempdir().unwrap();
-    let world = tempdir().unwrap();
-    let sandbox =
-        Running::start(command(world.path()).args(["sandbox", "--listen", "127.0.0.1:0"]));
+    let dir = Home::new();
+    let world = Home::new();
+    let sandbox = Running::start(command(&world).args(["sandbox", "--listen", "127.0.0.1:0"]));
     let running = serve(&dir);
     let base_url = format!("http://{}", sandbox.address);
     let add = [
@@ -212,17 +204,17 @@ async fn a_whole_deployment_by_commands() {
         "--scheduled-channels",
         "504",
     ];
-    run_with_input(dir.path(), &add, "acme-admin-key\n").done();
+    run_with_input(&dir, &add, "acme-admin-key\n").done();
     run_with_input(
-        dir.path(),
+        &dir,
         &["promotions", "import", "acme", "-"],
         "code,name\nFS20,Spins\n",
     )
     .done();
-    run(dir.path(), &["promotions", "sync", "acme"]).done();
+    run(&dir, &["promotions", "sync", "acme"]).done();
     let public_url = format!("http://{}", running.address);
     let with_url = |args: &[&str]| {
-        let output = command(dir.path())
+        let output = command(&dir)
             .args(args)
             .env("BESTOW_PUBLIC_URL", &public_url)
             .output();
@@ -237,5 +229,5 @@ async fn a_whole_deployment_by_commands() {
         (Some(0), ""),
         "{doctor:?}"
     );
-    run(dir.path(), &["listeners", "sync", "acme"]).failed(&["BESTOW_PUBLIC_URL"]);
+    run(&dir, &["listeners", "sync", "acme"]).failed(&["BESTOW_PUBLIC_URL"]);
 }

@@ -24,6 +24,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::home::Home;
+
 /// Where each test's clock stands.
 pub(crate) const NOW: &str = "2027-03-25T06:00:00Z";
 /// The admin token of each test's service.
@@ -38,7 +40,7 @@ pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<()>,
-    _dir: tempfile::TempDir,
+    _home: Home,
 }
 
 impl Service {
@@ -55,11 +57,8 @@ impl Service {
 
     /// On another clock.
     pub(crate) async fn start_on(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = Config {
-            data_dir: dir.path().to_owned(),
-            ..Config::default()
-        };
+        let home = Home::new();
+        let mut config = home.config();
         config.admin_token = AdminToken(ADMIN.to_owned());
         change(&mut config);
         let app = App::open(config, clock, Random::seeded(7), Migrate::Apply).unwrap();
@@ -73,7 +72,7 @@ impl Service {
             address,
             stop,
             running,
-            _dir: dir,
+            _home: home,
         };
         for id in ["acme", "blue"] {
             this.make_tenant(id).await;

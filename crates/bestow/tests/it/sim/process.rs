@@ -1,7 +1,6 @@
 //! The service as something that can die: opened on a database, and opened again on the same one.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bestow::app::App;
@@ -14,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::model::World;
+use crate::home::Home;
 use crate::support::{TOKEN, config};
 
 /// A running service.
@@ -28,9 +28,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Opens the database in `dir` as `serve` does: whoever held a job before is gone.
-    pub(crate) async fn start(dir: &Path, world: &World, clock: &Clock, random: u64) -> Self {
-        let mut config = config(dir);
+    /// Opens the database as `serve` does: whoever held a job before is gone.
+    pub(crate) async fn start(home: &Home, world: &World, clock: &Clock, random: u64) -> Self {
+        let mut config = config(home);
         config.optimove.page_rows = world.page_rows;
         config.optimove.call_ms_max = 1_000;
         config.optimove.calls_window_ms = 500;

@@ -54,12 +54,12 @@ pub(crate) async fn play(history: &History) -> Result<Played, Wrong> {
         sandbox,
         process,
         trace,
-        dir,
+        home,
         ..
     } = stage;
     process.expect("it runs to the end").end().await;
     sandbox.stop().await;
-    drop(dir);
+    drop(home);
     Ok(Played { trace, ledger, met })
 }
 

@@ -11,7 +11,6 @@ use bestow_store::imports::LandedPage;
 use http::Method;
 use optimove_sandbox::{ClockMode, Config as SandboxConfig, Sandbox};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::audit;
 use super::clearance::Approvals;
@@ -20,6 +19,7 @@ use super::notes::Note;
 use super::operator::Operator;
 use super::process::Process;
 use super::run::Wrong;
+use crate::home::Home;
 use crate::support::Holdings;
 
 /// A world in which a history is being played.
@@ -55,7 +55,7 @@ pub(crate) struct Stage<'h> {
     pub(super) promised: BTreeMap<(usize, String), i64>,
     pub(super) trace: Vec<String>,
     opens: u64,
-    pub(super) dir: TempDir,
+    pub(super) home: Home,
 }
 
 impl<'h> Stage<'h> {
@@ -68,8 +68,9 @@ impl<'h> Stage<'h> {
         let sandbox = Sandbox::start(config).await.map_err(|e| e.to_string())?;
         let control = Caller::new(sandbox.address(), None);
         let clock = Clock::standing(history.world.start);
-        let dir = folder();
-        let process = Process::start(dir.path(), &history.world, &clock, history.seed).await;
+        // A history syncs its database some hundred times.
+        let home = Home::in_memory();
+        let process = Process::start(&home, &history.world, &clock, history.seed).await;
         let mut stage = Self {
             history,
             sandbox,
@@ -91,7 +92,7 @@ impl<'h> Stage<'h> {
             promised: BTreeMap::new(),
             trace: Vec::new(),
             opens: 1,
-            dir,
+            home,
         };
         stage.switch(&stage.calm_switches())?;
         stage.travel(stage.clock.now_ms()).await?;
@@ -183,7 +184,7 @@ impl<'h> Stage<'h> {
             old.end().await;
         }
         let world = &self.history.world;
-        self.process = Some(Process::start(self.dir.path(), world, &self.clock, random).await);
+        self.process = Some(Process::start(&self.home, world, &self.clock, random).await);
     }
 
     pub(crate) fn campaign_path(&self, campaign: usize) -> String {
@@ -367,11 +368,4 @@ pub(crate) fn escaped(text: &str) -> String {
         let _ = write!(encoded, "%{byte:02X}");
         encoded
     })
-}
-
-/// Memory where the machine offers it as a folder: a history syncs its database some hundred times.
-fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .expect("a temporary folder")
 }
