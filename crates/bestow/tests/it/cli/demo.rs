@@ -56,10 +56,19 @@ fn a_demo_that_stays_up_is_ended_by_ctrl_c_and_leaves_nothing() {
         .spawn()
         .expect("it starts");
     let told = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-    let stays = told
-        .map_while(Result::ok)
-        .find(|line| line.contains("stays up"));
-    assert!(stays.is_some_and(|line| line.contains("http://127.0.0.1:")));
+    let mut lines = Vec::new();
+    for line in told.map_while(Result::ok) {
+        let stays = line.contains("stays up");
+        lines.push(line);
+        if stays {
+            break;
+        }
+    }
+    let last = lines.last().map_or("", String::as_str);
+    assert!(
+        last.contains("stays up") && last.contains("http://127.0.0.1:"),
+        "{lines:?}"
+    );
     let pid = child.id().to_string();
     assert!(
         Command::new("kill")
