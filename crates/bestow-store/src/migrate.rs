@@ -156,13 +156,7 @@ fn step(session: &Session, now_ms: i64) -> Result<bool, Error> {
 /// As [`check`].
 pub(crate) fn check_postgres(session: &Session) -> Result<(), Error> {
     let mut tx = Tx::postgres(session, 0);
-    let exists = tx.query_one(
-        "-- has_schema
-        SELECT to_regclass('schema_migration') IS NOT NULL",
-        &[],
-        |row| row.int(0),
-    )?;
-    is_known(if exists == Some(1) {
+    is_known(if tx.has_schema()? {
         tx.schema_version()?
     } else {
         0
@@ -170,6 +164,16 @@ pub(crate) fn check_postgres(session: &Session) -> Result<(), Error> {
 }
 
 impl Tx<'_> {
+    pub(crate) fn has_schema(&mut self) -> Result<bool, Error> {
+        let exists = self.query_one(
+            "-- has_schema
+            SELECT to_regclass('schema_migration') IS NOT NULL",
+            &[],
+            |row| row.int(0),
+        )?;
+        Ok(exists == Some(1))
+    }
+
     fn schema_version(&mut self) -> Result<i64, Error> {
         let found = self.query_one(
             "-- schema_version

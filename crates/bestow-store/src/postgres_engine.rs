@@ -35,6 +35,14 @@ pub(crate) fn is_address(url: &str) -> bool {
     SCHEMES.iter().any(|scheme| url.starts_with(scheme))
 }
 
+/// Whether anybody was ever added to the database at `url`.
+pub(crate) fn exists(url: &str) -> Result<bool, Error> {
+    let io = Io::start()?;
+    let session = Connector::new(url, &io)?.connect(Role::Reads)?;
+    let mut tx = Tx::postgres(&session, 0);
+    Ok(tx.has_schema()? && !tx.tenants("", 1)?.is_empty())
+}
+
 /// A connection whose lock says that its process serves from the database.
 pub(crate) struct Claim {
     session: Session,

@@ -124,6 +124,18 @@ impl Store {
         Ok(Self { engine })
     }
 
+    /// Whether there is a database of ours at `url`: a file, or a server's with a tenant in it. Nothing is made.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`]; [`Error::Unavailable`] where a server cannot be reached.
+    pub fn exists(url: &str) -> Result<bool, Error> {
+        if postgres_engine::is_address(url) {
+            postgres_engine::exists(url)
+        } else {
+            Ok(path_of(url)?.exists())
+        }
+    }
+
     /// Claims the right to serve from this database; see [`Store::claim`] and [`Store::hold`].
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
-use bestow_store::{Error as StoreError, Migrate};
+use bestow_store::{Error as StoreError, Migrate, Store};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
@@ -51,7 +51,7 @@ impl Settings {
 /// credentials.
 pub(super) fn check_key(config: &Config) -> anyhow::Result<()> {
     let key = config.key_file();
-    if database_file(config).is_some_and(|path| path.exists()) && !key.exists() {
+    if !key.exists() && Store::exists(&config.database_url())? {
         bail!(
             "the key file {} is missing, and the database is there: restore it from your backup",
             key.display()

@@ -2,6 +2,7 @@
 
 use std::sync::Barrier;
 
+use bestow_store::tenants::TenantFields;
 use bestow_store::testing::HandClock;
 use bestow_store::{Connections, Error, Migrate, Options, Scratch, Store};
 
@@ -34,6 +35,27 @@ fn older_schema_is_refused_where_migration_was_not_asked_for() {
     }
     open(database.url(), Migrate::Apply).expect("made");
     open(database.url(), Migrate::Refuse).expect("opened");
+}
+
+#[tokio::test]
+async fn a_database_is_ours_once_it_has_a_tenant() {
+    let database = empty();
+    let is_there = || Store::exists(database.url()).expect("asked");
+    assert!(!is_there());
+    let store = open(database.url(), Migrate::Apply).expect("made");
+    assert!(!is_there());
+    let acme = TenantFields {
+        id: "acme",
+        name: "Acme",
+        time_zone: "UTC",
+        base_url: "https://api4.optimove.net",
+        auth_kind: "api_key",
+        credential: b"sealed",
+        settings: "{}",
+    };
+    let added = store.tx::<_, Error, _>("test", move |tx| tx.insert_tenant(&acme));
+    assert_eq!(added.await.expect("added"), Some(1));
+    assert!(is_there());
 }
 
 #[test]
