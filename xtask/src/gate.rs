@@ -72,6 +72,7 @@ const ON_POSTGRES: &[&str] = &[
     "cli::demo",
     "cli::serving",
     "faults::",
+    "flows::",
     "harness::",
     "http::",
     "kill::",
