@@ -244,6 +244,38 @@ pub enum LatestEnd {
     Open,
     /// This one.
     At(Timestamp),
+    /// Whatever the windows say: the daily lists have ended every grant.
+    Listed,
+}
+
+/// How many grants of a campaign the daily lists of ended actions may end, and how many they have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct ListedEnds {
+    /// Grants whose customers were sent to.
+    pub grants: u64,
+    /// Those that a list has ended.
+    pub ended: u64,
+}
+
+impl LatestEnd {
+    /// The latest end, cut short once the daily lists have ended every grant. A grant that comes later opens it again.
+    #[must_use]
+    pub const fn cut(self, listed: ListedEnds) -> Self {
+        if listed.grants > 0 && listed.ended >= listed.grants {
+            Self::Listed
+        } else {
+            self
+        }
+    }
+
+    /// Whether no window is open any more, nor to come.
+    pub fn is_over(self, now: Timestamp) -> bool {
+        match self {
+            Self::NoGrants | Self::Open => false,
+            Self::At(end) => end <= now,
+            Self::Listed => true,
+        }
+    }
 }
 
 /// What [`campaign_status`] looks at beside the facts that stop a campaign.
@@ -278,8 +310,8 @@ pub fn campaign_status(
         (ImportState::Waiting, _) | (ImportState::NotNeeded, LatestEnd::NoGrants) => {
             CampaignStatus::Announced
         }
-        (_, LatestEnd::At(end)) if end <= now => CampaignStatus::Ended,
         (ImportState::Complete, LatestEnd::NoGrants) => CampaignStatus::Ended,
-        (_, LatestEnd::At(_) | LatestEnd::Open) => CampaignStatus::Running,
+        (_, end) if end.is_over(now) => CampaignStatus::Ended,
+        _ => CampaignStatus::Running,
     }
 }

@@ -1,5 +1,7 @@
 //! Campaigns, what Optimove said of them, their offers, windows and counters.
 
+use bestow_core::CampaignKind;
+
 use crate::{Error, Row, Tx, values};
 
 /// A campaign as kept.
@@ -9,8 +11,8 @@ pub struct Campaign {
     pub no: i64,
     /// Optimove's campaign id, as text.
     pub id: String,
-    /// scheduled, conditional or triggered.
-    pub kind: String,
+    /// scheduled, conditional or triggered; `None` where nobody said yet: a cancel was heard first.
+    pub kind: Option<String>,
     /// Milliseconds.
     pub first_seen_at: i64,
     /// What told us first.
@@ -65,7 +67,7 @@ fn campaign(row: &Row<'_>) -> Result<Campaign, Error> {
     Ok(Campaign {
         no: row.int(0)?,
         id: row.text(1)?,
-        kind: row.text(2)?,
+        kind: row.opt_text(2)?,
         first_seen_at: row.int(3)?,
         seen_by: row.text(4)?,
         details_version: row.int(5)?,
@@ -87,6 +89,13 @@ fn campaign(row: &Row<'_>) -> Result<Campaign, Error> {
         last_error: row.opt_text(21)?,
         suspended_by: row.opt_text(22)?.as_deref().and_then(SuspendedBy::parse),
     })
+}
+
+impl Campaign {
+    /// Whether it is of this kind, as far as anybody said.
+    pub fn is(&self, kind: CampaignKind) -> bool {
+        self.kind.as_deref() == Some(kind.as_str())
+    }
 }
 
 /// Whose suspension of a campaign it is.
@@ -169,7 +178,8 @@ pub struct HeldOffer {
 }
 
 impl Tx<'_> {
-    /// The number of a campaign; makes the campaign known if it was not. True where it was new.
+    /// The number of a campaign; makes the campaign known if it was not. The first kind that is told stays. True
+    /// where it was new.
     pub fn see_campaign(
         &mut self,
         tenant: i64,
@@ -177,27 +187,56 @@ impl Tx<'_> {
         kind: &str,
         seen_by: &str,
     ) -> Result<(i64, bool), Error> {
+        if let Some(no) = self.insert_campaign(tenant, id, Some(kind), seen_by)? {
+            return Ok((no, true));
+        }
+        let (no, known) = self.campaign_no(tenant, id)?;
+        if known.is_none() {
+            self.execute(
+                "-- learn_kind
+                UPDATE campaign SET kind = $1 WHERE tenant = $2 AND no = $3 AND kind IS NULL",
+                values![kind, tenant, no],
+            )?;
+        }
+        Ok((no, false))
+    }
+
+    /// The same for a campaign of which nothing is told but that it was cancelled.
+    pub fn see_cancelled(&mut self, tenant: i64, id: &str) -> Result<(i64, bool), Error> {
+        match self.insert_campaign(tenant, id, None, "notification")? {
+            Some(no) => Ok((no, true)),
+            None => Ok((self.campaign_no(tenant, id)?.0, false)),
+        }
+    }
+
+    fn insert_campaign(
+        &mut self,
+        tenant: i64,
+        id: &str,
+        kind: Option<&str>,
+        seen_by: &str,
+    ) -> Result<Option<i64>, Error> {
         let now = self.now_ms();
         self.lock_terms(tenant);
-        let new = self.query_one(
+        self.query_one(
             "-- see_campaign
             INSERT INTO campaign (tenant, id, kind, first_seen_at, seen_by, no)
             VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(no), 0) + 1 FROM campaign WHERE tenant = $1))
             ON CONFLICT (tenant, id) DO NOTHING RETURNING no",
             values![tenant, id, kind, now, seen_by],
             |row| row.int(0),
-        )?;
-        if let Some(no) = new {
-            return Ok((no, true));
-        }
-        let no = self.query_one(
+        )
+    }
+
+    /// Number and kind of a campaign that is known.
+    fn campaign_no(&mut self, tenant: i64, id: &str) -> Result<(i64, Option<String>), Error> {
+        self.query_one(
             "-- campaign_no
-            SELECT no FROM campaign WHERE tenant = $1 AND id = $2",
+            SELECT no, kind FROM campaign WHERE tenant = $1 AND id = $2",
             values![tenant, id],
-            |row| row.int(0),
-        )?;
-        no.map(|no| (no, false))
-            .ok_or_else(|| Error::Corrupt(format!("campaign {id} vanished")))
+            |row| Ok((row.int(0)?, row.opt_text(1)?)),
+        )?
+        .ok_or_else(|| Error::Corrupt(format!("campaign {id} vanished")))
     }
 
     /// One campaign by Optimove's id.

@@ -1,5 +1,9 @@
 //! Optimove's daily list of ended actions: how far each day is read, and the grants it ended.
 
+use std::collections::BTreeMap;
+
+use bestow_core::campaign::ListedEnds;
+
 use crate::jobs::Job;
 use crate::verify::Violation;
 use crate::{Error, Row, Tx, values};
@@ -64,7 +68,75 @@ pub struct EndedPage {
     pub ends: Vec<GrantEnd>,
 }
 
+/// A code of a campaign whose windows are not all over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferInUse {
+    /// Folded.
+    pub code_fold: String,
+    /// What the daily lists have ended of its campaign.
+    pub listed: ListedEnds,
+}
+
+/// The grants of a campaign that a list may end: of a conditional one only those whose customers were sent to.
+macro_rules! listed_ends {
+    () => {
+        "CASE c.kind WHEN 'conditional' THEN c.sent ELSE COALESCE(n.n, 0) END, c.ended"
+    };
+}
+
+macro_rules! join_granted {
+    () => {
+        "LEFT JOIN campaign_count n ON n.tenant = c.tenant AND n.campaign = c.no AND n.counter = 'granted'"
+    };
+}
+
 impl Tx<'_> {
+    /// What the daily lists have ended of a campaign.
+    pub fn listed_ends(&mut self, tenant: i64, campaign: i64) -> Result<ListedEnds, Error> {
+        let found = self.query_one(
+            concat!(
+                "-- listed_ends\nSELECT ",
+                listed_ends!(),
+                " FROM campaign c ",
+                join_granted!(),
+                " WHERE c.tenant = $1 AND c.no = $2"
+            ),
+            values![tenant, campaign],
+            |row| {
+                Ok(ListedEnds {
+                    grants: row.count(0)?,
+                    ended: row.count(1)?,
+                })
+            },
+        )?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Codes with a grant window that is still open or to come, by their campaigns.
+    pub fn offers_in_use(&mut self, tenant: i64, now_ms: i64) -> Result<Vec<OfferInUse>, Error> {
+        self.query(
+            concat!(
+                "-- offers_in_use\nSELECT ",
+                listed_ends!(),
+                ", o.code_fold FROM offer o JOIN campaign c ON c.tenant = o.tenant AND c.no = o.campaign ",
+                join_granted!(),
+                " WHERE o.tenant = $1 AND c.revoked_at IS NULL
+                    AND (c.windows_end_at IS NULL OR c.windows_end_at > $2)
+                ORDER BY o.code_fold, o.no"
+            ),
+            values![tenant, now_ms],
+            |row| {
+                Ok(OfferInUse {
+                    listed: ListedEnds {
+                        grants: row.count(0)?,
+                        ended: row.count(1)?,
+                    },
+                    code_fold: row.text(2)?,
+                })
+            },
+        )
+    }
+
     /// Wants a day's list. False where it was wanted before.
     pub fn want_ended_day(&mut self, tenant: i64, day: &str) -> Result<bool, Error> {
         let now = self.now_ms();
@@ -183,9 +255,9 @@ impl Tx<'_> {
             VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING",
         )?;
-        let mut ended = 0;
+        let (mut ended, mut of_offers) = (0, BTreeMap::new());
         for end in &page.ends {
-            ended += insert.execute(values![
+            let is_new = insert.execute(values![
                 job.tenant,
                 &end.customer,
                 end.offer,
@@ -193,13 +265,34 @@ impl Tx<'_> {
                 end.ended_at,
                 date
             ])?;
+            ended += is_new;
+            *of_offers.entry(end.offer).or_default() += is_new;
         }
+        self.count_ended(job.tenant, of_offers)?;
         self.execute(
             "-- add_ended
             UPDATE ended_day SET ended = ended + $1 WHERE tenant = $2 AND day = $3",
             values![ended as i64, job.tenant, date],
         )?;
         Ok(true)
+    }
+
+    /// Counts ends for the campaigns of their offers, in one order everywhere.
+    fn count_ended(&mut self, tenant: i64, offers: BTreeMap<u32, usize>) -> Result<(), Error> {
+        let mut campaigns = BTreeMap::<i64, i64>::new();
+        for (offer, ended) in offers {
+            if let Some(facts) = self.offer_facts(tenant, offer)? {
+                *campaigns.entry(facts.campaign).or_default() += ended as i64;
+            }
+        }
+        self.execute_many(
+            "-- count_ended
+            UPDATE campaign SET ended = ended + $1 WHERE tenant = $2 AND no = $3",
+            campaigns
+                .into_iter()
+                .map(|(campaign, ended)| [ended.into(), tenant.into(), campaign.into()]),
+        )?;
+        Ok(())
     }
 
     /// Ends the reading of a day's list: `read` while the day goes on, `done` once it is over.
@@ -231,7 +324,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Ends of grants that are not there, and days whose ends are not as many as they say.
+    /// Ends of grants that are not there, and days and campaigns whose ends are not as many as they say.
     pub fn verify_ends(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         let mut broken = self.query(
             "-- verify_grant_ends
@@ -266,6 +359,25 @@ impl Tx<'_> {
                 Ok(Violation {
                     rule: "ended_adds_up",
                     object: format!("day {}", row.text(0)?),
+                    detail,
+                })
+            },
+        )?);
+        broken.extend(self.query(
+            "-- verify_ended_campaigns
+            SELECT c.id, c.ended, COALESCE(e.ends, 0) FROM campaign c
+            LEFT JOIN (
+                SELECT o.campaign AS campaign, COUNT(*) AS ends FROM grant_end g
+                JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
+                WHERE g.tenant = $1 GROUP BY o.campaign
+            ) e ON e.campaign = c.no
+            WHERE c.tenant = $1 AND c.ended <> COALESCE(e.ends, 0) ORDER BY c.id",
+            values![tenant],
+            |row| {
+                let detail = format!("{} counted as ended, {} are", row.int(1)?, row.int(2)?);
+                Ok(Violation {
+                    rule: "ended_adds_up",
+                    object: format!("campaign {}", row.text(0)?),
                     detail,
                 })
             },

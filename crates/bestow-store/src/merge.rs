@@ -32,6 +32,8 @@ pub struct MergeChunk {
     pub widened: Vec<NewGrant>,
     /// Grants of a clearance round whose customers were sent to: they take the window and the page of that.
     pub executed: Vec<NewGrant>,
+    /// How many of them are sent to for the first time.
+    pub sent: u64,
     /// A difference that the chunk shows.
     pub finding: Option<ChunkFinding>,
     /// Windows without a number yet.
@@ -136,9 +138,9 @@ impl Tx<'_> {
         let tenant = job.tenant;
         let moved = self.execute(
             "-- move_merge_cursor
-            UPDATE campaign SET merge_cursor = $1, merge_customers = merge_customers + $2
-            WHERE tenant = $3 AND no = $4 AND merge_to IS NOT NULL AND (merge_cursor IS NULL OR merge_cursor < $1)",
-            values![&chunk.last_fold, chunk.customers as i64, tenant, campaign],
+            UPDATE campaign SET merge_cursor = $1, merge_customers = merge_customers + $2, sent = sent + $3
+            WHERE tenant = $4 AND no = $5 AND merge_to IS NOT NULL AND (merge_cursor IS NULL OR merge_cursor < $1)",
+            values![&chunk.last_fold, chunk.customers as i64, chunk.sent as i64, tenant, campaign],
         )?;
         if moved == 0 {
             return Ok(false);

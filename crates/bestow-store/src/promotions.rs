@@ -184,7 +184,7 @@ impl Tx<'_> {
         self.query(
             "-- campaigns_unread
             SELECT c.id FROM campaign c
-            WHERE c.tenant = $1 AND c.revoked_at IS NULL AND c.suspended_at IS NULL AND c.kind <> 'triggered'
+            WHERE c.tenant = $1 AND c.revoked_at IS NULL AND c.suspended_at IS NULL AND COALESCE(c.kind, '') <> 'triggered'
                 AND (c.windows_end_at IS NULL AND NOT EXISTS
                         (SELECT 1 FROM import i WHERE i.tenant = c.tenant AND i.campaign = c.no)
                     OR EXISTS (SELECT 1 FROM import i
@@ -203,18 +203,6 @@ impl Tx<'_> {
             ORDER BY campaign",
             values![tenant, code_fold],
             |row| row.int(0),
-        )
-    }
-
-    /// Codes (folded) with a grant window that is still open or to come.
-    pub fn codes_in_use(&mut self, tenant: i64, now_ms: i64) -> Result<Vec<String>, Error> {
-        self.query(
-            "-- codes_in_use
-            SELECT DISTINCT o.code_fold FROM offer o JOIN campaign c ON c.tenant = o.tenant AND c.no = o.campaign
-            WHERE o.tenant = $1 AND c.revoked_at IS NULL AND (c.windows_end_at IS NULL OR c.windows_end_at > $2)
-            ORDER BY o.code_fold",
-            values![tenant, now_ms],
-            |row| row.text(0),
         )
     }
 }

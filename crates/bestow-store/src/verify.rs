@@ -227,7 +227,7 @@ impl Tx<'_> {
                     FROM clearance_denial d WHERE d.tenant = $1 AND d.reason = 'no_free_code'
                 ) counted GROUP BY counted.campaign
             ) w ON w.campaign = c.no
-            WHERE c.tenant = $1 AND c.kind <> 'triggered' AND COALESCE(n.n, 0) <> COALESCE(w.pairs, 0)
+            WHERE c.tenant = $1 AND COALESCE(c.kind, '') <> 'triggered' AND COALESCE(n.n, 0) <> COALESCE(w.pairs, 0)
             ORDER BY c.id",
             values![tenant],
             |row| {

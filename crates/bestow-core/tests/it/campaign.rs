@@ -1,6 +1,6 @@
 use bestow_core::campaign::{
     AbsurdLead, CampaignProgress, DefaultSource, DurationDecision, DurationGap, DurationRead,
-    ImportState, LatestEnd, LeadRead, campaign_status, decide_duration, decide_lead,
+    ImportState, LatestEnd, LeadRead, ListedEnds, campaign_status, decide_duration, decide_lead,
 };
 use bestow_core::{CampaignFacts, CampaignStatus, Duration, HoldReason, LeadTime};
 
@@ -102,6 +102,7 @@ fn latest_end(word: &str) -> LatestEnd {
     match word {
         "-" => LatestEnd::NoGrants,
         "open" => LatestEnd::Open,
+        "listed" => LatestEnd::Listed,
         at => LatestEnd::At(tick(at.parse().expect("a number"))),
     }
 }
@@ -130,6 +131,11 @@ fn campaign_statuses_by_example() {
         none     | 16   | -  | running
         none     | open | -  | running
         none     | 15   | -  | ended
+        complete | listed | -  | ended
+        complete | listed | 16 | awaiting_clearance
+        running  | listed | -  | importing
+        stopped  | listed | -  | failed
+        none     | listed | -  | ended
         ",
     );
     for [state, end, deadline, expected] in cases {
@@ -164,6 +170,31 @@ fn campaign_statuses_by_example() {
             }),
             CampaignStatus::Revoked
         );
+    }
+}
+
+#[test]
+fn a_campaign_is_over_once_the_daily_lists_have_ended_all_of_it() {
+    let cases = table::<4>(
+        "
+        # latest end | grants | ended | becomes
+        open | 3 | 0 | open
+        open | 3 | 2 | open
+        open | 3 | 3 | listed
+        open | 3 | 4 | listed
+        16   | 3 | 2 | 16
+        16   | 3 | 3 | listed
+        open | 0 | 0 | open
+        -    | 0 | 0 | -
+        ",
+    );
+    for [end, grants, ended, expected] in cases {
+        let listed = ListedEnds {
+            grants: grants.parse().expect("a number"),
+            ended: ended.parse().expect("a number"),
+        };
+        let cut = latest_end(end).cut(listed);
+        assert_eq!(cut, latest_end(expected), "{end} {grants} {ended}");
     }
 }
 

@@ -91,7 +91,7 @@ CREATE TABLE campaign (
     tenant           BIGINT           NOT NULL,
     id               TEXT COLLATE "C" NOT NULL,                     -- Optimove's campaign id, as text
     no               BIGINT           NOT NULL,
-    kind             TEXT COLLATE "C" NOT NULL CHECK (kind IN ('scheduled', 'conditional', 'triggered')),
+    kind             TEXT COLLATE "C" CHECK (kind IN ('scheduled', 'conditional', 'triggered')), -- NULL: nobody said yet, only a cancel was heard of
     first_seen_at    BIGINT           NOT NULL,
     seen_by          TEXT COLLATE "C" NOT NULL,                     -- notification, sweep or operator
     details_version  BIGINT           NOT NULL DEFAULT 0,           -- 0: not read yet
@@ -107,6 +107,8 @@ CREATE TABLE campaign (
     merge_customers  BIGINT           NOT NULL DEFAULT 0,           -- distinct customers seen by it so far
     customers        BIGINT,                                        -- distinct customers when last merged whole
     windows_end_at   BIGINT,                                        -- latest end of its eligibility windows
+    sent             BIGINT           NOT NULL DEFAULT 0,           -- grants of clearance rounds whose customers were sent to
+    ended            BIGINT           NOT NULL DEFAULT 0,           -- grants that Optimove's daily list has ended
     suspended_at     BIGINT,
     suspended_by     TEXT COLLATE "C" CHECK (suspended_by IN ('cancel', 'operator')), -- who may lift it: the cancel's own check lifts no person's
     revoked_at       BIGINT,

@@ -91,7 +91,7 @@ CREATE TABLE campaign (
     tenant           INTEGER NOT NULL,
     id               TEXT    NOT NULL,                  -- Optimove's campaign id, as text
     no               INTEGER NOT NULL,
-    kind             TEXT    NOT NULL CHECK (kind IN ('scheduled', 'conditional', 'triggered')),
+    kind             TEXT CHECK (kind IN ('scheduled', 'conditional', 'triggered')), -- NULL: nobody said yet, only a cancel was heard of
     first_seen_at    INTEGER NOT NULL,
     seen_by          TEXT    NOT NULL,                  -- notification, sweep or operator
     details_version  INTEGER NOT NULL DEFAULT 0,        -- 0: not read yet
@@ -107,6 +107,8 @@ CREATE TABLE campaign (
     merge_customers  INTEGER NOT NULL DEFAULT 0,        -- distinct customers seen by it so far
     customers        INTEGER,                           -- distinct customers when last merged whole
     windows_end_at   INTEGER,                           -- latest end of its eligibility windows
+    sent             INTEGER NOT NULL DEFAULT 0,        -- grants of clearance rounds whose customers were sent to
+    ended            INTEGER NOT NULL DEFAULT 0,        -- grants that Optimove's daily list has ended
     suspended_at     INTEGER,
     suspended_by     TEXT CHECK (suspended_by IN ('cancel', 'operator')), -- who may lift it: the cancel's own check lifts no person's
     revoked_at       INTEGER,

@@ -31,7 +31,7 @@ macro_rules! stamp {
                 waiting_come_oldest_first, waiting_tenants_tell_their_oldest, settling,
                 unknown_status_is_refused, filters_and_pages;
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
-                unknown_codes_hold_their_campaigns, codes_in_use,
+                unknown_codes_hold_their_campaigns,
                 added_there_comes_and_goes, unread_campaigns;
             exclusions: exact_and_per_tenant;
             clearance: one_round_for_one_deadline, cursors_only_move_on, stopped_campaign_reports_nothing,
@@ -42,7 +42,7 @@ macro_rules! stamp {
                 without_codes_pairs_wait_and_are_granted_once, waiting_pairs_count_on,
                 fallback_is_given_once_the_pool_is_empty, released_pairs_may_wait_for_a_code,
                 code_is_found_by_its_key, pools_are_low_by_share, codes_and_grants_must_agree;
-            campaigns: seen_twice_is_one, numbers_are_per_tenant, details_have_versions,
+            campaigns: seen_twice_is_one, first_kind_stays, numbers_are_per_tenant, details_have_versions,
                 errors_are_noted, suspension_can_be_lifted, revocation_is_final, counters_add_up,
                 pages_by_number;
             offers: offer_is_made_once, offer_numbers_run_through_a_tenant, offer_holds_until_let,
@@ -66,7 +66,8 @@ macro_rules! stamp {
             cancellations: is_settled_once, a_person_comes_first, needs_the_lease,
                 a_persons_suspension_stays, pairs_are_looked_up, the_next_notice_counts_as_new;
             endings: page_lands_once, another_reading_counts_anew, stale_reader_is_refused,
-                days_follow_the_first_campaign, ends_must_refer_and_add_up;
+                days_follow_the_first_campaign, campaigns_count_their_ends, offers_in_use,
+                ends_must_refer_and_add_up;
             audit: no_gap_under_contention, no_gap_after_a_refusal, pages_by_place,
                 findings_open_and_close;
             triggers: trigger_is_kept_once, held_pairs_wait_in_the_order_they_came,

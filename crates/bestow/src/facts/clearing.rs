@@ -25,7 +25,7 @@ impl Clearings {
         customer: &str,
         row: &LedgerRow,
     ) -> Result<Clearance, StoreError> {
-        if campaign.kind != CampaignKind::Conditional.as_str() {
+        if !campaign.is(CampaignKind::Conditional) {
             return Ok(Clearance::NotNeeded);
         }
         let clearing = self.clearing(store, tenant, campaign.no, row.page)?;

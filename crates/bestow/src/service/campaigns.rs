@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use bestow_core::campaign::{CampaignProgress, ImportState, LatestEnd, campaign_status};
+use bestow_core::campaign::{
+    CampaignProgress, ImportState, LatestEnd, ListedEnds, campaign_status,
+};
 use bestow_core::{CampaignId, HoldReason};
 use bestow_store::campaigns::{Campaign, SuspendedBy};
 use bestow_store::imports::Import;
@@ -18,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::service::audit::Object;
 use crate::service::cancel::{self, CancellationView};
 use crate::service::clearance::{self, RoundView};
+use crate::service::ended;
 use crate::service::grants::{campaign_facts, campaign_id};
 use crate::service::import;
 use crate::service::view::Instant;
@@ -31,8 +34,8 @@ const REASON_CHARS_MAX: usize = 500;
 pub struct CampaignView {
     /// Optimove's campaign id.
     pub id: String,
-    /// `scheduled`, `conditional` or `triggered`.
-    pub kind: String,
+    /// `scheduled`, `conditional` or `triggered`; null where nothing is known but that it was cancelled.
+    pub kind: Option<String>,
     /// `announced`, `importing`, `awaiting_clearance`, `running`, `ended`, `suspended`, `revoked`
     /// or `failed`.
     pub status: &'static str,
@@ -279,7 +282,8 @@ fn view(
     let cancellation = tx.cancellation(tenant.no(), campaign.no)?;
     let rounds = clearance::rounds(tx, tenant.no(), campaign.no)?;
     let required_by = rounds.last().map(|round| round.deadline);
-    let progress = progress(&campaign, &imports, required_by);
+    let listed = ended::of_campaign(tx, tenant, campaign.no)?;
+    let progress = progress(&campaign, &imports, required_by, listed);
     let imports = import::lists(imports);
     let status = campaign_status(&campaign_facts(tenant, &campaign), &progress, now);
     Ok(CampaignView {
@@ -307,6 +311,7 @@ fn progress(
     campaign: &Campaign,
     imports: &[Import],
     required_by: Option<Instant>,
+    listed: ListedEnds,
 ) -> CampaignProgress {
     let lists: Vec<ImportState> = imports
         .iter()
@@ -324,7 +329,8 @@ fn progress(
             None => LatestEnd::NoGrants,
             Some(i64::MAX) => LatestEnd::Open,
             Some(ms) => LatestEnd::At(instant(ms)),
-        },
+        }
+        .cut(listed),
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn heard(
     campaign: &str,
     notified_at: i64,
 ) -> std::result::Result<bool, StoreError> {
-    let (no, is_new) = tx.see_campaign(tenant, campaign, "scheduled", "notification")?;
+    let (no, is_new) = tx.see_cancelled(tenant, campaign)?;
     let is_revoked = tx
         .campaign_by_no(tenant, no)?
         .is_some_and(|campaign| campaign.revoked_at.is_some());

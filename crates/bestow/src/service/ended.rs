@@ -7,10 +7,13 @@
 
 mod matching;
 
+use std::collections::HashSet;
+
+use bestow_core::campaign::{LatestEnd, ListedEnds};
 use bestow_core::ended::{day_span, ended_at};
 use bestow_core::{Expiry, GrantFacts};
 use bestow_store::campaigns::WindowSpec;
-use bestow_store::endings::{EndedDay, GrantEnd};
+use bestow_store::endings::{EndedDay, GrantEnd, OfferInUse};
 use bestow_store::jobs::Job;
 use bestow_store::{Error as StoreError, Tx};
 use jiff::civil::Date;
@@ -78,6 +81,37 @@ pub(crate) fn want_today(tx: &mut Tx<'_>, tenant: &Tenant) -> std::result::Resul
         tx.want_job(tenant.no(), kind::ENDED, &day, now)?;
     }
     Ok(())
+}
+
+/// What the daily lists have ended of a campaign; nothing where they end nothing.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn of_campaign(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    campaign: i64,
+) -> std::result::Result<ListedEnds, StoreError> {
+    if tenant.expiry() == Expiry::Duration {
+        return Ok(ListedEnds::default());
+    }
+    tx.listed_ends(tenant.no(), campaign)
+}
+
+/// Codes (folded) with grants that still run or are to come.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn codes_in_use(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+) -> std::result::Result<HashSet<String>, StoreError> {
+    let now = tx.now_ms();
+    let offers = tx.offers_in_use(tenant.no(), now)?.into_iter();
+    let runs = |offer: &OfferInUse| {
+        tenant.expiry() == Expiry::Duration || LatestEnd::Open.cut(offer.listed) == LatestEnd::Open
+    };
+    Ok(offers.filter(runs).map(|offer| offer.code_fold).collect())
 }
 
 /// How many days are over and their lists not read since, and the oldest of them.

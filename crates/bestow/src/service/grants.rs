@@ -112,7 +112,8 @@ impl GrantView {
             campaign_id: campaign.id.clone(),
             action_id: (window.action != 0).then_some(window.action),
             channel_id: (window.channel != 0).then_some(window.channel),
-            source: campaign.kind.clone(),
+            // Whatever gave it had said the kind.
+            source: campaign.kind.clone().unwrap_or_default(),
             status: grant::status(&facts, &campaign_facts(tenant, campaign), now).as_str(),
             starts_at: Instant(window.starts_at),
             ends_at: window.ends_at.map(Instant),

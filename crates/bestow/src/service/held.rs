@@ -216,7 +216,7 @@ fn releasable_reasons(
     tenant: i64,
     campaign: &Campaign,
 ) -> std::result::Result<BTreeSet<String>, StoreError> {
-    if campaign.kind == CampaignKind::Triggered.as_str() {
+    if campaign.is(CampaignKind::Triggered) {
         let counts = tx.counts(tenant, campaign.no)?;
         let held = counts.iter().filter(|(_, pairs)| *pairs > 0);
         return Ok(held

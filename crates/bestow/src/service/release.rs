@@ -83,7 +83,7 @@ pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<(
         .app
         .store
         .peek(|tx| releasable(tx, tenant, campaign.no))?;
-    if campaign.kind == CampaignKind::Conditional.as_str() {
+    if campaign.is(CampaignKind::Conditional) {
         // Its customers were denied, and Optimove was told so: another round may decide otherwise.
         let offers = offers.iter().map(|offer| offer.no).collect();
         return let_grant(work, offers).await;

@@ -22,7 +22,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
-use crate::service::clearance;
+use crate::service::{clearance, ended};
 use crate::tenant::{Credential, Settings, Tenant, credential_place};
 use form::Checked;
 
@@ -190,8 +190,9 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
             if is_deleted(&row) {
                 return Ok(());
             }
-            let now = tx.now_ms();
-            if let Some(code) = tx.codes_in_use(row.no, now)?.first() {
+            let tenant = Tenant::read(row)?;
+            let row = &tenant.row;
+            if let Some(code) = ended::codes_in_use(tx, &tenant)?.iter().min() {
                 let message = format!(
                     "grants of the tenant still run or are to come, such as those for {code}: \
                      revoke their campaigns, or suspend the tenant"
@@ -200,10 +201,10 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
             }
             tx.update_tenant(&TenantFields {
                 credential: &[],
-                ..row_fields(&row)
+                ..row_fields(row)
             })?;
+            let now = tx.now_ms();
             tx.set_tenant_suspended(row.no, Some(row.suspended_at.unwrap_or(now)))?;
-            let tenant = Tenant::read(row)?;
             let next = tenant.settings.listener_generation + 1;
             for event_type in tx.listeners()?.iter().filter(|l| l.tenant == tenant.no()) {
                 tx.retire_listeners(tenant.no(), event_type.event_type, next, now)?;

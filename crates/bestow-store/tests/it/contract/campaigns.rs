@@ -1,5 +1,6 @@
 //! Campaigns: seen once, read in versions, stopped by one row.
 
+use bestow_core::CampaignKind;
 use bestow_store::campaigns::{Campaign, NewDetails, SuspendedBy};
 
 use crate::support::{Fresh, NOW_MS, TENANT};
@@ -30,13 +31,36 @@ pub(crate) async fn seen_twice_is_one(fresh: Fresh) {
         .read(|tx| tx.campaign(TENANT, "5101"))
         .expect("it is there");
     assert_eq!(
-        (&*campaign.kind, &*campaign.seen_by),
-        ("scheduled", "notification")
+        (campaign.kind.as_deref(), &*campaign.seen_by),
+        (Some("scheduled"), "notification")
     );
     assert_eq!(campaign.first_seen_at, NOW_MS);
     assert_eq!(campaign, kept(&fresh, 1));
     assert_eq!(fresh.read(|tx| tx.campaign(TENANT, "5102")), None);
     assert_eq!(fresh.read(|tx| tx.campaign_by_no(TENANT, 2)), None);
+}
+
+pub(crate) async fn first_kind_stays(fresh: Fresh) {
+    let (first, again) = fresh
+        .tx(|tx| {
+            let first = tx.see_cancelled(TENANT, "5101")?;
+            Ok((first, tx.see_cancelled(TENANT, "5101")?))
+        })
+        .await;
+    assert_eq!((first, again), ((1, true), (1, false)));
+    assert_eq!(kept(&fresh, 1).kind, None);
+    assert!(!kept(&fresh, 1).is(CampaignKind::Scheduled));
+    for kind in ["conditional", "scheduled"] {
+        let seen = fresh
+            .tx(move |tx| tx.see_campaign(TENANT, "5101", kind, "sweep"))
+            .await;
+        assert_eq!(seen, (1, false));
+        assert!(kept(&fresh, 1).is(CampaignKind::Conditional));
+    }
+    let cancelled = fresh.tx(|tx| tx.see_cancelled(TENANT, "5101")).await;
+    assert_eq!(cancelled, (1, false));
+    assert!(kept(&fresh, 1).is(CampaignKind::Conditional));
+    assert_eq!(kept(&fresh, 1).seen_by, "notification");
 }
 
 pub(crate) async fn numbers_are_per_tenant(fresh: Fresh) {

@@ -1,9 +1,9 @@
 //! Promotions, and what of the campaigns depends on them.
 
-use bestow_store::campaigns::{SuspendedBy, WindowSpec};
+use bestow_store::campaigns::SuspendedBy;
 use bestow_store::promotions::Promotion;
 
-use crate::support::{Fresh, NOW_MS, TENANT, WINDOW};
+use crate::support::{Fresh, NOW_MS, TENANT};
 
 pub(crate) fn promotion(code: &str) -> Promotion {
     Promotion {
@@ -114,40 +114,6 @@ pub(crate) async fn unknown_codes_hold_their_campaigns(fresh: Fresh) {
     assert_eq!(holding(), [first, second]);
     fresh.tx(move |tx| tx.let_offer_grant(TENANT, offer)).await;
     assert_eq!(holding(), [second]);
-}
-
-pub(crate) async fn codes_in_use(fresh: Fresh) {
-    fresh
-        .tx(|tx| {
-            let ends = [
-                ("over", Some(NOW_MS)),
-                ("running", Some(NOW_MS + 1)),
-                ("endless", None),
-            ];
-            for (code, ends_at) in ends {
-                let (campaign, _) = tx.see_campaign(TENANT, code, "scheduled", "sweep")?;
-                tx.offer_for(TENANT, campaign, code, code, None)?;
-                let starts_at = NOW_MS - 10;
-                tx.window_for(
-                    TENANT,
-                    campaign,
-                    &WindowSpec {
-                        starts_at,
-                        ends_at,
-                        ..WINDOW
-                    },
-                )?;
-            }
-            let (unread, _) = tx.see_campaign(TENANT, "unread", "scheduled", "sweep")?;
-            tx.offer_for(TENANT, unread, "unread", "unread", None)?;
-            let (revoked, _) = tx.see_campaign(TENANT, "revoked", "scheduled", "sweep")?;
-            tx.offer_for(TENANT, revoked, "revoked", "revoked", None)?;
-            tx.revoke_campaign(TENANT, revoked, "cancelled")
-        })
-        .await;
-    let mut codes = fresh.read(|tx| tx.codes_in_use(TENANT, NOW_MS));
-    codes.sort();
-    assert_eq!(codes, ["endless", "running", "unread"]);
 }
 
 pub(crate) async fn added_there_comes_and_goes(fresh: Fresh) {

@@ -1,10 +1,12 @@
 //! The daily list of ended actions: each page once, each grant once, each day until it is over.
 
+use bestow_core::campaign::ListedEnds;
 use bestow_store::Error;
+use bestow_store::campaigns::WindowSpec;
 use bestow_store::endings::{EndedDay, EndedPage, GrantEnd};
 use bestow_store::jobs::Job;
 
-use crate::support::{Fresh, LEASE_MS, NOW_MS, Reading, TENANT, reading};
+use crate::support::{Fresh, LEASE_MS, NOW_MS, Reading, TENANT, WINDOW, reading};
 
 const DAY: &str = "2027-04-01";
 
@@ -161,6 +163,87 @@ pub(crate) async fn days_follow_the_first_campaign(fresh: Fresh) {
     let idle = |kind| fresh.read(move |tx| tx.ended_days_without_job(TENANT, kind));
     assert_eq!(idle("ended"), ["2027-03-31", "2027-04-02"]);
     assert_eq!(idle("other").len(), 3);
+}
+
+pub(crate) async fn campaigns_count_their_ends(fresh: Fresh) {
+    let (reading, job) = begun(&fresh).await;
+    let campaign = reading.campaign;
+    let listed = || {
+        let listed = fresh.read(move |tx| tx.listed_ends(TENANT, campaign));
+        (listed.grants, listed.ended)
+    };
+    assert_eq!(listed(), (3, 0));
+    let page = |skip, ends| EndedPage {
+        skip,
+        rows: 2,
+        unmatched: 0,
+        ends,
+    };
+    let first = page(
+        0,
+        vec![end(&reading, "anna", 100), end(&reading, "bob", 100)],
+    );
+    assert!(land(&fresh, &job, &first).await);
+    assert!(!land(&fresh, &job, &first).await);
+    let next = page(
+        2,
+        vec![end(&reading, "bob", 50), end(&reading, "cleo", 200)],
+    );
+    assert!(land(&fresh, &job, &next).await);
+    assert_eq!(listed(), (3, 3));
+    let in_use = fresh.read(|tx| tx.offers_in_use(TENANT, NOW_MS));
+    assert!(in_use.iter().all(|one| one.listed
+        == ListedEnds {
+            grants: 3,
+            ended: 3
+        }));
+    // Of a conditional campaign only those count whose customers were sent to.
+    fresh
+        .tx(move |tx| tx.make_conditional(TENANT, campaign))
+        .await;
+    assert_eq!(listed(), (0, 3));
+    assert_eq!(fresh.read(|tx| tx.verify_ends(TENANT)), []);
+    fresh.plant("UPDATE campaign SET ended = 2");
+    let found = fresh.read(|tx| tx.verify_ends(TENANT));
+    assert_eq!(
+        found.iter().map(|one| &*one.object).collect::<Vec<_>>(),
+        ["campaign 5101"]
+    );
+}
+
+pub(crate) async fn offers_in_use(fresh: Fresh) {
+    fresh
+        .tx(|tx| {
+            let ends = [
+                ("over", Some(NOW_MS)),
+                ("running", Some(NOW_MS + 1)),
+                ("endless", None),
+            ];
+            for (code, ends_at) in ends {
+                let (campaign, _) = tx.see_campaign(TENANT, code, "scheduled", "sweep")?;
+                tx.offer_for(TENANT, campaign, code, code, None)?;
+                let starts_at = NOW_MS - 10;
+                tx.window_for(
+                    TENANT,
+                    campaign,
+                    &WindowSpec {
+                        starts_at,
+                        ends_at,
+                        ..WINDOW
+                    },
+                )?;
+            }
+            let (unread, _) = tx.see_campaign(TENANT, "unread", "scheduled", "sweep")?;
+            tx.offer_for(TENANT, unread, "unread", "unread", None)?;
+            let (revoked, _) = tx.see_campaign(TENANT, "revoked", "scheduled", "sweep")?;
+            tx.offer_for(TENANT, revoked, "revoked", "revoked", None)?;
+            tx.revoke_campaign(TENANT, revoked, "cancelled")
+        })
+        .await;
+    let offers = fresh.read(|tx| tx.offers_in_use(TENANT, NOW_MS));
+    let codes: Vec<_> = offers.iter().map(|offer| &*offer.code_fold).collect();
+    assert_eq!(codes, ["endless", "running", "unread"]);
+    assert!(offers.iter().all(|one| one.listed == ListedEnds::default()));
 }
 
 pub(crate) async fn ends_must_refer_and_add_up(fresh: Fresh) {

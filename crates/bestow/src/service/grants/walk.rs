@@ -102,7 +102,7 @@ impl CampaignGrants {
         let before = after.as_ref().map(|place| place.before.as_str());
         let before = before.filter(|before| !before.is_empty());
         // Whoever a clearance round granted may not have been sent to yet.
-        let pages = if campaign.kind == CampaignKind::Conditional.as_str() {
+        let pages = if campaign.is(CampaignKind::Conditional) {
             Pages::All
         } else {
             Pages::Lists { through }
@@ -149,7 +149,7 @@ impl CampaignGrants {
                 }
                 return self.view(row).map(Some);
             }
-            if self.campaign.kind == CampaignKind::Triggered.as_str() {
+            if self.campaign.is(CampaignKind::Triggered) {
                 if !self.look_up_triggered()? {
                     return Ok(None);
                 }

@@ -14,7 +14,7 @@ impl Work<'_> {
     /// Compares what was read with what the campaign says of itself, before anything of it is granted.
     pub(super) async fn check_size(&self, campaign: &Campaign, imports: &[Import]) -> Result<()> {
         // Of a conditional campaign any part may have been cleared, and nobody else is granted.
-        let is_conditional = campaign.kind == CampaignKind::Conditional.as_str();
+        let is_conditional = campaign.is(CampaignKind::Conditional);
         if is_conditional || campaign.size_approved_at.is_some() || campaign.expected_size.is_none()
         {
             return Ok(());

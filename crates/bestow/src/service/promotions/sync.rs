@@ -16,6 +16,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
+use crate::service::ended;
 use crate::tenant::Tenant;
 
 /// Promotions read from the store at once.
@@ -229,12 +230,11 @@ fn read_ours(app: &App, tenant: &Tenant) -> Result<Ours> {
             }
             promotions.extend(some);
         }
-        let now = tx.now_ms();
         Ok(Ours {
             promotions,
             known: Known {
                 added_there: tx.codes_added_there(no)?.into_iter().collect(),
-                in_use: tx.codes_in_use(no, now)?.into_iter().collect(),
+                in_use: ended::codes_in_use(tx, tenant)?,
                 unread: None,
             },
             unread: tx.campaigns_unread(no, UNREAD_ASKED_MAX + 1)?,

@@ -118,6 +118,7 @@ impl Planner {
             new.truncate(before);
         }
         self.chunk.new_windows = new;
+        self.chunk.sent += u64::from(matches!(held, Held::Cleared));
         if is_new {
             let grant = self.new_grant(customer, &bundle.entries[0], window);
             self.chunk.executed.push(grant);

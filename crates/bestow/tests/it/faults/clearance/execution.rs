@@ -3,8 +3,10 @@
 use http::Method;
 use serde_json::json;
 
-use super::{all, conditional, denied, hold, pass, settled, statuses, stood, work};
-use crate::faults::{is_eligible, listener, switch};
+use super::{
+    Fate, all, conditional, denied, hold, judged, only_if, pass, settled, statuses, stood, work,
+};
+use crate::faults::{is_eligible, listener, switch, view};
 
 #[tokio::test]
 async fn f6_cleared_but_not_executed_is_found_and_never_starts() {
@@ -97,5 +99,29 @@ async fn f6_an_execution_without_our_approval_is_refused_and_found() {
     assert_eq!(statuses(&world, campaign).await, all("active", 18));
     assert_eq!(world.counts(campaign)["refused:not_approved"], 1);
     assert!(!is_eligible(&world, "P-1", "FS20").await);
+    world.assert_verified();
+}
+
+#[tokio::test]
+async fn a_campaign_is_over_once_the_lists_have_ended_whoever_was_sent_to() {
+    let (world, _proxy) = judged(|call| {
+        let is_bad = call.reports().iter().any(|(id, _)| *id == "P-7");
+        only_if(is_bad, Fate::Refused(400))
+    })
+    .await;
+    world
+        .patch("/v1/tenants/acme", &json!({"expiry": "ended_by_date"}))
+        .await;
+    let campaign = hold(&world, 200, 3_600, &json!({"duration": 2}));
+    work(&world).await;
+    pass(&world, 3_600).await;
+    pass(&world, 3_600).await;
+    assert_eq!(stood(&world, campaign).await["sent"], 199);
+    assert_eq!(view(&world, campaign).await["status"], "running");
+    world.travel("2027-03-28T12:00:00Z").await;
+    world.settle().await;
+    let now = statuses(&world, campaign).await;
+    assert_eq!((now["expired"], now["not_cleared"]), (199, 1));
+    assert_eq!(view(&world, campaign).await["status"], "ended");
     world.assert_verified();
 }
