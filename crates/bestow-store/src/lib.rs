@@ -4,6 +4,7 @@
 //! transactions that write, [`Store::read`] for reads. Statements live in one file per family of tables, as methods
 //! of [`Tx`]; they keep and find, and decide nothing. Instants are whole milliseconds since 1970 UTC.
 
+mod checkpoint;
 mod clock;
 mod error;
 mod migrate;

@@ -98,10 +98,9 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        let mut last = Lane::Bulk;
-        while let Some((lane, group)) = self.queue.next(self.serves, last, GROUP_MAX) {
+        let mut run = 0;
+        while let Some((lane, group)) = self.queue.next(self.serves, &mut run, GROUP_MAX) {
             self.commit_group(lane, group);
-            last = lane;
         }
     }
 

@@ -7,6 +7,9 @@ use crate::{Error, Tx};
 
 /// Work that may wait, at most. Beyond it callers are told to come back later.
 const WAITING_MAX: usize = 65_536;
+/// Groups of interactive work that follow each other while a bulk chunk waits. A chunk takes about as long as a group:
+/// while people wait, large jobs have a quarter of the time.
+const RUN_MAX: u32 = 3;
 
 /// Which queue a piece of work waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,23 +98,25 @@ impl Queue {
         self.wake.notify_all();
     }
 
-    /// Waits for work: all the interactive work that waits, `group_max` at most, or one bulk chunk where interactive
-    /// work was served last. `None` when closed and drained.
+    /// Waits for work: all the interactive work that waits, `group_max` at most, or one bulk chunk where nobody waits or
+    /// this is turn [`RUN_MAX`] since the last. `run` counts those turns. `None` when closed and drained.
     pub(crate) fn next(
         &self,
         serves: Serves,
-        last: Lane,
+        run: &mut u32,
         group_max: usize,
     ) -> Option<(Lane, Group)> {
         let mut lanes = self.lock();
         loop {
             let interactive = serves.takes(Lane::Interactive) && !lanes.interactive.is_empty();
-            let bulk_turn = serves.takes(Lane::Bulk) && (last == Lane::Interactive || !interactive);
+            let bulk_turn = serves.takes(Lane::Bulk) && (*run >= RUN_MAX || !interactive);
             if bulk_turn && let Some(chunk) = lanes.bulk.pop_front() {
+                *run = 0;
                 return Some((Lane::Bulk, vec![chunk]));
             }
             if interactive {
                 let count = lanes.interactive.len().min(group_max);
+                *run = run.saturating_add(1);
                 return Some((
                     Lane::Interactive,
                     lanes.interactive.drain(..count).collect(),

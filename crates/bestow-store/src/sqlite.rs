@@ -25,7 +25,9 @@ const WRITER_CACHE_KIB: i64 = -32_768;
 const READERS_CACHE_KIB: i64 = 131_072;
 /// Page cache of one of them, at least and at most.
 const READER_CACHE_KIB: RangeInclusive<i64> = 8_192..=32_768;
-/// WAL pages after which the writer copies them into the database file.
+/// WAL pages after which a connection copies them into the database file, where no [`Checkpointer`] does.
+///
+/// [`Checkpointer`]: crate::checkpoint::Checkpointer
 const CHECKPOINT_PAGES: i64 = 4_000;
 
 /// Opens the connection that writes, creating the file if need be.
@@ -111,6 +113,14 @@ pub(crate) fn pragma(connection: &Connection, name: &str) -> Result<i64, Error> 
     connection
         .pragma_query_value(None, name, |row| row.get(0))
         .map_err(|e| classify(name, &e))
+}
+
+/// Copies the write-ahead log into the database file, as far as nobody reads from it still. Tells how many pages of the
+/// log are copied now.
+pub(crate) fn copy_log(connection: &Connection) -> Result<u32, Error> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2))
+        .map_err(|e| classify("wal_checkpoint", &e))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+use crate::checkpoint::Checkpointer;
 use crate::clock::Clock;
 use crate::error::classify;
 use crate::readers::Readers;
@@ -19,6 +20,8 @@ pub(crate) struct Sqlite {
     pub(crate) path: PathBuf,
     pub(crate) clock: Clock,
     pub(crate) writer: Writer,
+    /// Goes after the writer, which asks it.
+    _checkpointer: Checkpointer,
     pub(crate) readers: Arc<Readers>,
     /// Never closed, so that its view of what changed has no gaps.
     watcher: Mutex<Watcher>,
@@ -63,6 +66,7 @@ impl Sqlite {
         }
         let hooks = Arc::new(Hooks::default());
         let readers = Arc::new(Readers::new(path.clone()));
+        let checkpointer = Checkpointer::start(&path, &mut connection)?;
         let writer = Writer::start(
             connection,
             options.clock.clone(),
@@ -77,6 +81,7 @@ impl Sqlite {
             path,
             clock: options.clock.clone(),
             writer,
+            _checkpointer: checkpointer,
             readers,
             watcher,
             hooks,

@@ -84,10 +84,9 @@ struct Loop {
 
 impl Loop {
     fn run(self) {
-        let mut last = Lane::Bulk;
-        while let Some((lane, group)) = self.queue.next(Serves::Both, last, GROUP_MAX) {
+        let mut run = 0;
+        while let Some((_, group)) = self.queue.next(Serves::Both, &mut run, GROUP_MAX) {
             self.commit_group(group);
-            last = lane;
         }
     }
 

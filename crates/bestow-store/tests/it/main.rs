@@ -7,6 +7,7 @@
 
 mod blocks;
 mod contract;
+mod log;
 mod migrate;
 #[cfg(feature = "postgres-tests")]
 mod on_postgres;
