@@ -1,12 +1,13 @@
-//! `bestow bench eligibility`: questions about customers of a full ledger, against a handler that does nothing in the
-//! same server, behind the same layers.
+//! `bestow bench eligibility`: questions about customers of a full ledger, against the lower of the bare database's
+//! look-ups and a handler that does nothing in the same server, behind the same layers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::json;
 
-use super::load::{Load, post};
+use super::load::{Load, now, post};
 use super::rig::{Rig, SandboxProcess, TOKEN, peak_memory_bytes, runtime};
 use super::{Report, Shape, import};
 use crate::events::Event;
@@ -14,6 +15,11 @@ use crate::work::Workers;
 
 /// Connections unless told otherwise.
 const CONNECTIONS: usize = 64;
+/// Look-ups of the raw limit, at most, and how many are on their way on each connection to a server.
+const RAW_LOOK_UPS_MAX: u64 = 200_000;
+const RAW_AT_ONCE: usize = 32;
+/// Rows of one transaction that fills the bare database.
+const RAW_ROWS_PER_COMMIT: usize = 10_000;
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -64,7 +70,9 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     }
     stop.cancel();
     let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
-    let (ours, raw) = (mean(&ours), mean(&empty));
+    let (ours, empty) = (mean(&ours), mean(&empty));
+    let looked_up = look_up_rate(&rig, customers)?;
+    let raw = looked_up.min(empty);
     let ms = |quantile| {
         latency
             .as_ref()
@@ -72,6 +80,8 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     };
     let mut more = serde_json::Map::new();
     more.insert("grants".into(), json!(customers));
+    more.insert("empty_handler".into(), json!(empty.round()));
+    more.insert("bare_look_ups".into(), json!(looked_up.round()));
     Ok(Report {
         bench: "eligibility",
         unit: "answers",
@@ -88,10 +98,33 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     })
 }
 
+/// The bare database looking up the same customers, by as many connections as it is fastest with.
+fn look_up_rate(rig: &Rig, customers: u64) -> anyhow::Result<f64> {
+    let asked: Vec<_> = (0..customers.min(RAW_LOOK_UPS_MAX))
+        .map(|number| format!("C{}", drawn(number, customers)))
+        .collect();
+    let mut best = 0.0_f64;
+    for connections in rig.raw_connections() {
+        let mut raw = rig.raw(&format!("look-up-{connections}"), *connections)?;
+        let rows = (1..=customers).map(|number| format!("C{number}"));
+        raw.database.insert_grants(rows, RAW_ROWS_PER_COMMIT)?;
+        let start = now();
+        let found = raw.database.look_up(&asked, RAW_AT_ONCE)?;
+        best = best.max(asked.len() as f64 / start.elapsed().as_secs_f64());
+        let asked = asked.len() as u64;
+        ensure!(found == asked, "{found} of {asked} customers were found");
+    }
+    Ok(best)
+}
+
 /// A customer drawn without order, so that neighbours are not asked about one after the other.
 pub(super) fn question(number: u64, customers: u64) -> String {
-    let customer = number.wrapping_mul(7_368_787) % customers + 1;
+    let customer = drawn(number, customers);
     format!(r#"{{"customer_id":"C{customer}","promo_code":"FS20"}}"#)
+}
+
+fn drawn(number: u64, customers: u64) -> u64 {
+    number.wrapping_mul(7_368_787) % customers + 1
 }
 
 /// Imports a campaign, so that the ledger is as the service itself makes it. Gives the stand-in and the campaign's id.
