@@ -141,6 +141,17 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Has the list of a confirmed notice compared once more. False where it was never compared, or is being compared.
+    pub fn compare_again(&mut self, tenant: i64, campaign: i64) -> Result<bool, Error> {
+        let changed = self.execute(
+            "-- compare_again
+            UPDATE cancellation SET settled_at = NULL
+            WHERE tenant = $1 AND campaign = $2 AND state = 'confirmed' AND settled_at IS NOT NULL",
+            values![tenant, campaign],
+        )?;
+        Ok(changed == 1)
+    }
+
     /// A person decided before Optimove did. True where it was still being asked.
     pub fn overrule_cancellation(&mut self, tenant: i64, campaign: i64) -> Result<bool, Error> {
         let now = self.now_ms();

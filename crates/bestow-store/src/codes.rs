@@ -84,6 +84,33 @@ pub enum CodeState {
     },
 }
 
+/// Codes that one request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeBatch {
+    /// `code_pool.no`.
+    pub pool: i64,
+    /// Who asks.
+    pub actor: String,
+    /// What the asker names the request by.
+    pub key: String,
+}
+
+/// How far a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchState {
+    /// How many codes were asked for.
+    pub wanted: u64,
+    /// How many of them are loaded.
+    pub made: u64,
+}
+
+impl BatchState {
+    /// How many are still to be made.
+    pub fn missing(&self) -> u64 {
+        self.wanted.saturating_sub(self.made)
+    }
+}
+
 impl Tx<'_> {
     /// Makes the pool of a promotion, where there is none.
     pub(crate) fn make_pool(&mut self, tenant: i64, code_fold: &str) -> Result<(), Error> {
@@ -182,6 +209,59 @@ impl Tx<'_> {
             values![added as i64, tenant, pool.no],
         )?;
         Ok(added)
+    }
+
+    /// Begins a batch of codes, or finds the one that was begun: it stays as it was asked for first.
+    pub fn begin_batch(
+        &mut self,
+        tenant: i64,
+        batch: &CodeBatch,
+        wanted: u64,
+    ) -> Result<BatchState, Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- begin_batch
+            INSERT INTO code_batch (tenant, pool, actor, key, wanted, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (tenant, pool, actor, key) DO NOTHING",
+            values![tenant, batch.pool, &batch.actor, &batch.key, wanted as i64, now],
+        )?;
+        self.batch(tenant, batch)
+    }
+
+    /// Loads as many of these codes as a batch is short of. Gives how many were added, and how far it is then.
+    pub fn load_batch(
+        &mut self,
+        tenant: i64,
+        pool: &Pool,
+        batch: &CodeBatch,
+        codes: &[UniqueCode],
+    ) -> Result<(u64, BatchState), Error> {
+        self.lock_rows(pairs::LOCK_POOL_NO, values![tenant, pool.no])?;
+        let before = self.batch(tenant, batch)?;
+        let missing = usize::try_from(before.missing()).unwrap_or(usize::MAX);
+        let added = self.load_codes(tenant, pool, &codes[..codes.len().min(missing)])?;
+        self.execute(
+            "-- move_batch
+            UPDATE code_batch SET made = made + $1 WHERE tenant = $2 AND pool = $3 AND actor = $4 AND key = $5",
+            values![added as i64, tenant, batch.pool, &batch.actor, &batch.key],
+        )?;
+        let made = before.made + added;
+        Ok((added, BatchState { made, ..before }))
+    }
+
+    fn batch(&mut self, tenant: i64, batch: &CodeBatch) -> Result<BatchState, Error> {
+        let found = self.query_one(
+            "-- batch
+            SELECT wanted, made FROM code_batch WHERE tenant = $1 AND pool = $2 AND actor = $3 AND key = $4",
+            values![tenant, batch.pool, &batch.actor, &batch.key],
+            |row| {
+                Ok(BatchState {
+                    wanted: row.count(0)?,
+                    made: row.count(1)?,
+                })
+            },
+        )?;
+        found.ok_or_else(|| Error::Corrupt("a batch of codes vanished".into()))
     }
 
     /// A code by its key, whatever became of it.

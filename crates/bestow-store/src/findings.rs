@@ -1,6 +1,6 @@
 //! Differences between us and Optimove: recorded, shown, never silently repaired.
 
-use crate::{Error, Tx, values};
+use crate::{Error, Row, Tx, values};
 
 /// A finding as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,23 @@ pub struct Finding {
     pub seen_at: i64,
     /// Milliseconds; settled.
     pub resolved_at: Option<i64>,
+}
+
+macro_rules! finding_columns {
+    () => {
+        "kind, object, detail, found_at, seen_at, resolved_at"
+    };
+}
+
+fn finding(row: &Row<'_>) -> Result<Finding, Error> {
+    Ok(Finding {
+        kind: row.text(0)?,
+        object: row.text(1)?,
+        detail: row.text(2)?,
+        found_at: row.int(3)?,
+        seen_at: row.int(4)?,
+        resolved_at: row.opt_int(5)?,
+    })
 }
 
 impl Tx<'_> {
@@ -51,23 +68,36 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A finding, whether it is open or settled.
+    pub fn finding(
+        &mut self,
+        tenant: i64,
+        kind: &str,
+        object: &str,
+    ) -> Result<Option<Finding>, Error> {
+        self.query_one(
+            concat!(
+                "-- finding\nSELECT ",
+                finding_columns!(),
+                " FROM finding
+                WHERE tenant = $1 AND kind = $2 AND object = $3"
+            ),
+            values![tenant, kind, object],
+            finding,
+        )
+    }
+
     /// Open findings of a tenant.
     pub fn findings(&mut self, tenant: i64) -> Result<Vec<Finding>, Error> {
         self.query(
-            "-- findings
-            SELECT kind, object, detail, found_at, seen_at, resolved_at FROM finding
-            WHERE tenant = $1 AND resolved_at IS NULL ORDER BY kind, object",
+            concat!(
+                "-- findings\nSELECT ",
+                finding_columns!(),
+                " FROM finding
+                WHERE tenant = $1 AND resolved_at IS NULL ORDER BY kind, object"
+            ),
             values![tenant],
-            |row| {
-                Ok(Finding {
-                    kind: row.text(0)?,
-                    object: row.text(1)?,
-                    detail: row.text(2)?,
-                    found_at: row.int(3)?,
-                    seen_at: row.int(4)?,
-                    resolved_at: row.opt_int(5)?,
-                })
-            },
+            finding,
         )
     }
 }

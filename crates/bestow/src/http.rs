@@ -12,6 +12,7 @@ mod callback;
 mod door;
 mod export;
 mod gateway;
+mod idempotency;
 mod listener;
 mod metrics;
 pub mod openapi;

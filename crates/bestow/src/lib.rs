@@ -13,6 +13,7 @@ pub mod directory;
 pub mod error;
 pub mod events;
 pub mod facts;
+mod formula;
 pub mod ingest;
 pub mod keys;
 pub mod random;

@@ -13,6 +13,7 @@ pub mod findings;
 pub mod gateway;
 pub mod grants;
 pub mod held;
+pub mod idempotency;
 pub mod import;
 pub mod inbox;
 pub mod listeners;

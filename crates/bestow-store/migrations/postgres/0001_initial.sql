@@ -465,6 +465,18 @@ CREATE TABLE pool_code (
     UNIQUE (tenant, code_key)
 );
 
+-- Codes that one request has made, however often it is sent.
+CREATE TABLE code_batch (
+    tenant     BIGINT           NOT NULL,
+    pool       BIGINT           NOT NULL,                           -- code_pool.no
+    actor      TEXT COLLATE "C" NOT NULL,
+    key        TEXT COLLATE "C" NOT NULL,                           -- what the asker names the request by; without one, made up for it
+    wanted     BIGINT           NOT NULL,                           -- how many were asked for
+    made       BIGINT           NOT NULL DEFAULT 0 CHECK (made <= wanted), -- how many of them are loaded
+    created_at BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, pool, actor, key)
+);
+
 -- A unique code that is free no more: it belongs to a customer, or was taken out. Its key is what makes it happen
 -- once. Only ever added to, in the order of numbers, which is what makes it cheap.
 CREATE TABLE taken_code (

@@ -465,6 +465,18 @@ CREATE TABLE pool_code (
     UNIQUE (tenant, code_key)
 ) WITHOUT ROWID;
 
+-- Codes that one request has made, however often it is sent.
+CREATE TABLE code_batch (
+    tenant     INTEGER NOT NULL,
+    pool       INTEGER NOT NULL,                        -- code_pool.no
+    actor      TEXT    NOT NULL,
+    key        TEXT    NOT NULL,                        -- what the asker names the request by; without one, made up for it
+    wanted     INTEGER NOT NULL,                        -- how many were asked for
+    made       INTEGER NOT NULL DEFAULT 0 CHECK (made <= wanted), -- how many of them are loaded
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, pool, actor, key)
+) WITHOUT ROWID;
+
 -- A unique code that is free no more: it belongs to a customer, or was taken out. Its key is what makes it happen
 -- once. Only ever added to, in the order of numbers, which is what makes it cheap.
 CREATE TABLE taken_code (

@@ -2,6 +2,7 @@
 //! of one engine.
 
 pub(crate) mod audit;
+pub(crate) mod batches;
 pub(crate) mod campaigns;
 pub(crate) mod cancellations;
 pub(crate) mod catalogue;
@@ -42,6 +43,7 @@ macro_rules! stamp {
                 without_codes_pairs_wait_and_are_granted_once, waiting_pairs_count_on,
                 fallback_is_given_once_the_pool_is_empty, released_pairs_may_wait_for_a_code,
                 code_is_found_by_its_key, pools_are_low_by_share, codes_and_grants_must_agree;
+            batches: made_once_however_often_asked;
             campaigns: seen_twice_is_one, first_kind_stays, numbers_are_per_tenant, details_have_versions,
                 errors_are_noted, suspension_can_be_lifted, revocation_is_final, counters_add_up,
                 pages_by_number;
@@ -64,7 +66,8 @@ macro_rules! stamp {
             ledger: pages_by_offer, code_is_looked_up, grant_tells_its_facts, letter_case_is_kept,
                 tenants_do_not_mix;
             cancellations: is_settled_once, a_person_comes_first, needs_the_lease,
-                a_persons_suspension_stays, pairs_are_looked_up, the_next_notice_counts_as_new;
+                a_persons_suspension_stays, pairs_are_looked_up, the_next_notice_counts_as_new,
+                list_is_compared_again;
             endings: page_lands_once, another_reading_counts_anew, stale_reader_is_refused,
                 days_follow_the_first_campaign, campaigns_count_their_ends, offers_in_use,
                 ends_must_refer_and_add_up;

@@ -11,8 +11,9 @@ use super::open::{Database, Settings};
 use super::output::{json, note};
 use crate::actor::Actor;
 use crate::app::App;
-use crate::service::codes::{self, CampaignCodes, Load};
+use crate::service::codes::{self, CampaignCodes, Generate, Load};
 use crate::service::grants;
+use crate::service::idempotency::IdempotencyKey;
 use crate::tenant::Tenant;
 
 /// Bytes of a file read at once.
@@ -39,6 +40,9 @@ pub(super) enum Codes {
         promo_code: String,
         /// How many.
         count: u64,
+        /// A name for this batch: the same command again makes no more codes.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
     },
     /// Shows how many codes a promotion has loaded, assigned, free and void.
     Show {
@@ -72,9 +76,14 @@ pub(super) async fn run(settings: &Settings, command: &Codes) -> anyhow::Result<
             promo_code, file, ..
         } => return import(&app, &tenant, promo_code, file).await,
         Codes::Generate {
-            promo_code, count, ..
+            promo_code,
+            count,
+            idempotency_key: key,
+            ..
         } => {
-            let report = codes::generate(&app, &Actor::cli(), &tenant, promo_code, *count).await?;
+            let key = key.as_deref().map(IdempotencyKey::parse).transpose()?;
+            let wanted = Generate { count: *count, key };
+            let report = codes::generate(&app, &Actor::cli(), &tenant, promo_code, wanted).await?;
             note(&format!("{} codes loaded", report.loaded));
         }
         Codes::Show { promo_code, .. } => json(&codes::get(&app, &tenant, promo_code)?)?,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::error::Result;
+use crate::formula;
 use crate::http::problem::Problem;
 use crate::http::routes::Inner;
 use crate::service::codes::{CampaignCodes, CodeRow};
@@ -77,7 +78,7 @@ impl Format {
                     if place > 0 {
                         out.push(b',');
                     }
-                    write_cell(cell, out);
+                    R::READER.write(cell, out);
                 }
                 out.extend_from_slice(b"\r\n");
             }
@@ -85,10 +86,21 @@ impl Format {
     }
 }
 
+/// Who reads a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// People, in a spreadsheet: what looks like a formula is guarded.
+    Spreadsheet,
+    /// A program that looks values up: each is exactly what it is.
+    Program,
+}
+
 /// What an export has a line of.
 pub(crate) trait Row: Serialize {
     /// Names of the columns of a table.
     const COLUMNS: &'static [&'static str];
+    /// For whom the table is.
+    const READER: Reader;
 
     /// What stands in them.
     fn cells(&self) -> Vec<Cow<'_, str>>;
@@ -183,6 +195,7 @@ impl Row for GrantView {
         "redeemed_count",
         "created_at",
     ];
+    const READER: Reader = Reader::Spreadsheet;
 
     fn cells(&self) -> Vec<Cow<'_, str>> {
         let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
@@ -210,6 +223,8 @@ impl Row for GrantView {
 impl Row for CodeRow {
     const COLUMNS: &'static [&'static str] =
         &["user_campaignid", "promo_code", "promocode", "expiry_date"];
+    /// A data connection finds a customer's code by the key.
+    const READER: Reader = Reader::Program;
 
     fn cells(&self) -> Vec<Cow<'_, str>> {
         vec![
@@ -221,25 +236,26 @@ impl Row for CodeRow {
     }
 }
 
-/// A cell, quoted where need be. What a spreadsheet would take for a formula gets an apostrophe
-/// before it; exact values are in the other format.
-fn write_cell(cell: &str, out: &mut Vec<u8>) {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let is_quoted = cell.contains([',', '"', '\r', '\n']) || cell.trim() != cell;
-    if is_quoted {
-        out.push(b'"');
-    }
-    if is_formula {
-        out.push(b'\'');
-    }
-    for byte in cell.bytes() {
-        if byte == b'"' {
+impl Reader {
+    /// A cell, quoted where need be.
+    fn write(self, cell: &str, out: &mut Vec<u8>) {
+        let cell = match self {
+            Self::Spreadsheet => formula::guarded(cell),
+            Self::Program => Cow::from(cell),
+        };
+        let is_quoted = cell.contains([',', '"', '\r', '\n']) || cell.trim() != cell;
+        if is_quoted {
             out.push(b'"');
         }
-        out.push(byte);
-    }
-    if is_quoted {
-        out.push(b'"');
+        for byte in cell.bytes() {
+            if byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(byte);
+        }
+        if is_quoted {
+            out.push(b'"');
+        }
     }
 }
 
@@ -247,18 +263,25 @@ fn write_cell(cell: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn cell(text: &str) -> String {
+    fn cell(reader: Reader, text: &str) -> String {
         let mut out = Vec::new();
-        write_cell(text, &mut out);
+        reader.write(text, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn cells_are_quoted_where_need_be_and_are_no_formulas() {
-        assert_eq!(cell("C-1"), "C-1");
-        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(cell("=1+1"), "'=1+1");
-        assert_eq!(cell("@x,y"), "\"'@x,y\"");
-        assert_eq!(cell("-7"), "'-7");
+    fn cells_are_quoted_where_need_be_and_formulas_are_for_programs_only() {
+        let cells = [
+            ("C-1", "C-1", "C-1"),
+            ("a,\"b\"", "\"a,\"\"b\"\"\"", "\"a,\"\"b\"\"\""),
+            (" x", "\" x\"", "\" x\""),
+            ("=1+1", "'=1+1", "=1+1"),
+            ("@x,y", "\"'@x,y\"", "\"@x,y\""),
+            ("\tx", "'\tx", "\"\tx\""),
+        ];
+        for (text, sheet, exact) in cells {
+            assert_eq!(cell(Reader::Spreadsheet, text), sheet);
+            assert_eq!(cell(Reader::Program, text), exact);
+        }
     }
 }

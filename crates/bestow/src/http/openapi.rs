@@ -26,7 +26,7 @@ use crate::http::{api, gateway, listener};
         api::campaigns::list, api::campaigns::get, api::campaigns::suspend, api::campaigns::resume,
         api::campaigns::revoke,
         api::notifications::list, api::notifications::get, api::notifications::replay,
-        api::held::list, api::held::release, api::findings::list, api::audit::list,
+        api::held::list, api::held::release, api::findings::list, api::findings::settle, api::audit::list,
         api::exclusions::list, api::exclusions::exclude, api::exclusions::include, api::exclusions::include_one,
         api::events::stream, api::clock::get, api::clock::set, api::clock::advance,
         api::health::alive, api::health::ready, api::health::metrics, listener::take, gateway::ask,

@@ -161,6 +161,7 @@ pub fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}/held", Tenant(READERS), held::list),
         post("/v1/tenants/{tenant}/held/release", Tenant(RELEASERS), held::release),
         get("/v1/tenants/{tenant}/findings", Tenant(READERS), findings::list),
+        post("/v1/tenants/{tenant}/findings/settle", Tenant(OPERATORS), findings::settle),
         get("/v1/tenants/{tenant}/exclusions", Tenant(READERS), exclusions::list),
         post("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::exclude),
         delete("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::include),

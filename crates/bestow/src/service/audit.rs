@@ -16,6 +16,8 @@ pub(crate) enum Object<'a> {
     Offer { campaign_no: i64, offer: u32 },
     /// The list of customers who get nothing.
     Exclusions,
+    /// A finding, by its kind and what it is about.
+    Finding(&'a str, &'a str),
     /// A notification, by the id it is known under outside.
     Notification(&'a str),
     /// A promotion, by its code.
@@ -59,6 +61,7 @@ impl fmt::Display for Object<'_> {
                 write!(f, "campaign-no/{campaign_no}/offer/{offer}")
             }
             Self::Exclusions => f.write_str("exclusions"),
+            Self::Finding(kind, about) => write!(f, "finding/{kind}/{about}"),
             Self::Notification(id) => write!(f, "notification/{id}"),
             Self::Promotion(code) => write!(f, "promotion/{code}"),
             Self::Tenant(id) => write!(f, "tenant/{id}"),

@@ -34,6 +34,8 @@ use crate::work::run::Ended;
 
 /// Why a campaign is suspended by a notification.
 const SUSPENDED: &str = "cancelled by Optimove (event 4)";
+/// The finding of a list that is not what we hold.
+const DIFFERS: &str = "cancelled_list_differs";
 /// Findings that are over once somebody has decided.
 const OPEN_QUESTIONS: [&str; 2] = ["cancel_contradicted", "cancel_unconfirmed"];
 
@@ -73,7 +75,8 @@ impl From<Cancellation> for CancellationView {
 
 /// Takes a notice in: the campaign is suspended when this transaction is durable, and Optimove will
 /// be asked. A campaign that was never seen becomes known by it, stopped before it began (a
-/// tombstone). False where there is nothing to stop: it is revoked, or asked about already.
+/// tombstone); one that is revoked has its list compared again where that had differed. False where there is nothing
+/// to be done: it is asked about already, or nothing is open.
 ///
 /// # Errors
 /// The store's.
@@ -87,7 +90,10 @@ pub(crate) fn heard(
     let is_revoked = tx
         .campaign_by_no(tenant, no)?
         .is_some_and(|campaign| campaign.revoked_at.is_some());
-    if is_revoked || !tx.begin_cancellation(tenant, no, notified_at)? {
+    if is_revoked {
+        return compare_again(tx, tenant, no, campaign);
+    }
+    if !tx.begin_cancellation(tenant, no, notified_at)? {
         return Ok(false);
     }
     let suspended = tx.suspend_campaign(tenant, no, SuspendedBy::Cancel, SUSPENDED)?;
@@ -103,6 +109,27 @@ pub(crate) fn heard(
         campaign,
         &detail,
     )?;
+    Ok(true)
+}
+
+/// Has Optimove's list of cancelled customers compared once more where it differed: what was missing may have come
+/// since. True where it will be.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn compare_again(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    no: i64,
+    campaign: &str,
+) -> std::result::Result<bool, StoreError> {
+    let found = tx.finding(tenant, DIFFERS, &object(campaign))?;
+    let is_open = found.is_some_and(|found| found.resolved_at.is_none());
+    if !is_open || !tx.compare_again(tenant, no)? {
+        return Ok(false);
+    }
+    let now = tx.now_ms();
+    tx.want_job(tenant, kind::CANCEL, &no.to_string(), now)?;
     Ok(true)
 }
 

@@ -5,7 +5,7 @@ mod lines;
 mod load;
 
 pub use export::{CampaignCodes, CodeRow};
-pub use load::{CodesRejected, GENERATED_MAX, Load, LoadReport, generate};
+pub use load::{CodesRejected, GENERATED_MAX, Generate, Load, LoadReport, generate};
 
 use bestow_core::id::fold_code;
 use bestow_core::pool::{LOW_PERCENTS, low_percent};

@@ -1,12 +1,17 @@
 //! What a person looks through: differences that were found, and the record of who did what.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::actor::Actor;
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::service::audit::Object;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
+
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 500;
 
 /// A difference between Bestow and Optimove that is still there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -45,6 +50,59 @@ pub fn findings(
         seen_at: Instant(finding.seen_at),
     });
     Ok(views.filter(is_behind).take(limit as usize).collect())
+}
+
+/// A finding that a person has dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettleFinding {
+    /// Its kind, as listed.
+    pub kind: String,
+    /// What it is about, as listed.
+    pub object: String,
+    /// Why it is settled, for people; 1 to 500 characters.
+    pub reason: String,
+}
+
+/// What came of settling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct SettledFinding {
+    /// False where it was settled before.
+    pub settled: bool,
+}
+
+/// Settles a finding: it is listed no longer, unless the difference is seen again.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] `bad_reason`; the store's.
+pub async fn settle(
+    app: &App,
+    actor: &Actor,
+    tenant: &Tenant,
+    wanted: SettleFinding,
+) -> Result<SettledFinding> {
+    let reason = wanted.reason.trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+        let message = format!("`reason` must have 1 to {REASON_CHARS_MAX} characters");
+        return Err(Error::invalid("bad_reason", message));
+    }
+    let (no, actor) = (tenant.no(), actor.id.clone());
+    let settled = app
+        .store
+        .tx("settle_finding", move |tx| {
+            let SettleFinding { kind, object, .. } = &wanted;
+            let found = tx.finding(no, kind, object)?;
+            let found = found.ok_or(Error::NotFound("finding"))?;
+            if found.resolved_at.is_some() {
+                return Ok(false);
+            }
+            tx.resolve_finding(no, kind, object)?;
+            let detail = serde_json::json!({ "reason": reason, "was": found.detail });
+            Object::Finding(kind, object).record(tx, no, &actor, "finding.settled", &detail)?;
+            Ok::<_, Error>(true)
+        })
+        .await?;
+    Ok(SettledFinding { settled })
 }
 
 /// Who did what, when and why.

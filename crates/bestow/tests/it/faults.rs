@@ -3,6 +3,7 @@
 
 mod answers;
 mod cancel;
+mod cancel_compared;
 mod catalogue;
 mod clearance;
 mod codes;

@@ -10,6 +10,7 @@ mod connections;
 mod eligibility;
 mod exclusions;
 mod export;
+mod findings;
 mod held;
 mod inbox;
 mod listener;

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod clients;
+mod code_batches;
 mod codes;
 mod doctor;
 mod listeners;

@@ -109,6 +109,12 @@ pub(crate) async fn findings_open_and_close(fresh: Fresh) {
         .tx(|tx| tx.resolve_finding(TENANT, "listener", "13"))
         .await;
     assert_eq!(open(), [four]);
+    let known = |object: &'static str| {
+        let found = fresh.read(move |tx| tx.finding(TENANT, "listener", object));
+        found.map(|found| found.resolved_at)
+    };
+    let states = [known("13"), known("4"), known("5")];
+    assert_eq!(states, [Some(Some(NOW_MS + 10)), Some(None), None]);
     // Seen again, it is open again.
     find("13", "missing").await;
     assert_eq!(open().len(), 2);

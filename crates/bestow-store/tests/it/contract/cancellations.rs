@@ -226,3 +226,30 @@ pub(crate) async fn the_next_notice_counts_as_new(fresh: Fresh) {
         .expect("it is kept");
     assert_eq!((&*first.identity, first.arrivals), ("over:a:4:5101", 2));
 }
+
+pub(crate) async fn list_is_compared_again(fresh: Fresh) {
+    let (reading, job) = noticed(&fresh).await;
+    let no = reading.campaign;
+    let this = job.clone();
+    let again = fresh
+        .tx(move |tx| {
+            let asking = tx.compare_again(TENANT, no)?;
+            tx.decide_cancellation(&this, no, "confirmed")?;
+            let comparing = tx.compare_again(TENANT, no)?;
+            tx.settle_cancellation(&this, no, COUNTS)?;
+            Ok([
+                asking,
+                comparing,
+                tx.compare_again(2, no)?,
+                tx.compare_again(TENANT, no)?,
+            ])
+        })
+        .await;
+    assert_eq!(again, [false, false, false, true]);
+    let kept = kept(&fresh, no);
+    assert_eq!((kept.settled_at, &*kept.state), (None, "confirmed"));
+    assert_eq!(
+        kept.counts, COUNTS,
+        "what it showed stands until it is compared"
+    );
+}

@@ -155,7 +155,11 @@ async fn fill_pool(rig: &Rig, customers: u64) -> anyhow::Result<()> {
     let put = json!({"name": "Gift", "status": "active", "kind": "unique"});
     let put = serde_json::from_value(put)?;
     promotions::put(&rig.app, &Actor::cli(), &tenant, UNIQUE_CODE, put).await?;
-    codes::generate(&rig.app, &Actor::cli(), &tenant, UNIQUE_CODE, customers).await?;
+    let wanted = codes::Generate {
+        count: customers,
+        key: None,
+    };
+    codes::generate(&rig.app, &Actor::cli(), &tenant, UNIQUE_CODE, wanted).await?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::http::body::{Json, Paced, has_type};
 use crate::http::door::InTenant;
 use crate::http::export::{self, Format};
+use crate::http::idempotency::idempotency_key;
 use crate::http::page::{Query, Segment, TwoSegments};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
@@ -36,10 +37,14 @@ pub(crate) struct OfPromotion {
 }
 
 /// Loads unique codes: those of a file of any size with one code a line, or random ones. What was loaded before a
-/// break stays; the same file again loads the rest.
+/// break stays; the same file again, or the same number with the same key, loads the rest.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/promotions/{code}/codes", tag = "codes",
-    params(("tenant" = String, Path), ("code" = String, Path)),
+    params(
+        ("tenant" = String, Path), ("code" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Of `generate`: sent again with the same key, it makes no more codes and answers the same."),
+    ),
     request_body(content((String = "text/csv"), (Generate = "application/json"))),
     responses((status = 200, body = LoadReport), (status = "default", body = Document)),
 )]
@@ -51,8 +56,13 @@ pub(crate) async fn load(
 ) -> Result<Answer<LoadReport>, Problem> {
     let app = &shared.app;
     if !has_type(request.headers(), "text/csv") {
+        let key = idempotency_key(request.headers())?;
         let Json(Generate { generate }) = Json::from_request(request, &shared).await?;
-        let report = codes::generate(app, &actor, &tenant, &code, generate).await?;
+        let wanted = codes::Generate {
+            count: generate,
+            key,
+        };
+        let report = codes::generate(app, &actor, &tenant, &code, wanted).await?;
         return Ok(Answer(report));
     }
     let mut load = Load::begin(app, &actor, &tenant, &code)?;

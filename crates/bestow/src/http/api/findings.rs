@@ -4,11 +4,12 @@ use axum::Json as Answer;
 use axum::extract::State;
 
 use crate::error::Result;
+use crate::http::body::Json;
 use crate::http::door::InTenant;
 use crate::http::page::{List, PageQuery, Query};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
-use crate::service::findings::{self, FindingView};
+use crate::service::findings::{self, FindingView, SettleFinding, SettledFinding};
 
 /// Differences that are still there, by kind and object.
 #[utoipa::path(
@@ -31,4 +32,19 @@ pub(crate) async fn list(
         .into_iter()
         .map(|view| (format!("{}\n{}", view.kind, view.object), view));
     Ok(Answer(wanted.page(keyed.collect())))
+}
+
+/// Settles a finding that a person has dealt with. It is listed again if the difference is seen again.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/findings/settle", tag = "record",
+    params(("tenant" = String, Path)), request_body = SettleFinding,
+    responses((status = 200, body = SettledFinding), (status = "default", body = Document)),
+)]
+pub(crate) async fn settle(
+    State(shared): State<Shared>,
+    InTenant { actor, tenant }: InTenant,
+    Json(wanted): Json<SettleFinding>,
+) -> Result<Answer<SettledFinding>, Problem> {
+    let done = findings::settle(&shared.app, &actor, &tenant, wanted).await?;
+    Ok(Answer(done))
 }

@@ -13,7 +13,7 @@ use bestow_store::{Error as StoreError, Store};
 use optimove::page::Paging;
 use optimove::wire::{ExecutionRow, Page};
 
-use super::{Check, object};
+use super::{Check, DIFFERS, object};
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
 use crate::work::run::Ended;
@@ -80,10 +80,17 @@ impl Check<'_> {
         self.app
             .tx("settle_cancelled_list", move |tx| {
                 let counts = list.counts(granted(&tx.counts(job.tenant, no)?));
+                let gone = counts.rows == 0 && window == ListWindow::Over;
+                let earlier = tx.cancellation(job.tenant, no)?.map(|notice| notice.counts);
+                if let Some(earlier) = earlier.filter(|earlier| earlier.rows > 0)
+                    && (gone || unread.is_some())
+                {
+                    // It was read before, and what that showed stands.
+                    return tx.settle_cancellation(&job, no, earlier).map(drop);
+                }
                 if !tx.settle_cancellation(&job, no, counts)? {
                     return Ok(());
                 }
-                let gone = counts.rows == 0 && window == ListWindow::Over;
                 let told = match &unread {
                     Some(error) => Some(format!("could not be read to its end: {error}")),
                     None if gone => Some("was gone before it was read".to_owned()),
@@ -103,7 +110,6 @@ impl Check<'_> {
     }
 }
 
-const DIFFERS: &str = "cancelled_list_differs";
 const IMPORTING: &str = "; the campaign was still being imported";
 const CAPPED: &str = "; only its first 10 million pairs were compared";
 

@@ -2,6 +2,8 @@
 
 use bestow_core::UniqueCode;
 
+use crate::formula;
+
 /// Bytes of a line; a longer one is no code, and is passed over without being kept.
 const LINE_BYTES_MAX: usize = 1_024;
 /// What some editors put before a text.
@@ -111,11 +113,13 @@ impl Lines {
         if text.is_empty() || (self.number == 1 && text.trim().eq_ignore_ascii_case(HEAD)) {
             return None;
         }
-        Some(UniqueCode::parse(text).map_err(|fault| match fault {
-            F::Empty => Fault::Empty,
-            F::TooLong => Fault::TooLong,
-            F::BadCharacter => Fault::BadCharacter,
-        }))
+        Some(
+            UniqueCode::parse(formula::unguarded(text)).map_err(|fault| match fault {
+                F::Empty => Fault::Empty,
+                F::TooLong => Fault::TooLong,
+                F::BadCharacter => Fault::BadCharacter,
+            }),
+        )
     }
 }
 
@@ -149,8 +153,9 @@ mod tests {
     #[test]
     fn a_file_reads_alike_whatever_pieces_it_comes_in() {
         let long = "x".repeat(5_000);
-        let file =
-            format!("\u{feff}Code\r\nA-1\r\n\r\n\"b2\"\n  c3  \nd,4\n{long}\n---\n\"\"\nlast");
+        let file = format!(
+            "\u{feff}Code\r\nA-1\r\n\r\n\"b2\"\n  c3  \nd,4\n{long}\n---\n\"\"\n'-e5\n\"'-f6\"\n'g7\nlast"
+        );
         let expected: Vec<(u64, String)> = [
             (2, "A-1"),
             (4, "b2"),
@@ -158,7 +163,10 @@ mod tests {
             (6, "!bad_character"),
             (7, "!too_long"),
             (8, "!empty"),
-            (10, "last"),
+            (10, "-e5"),
+            (11, "-f6"),
+            (12, "!bad_character"),
+            (13, "last"),
         ]
         .map(|(number, said)| (number, said.to_owned()))
         .into();

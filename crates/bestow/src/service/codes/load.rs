@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bestow_core::UniqueCode;
 use bestow_core::id::fold_code;
 use bestow_store::audit::AuditEntry;
+use bestow_store::codes::CodeBatch;
 use serde::Serialize;
 
 use super::lines::{Line, Lines};
@@ -14,6 +15,7 @@ use super::{rearm, unique_pool};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::service::idempotency::{self, IdempotencyKey};
 use crate::service::release;
 use crate::tenant::Tenant;
 
@@ -56,6 +58,8 @@ pub struct Load<'a> {
     code_fold: String,
     lines: Lines,
     chunk: Vec<UniqueCode>,
+    /// Random codes: as many as were asked for, and no more.
+    batch: Option<CodeBatch>,
     report: LoadReport,
 }
 
@@ -75,6 +79,7 @@ impl<'a> Load<'a> {
             code_fold,
             lines: Lines::default(),
             chunk: Vec::with_capacity(CODES_AT_ONCE),
+            batch: None,
             report: LoadReport::default(),
         })
     }
@@ -129,7 +134,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Makes the chunk durable; gives how many codes of it were new.
+    /// Makes the chunk durable; gives how many codes a batch is still short of.
     async fn commit(&mut self) -> Result<u64> {
         let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CODES_AT_ONCE));
         if chunk.is_empty() {
@@ -142,12 +147,19 @@ impl<'a> Load<'a> {
             self.actor.clone(),
             codes.len() as u64,
         );
-        let loaded = self
+        let batch = self.batch.clone();
+        let (loaded, missing) = self
             .app
             .store
             .bulk("load_codes", move |tx| {
                 let before = unique_pool(tx, no, &fold)?;
-                let loaded = tx.load_codes(no, &before, &codes)?;
+                let (loaded, missing) = match &batch {
+                    None => (tx.load_codes(no, &before, &codes)?, 0),
+                    Some(batch) => {
+                        let (loaded, state) = tx.load_batch(no, &before, batch, &codes)?;
+                        (loaded, state.missing())
+                    }
+                };
                 let pool = unique_pool(tx, no, &fold)?;
                 rearm(tx, no, &pool)?;
                 let release_at = tx.now_ms() + RELEASE_AFTER_MS;
@@ -164,12 +176,12 @@ impl<'a> Load<'a> {
                     detail: &detail.to_string(),
                     correlation: None,
                 })?;
-                Ok::<_, Error>(loaded)
+                Ok::<_, Error>((loaded, missing))
             })
             .await?;
         self.report.loaded += loaded;
         self.report.duplicates += count - loaded;
-        Ok(loaded)
+        Ok(missing)
     }
 
     /// Loads what is left and has those who wait for codes looked at.
@@ -189,30 +201,63 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Loads `count` random codes of sixteen characters.
+/// Random codes that are asked for.
+#[derive(Debug, Clone)]
+pub struct Generate {
+    /// How many, at most [`GENERATED_MAX`].
+    pub count: u64,
+    /// The same request again makes no more of them; without a key each request is another.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Loads random codes of sixteen characters. A request that was broken off goes on where it is sent again.
 ///
 /// # Errors
-/// [`Error::Invalid`] `bad_count` unless it is 1 to [`GENERATED_MAX`]; as [`Load::begin`].
+/// [`Error::Invalid`] `bad_count` unless the count is 1 to [`GENERATED_MAX`], `idempotency_key_reused` where the key
+/// stands for another count; as [`Load::begin`].
 pub async fn generate(
     app: &App,
     actor: &Actor,
     tenant: &Tenant,
     code: &str,
-    count: u64,
+    wanted: Generate,
 ) -> Result<LoadReport> {
+    let count = wanted.count;
     if !(1..=GENERATED_MAX).contains(&count) {
         let message = format!("the number of codes to generate is 1 to {GENERATED_MAX}");
         return Err(Error::invalid("bad_count", message));
     }
+    let made_up = || app.random.id(app.clock.now_ms());
+    let key = wanted
+        .key
+        .map_or_else(made_up, |key| key.as_str().to_owned());
     let mut load = Load::begin(app, actor, tenant, code)?;
-    let mut missing = count;
+    let (no, fold, actor) = (tenant.no(), load.code_fold.clone(), actor.id.clone());
+    let (batch, state) = app
+        .store
+        .tx("begin_codes", move |tx| {
+            let pool = unique_pool(tx, no, &fold)?.no;
+            let (actor, key) = (actor.clone(), key.clone());
+            let batch = CodeBatch { pool, actor, key };
+            let state = tx.begin_batch(no, &batch, count)?;
+            Ok::<_, Error>((batch, state))
+        })
+        .await?;
+    if state.wanted != count {
+        return Err(idempotency::reused());
+    }
+    load.batch = Some(batch);
+    let mut missing = state.missing();
     while missing > 0 {
         for _ in 0..missing.min(CODES_AT_ONCE as u64) {
             load.chunk.push(UniqueCode::generate(app.random.bytes()));
         }
         // One that is there already, by a chance that nobody has met, is made up for.
-        missing -= load.commit().await?;
+        missing = load.commit().await?;
     }
-    load.report.duplicates = 0;
-    load.finish().await
+    load.finish().await?;
+    Ok(LoadReport {
+        loaded: count,
+        ..LoadReport::default()
+    })
 }

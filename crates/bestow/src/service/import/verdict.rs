@@ -9,6 +9,7 @@ use super::{Work, agree, told_channels};
 use crate::actor::WORKER;
 use crate::error::Result;
 use crate::service::audit::Object;
+use crate::service::cancel;
 
 impl Work<'_> {
     /// Compares what was read with what the campaign says of itself, before anything of it is granted.
@@ -96,7 +97,8 @@ impl Work<'_> {
                     r#"{{"channel":{},"passes":{}}}"#,
                     import.channel, import.pass
                 );
-                Object::Campaign(&id).record(tx, job.tenant, WORKER, "import.done", &detail)
+                Object::Campaign(&id).record(tx, job.tenant, WORKER, "import.done", &detail)?;
+                cancel::compare_again(tx, job.tenant, no, &id).map(drop)
             })
             .await?;
         self.tell_ended(&campaign.id, "done");

@@ -5,6 +5,7 @@ use super::{Kind, Put, PutPromotion, Status, get, put};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::formula;
 use crate::tenant::Tenant;
 
 /// Bytes of a file.
@@ -131,8 +132,8 @@ impl Columns {
             ),
         };
         Ok(Line {
-            code: field(self.code),
-            name: field(self.name),
+            code: formula::unguarded(field(self.code)),
+            name: formula::unguarded(field(self.name)),
             status,
             kind,
         })

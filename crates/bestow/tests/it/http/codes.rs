@@ -122,6 +122,39 @@ async fn random_codes_are_made_and_single_ones_taken_out() {
 }
 
 #[tokio::test]
+async fn a_number_that_is_sent_again_with_its_key_makes_no_more_codes() {
+    let service = service().await;
+    let ask = |number: u64, keys: &str| {
+        let body = json!({ "generate": number }).to_string();
+        let head = head(&format!("{keys}Content-Length: {}\r\n", body.len()));
+        service.send(head.replace("text/csv", "application/json") + &body)
+    };
+    let key = "Idempotency-Key: 7f3c-spring\r\n";
+    let first = ask(10, key).await;
+    assert_eq!((first.status, &first.json()["loaded"]), (200, &json!(10)));
+    let again = ask(10, key).await;
+    assert_eq!((again.status, again.text()), (200, first.text()));
+    assert_eq!(service.get(CODES).await.json(), figures(10, 10, 0));
+    let (other, bad) = ("idempotency_key_reused", "bad_idempotency_key");
+    let refused = [
+        (11, key.to_owned(), other),
+        (10, "Idempotency-Key: \r\n".to_owned(), bad),
+        (10, "Idempotency-Key: a b\r\n".to_owned(), bad),
+        (10, "Idempotency-Key: \u{fc}\r\n".to_owned(), bad),
+        (10, format!("{key}{key}"), bad),
+        (10, format!("Idempotency-Key: {}\r\n", "k".repeat(256)), bad),
+    ];
+    for (number, keys, code) in refused {
+        let answer = ask(number, &keys).await;
+        assert_eq!(answer.problem(), (422, code.to_owned()), "{keys}");
+    }
+    assert_eq!(service.get(CODES).await.json(), figures(10, 10, 0));
+    // Without a key each request is another.
+    ask(10, "").await;
+    assert_eq!(service.get(CODES).await.json(), figures(20, 20, 0));
+}
+
+#[tokio::test]
 async fn what_is_neither_file_nor_number_is_refused() {
     let service = service().await;
     let answer = service
@@ -152,7 +185,7 @@ async fn what_is_neither_file_nor_number_is_refused() {
 }
 
 #[tokio::test]
-async fn the_export_is_a_table_or_lines_without_formulas() {
+async fn the_export_is_a_table_or_lines_with_exact_keys() {
     let service = service().await;
     upload(&service, "K1\nK2\nK3\n").await;
     service.promotion("FS20", "active").await;
@@ -191,9 +224,75 @@ async fn the_export_is_a_table_or_lines_without_formulas() {
         .iter()
         .map(|row| row.split("_1").next().unwrap())
         .collect();
-    assert_eq!(starts, ["\"c,d", "'=b", "a"]);
+    assert_eq!(starts, ["\"c,d", "=b", "a"]);
     let unknown = service.get("/v1/tenants/acme/campaigns/404/codes").await;
     assert_eq!(unknown.problem(), (404, "not_found".to_owned()));
+}
+
+/// Lines of a table whose cells need no quotes, without the names of the columns.
+fn cells(table: &Answer) -> Vec<Vec<String>> {
+    let lines = table.text().lines().skip(1);
+    let split = |line: &str| line.split(',').map(str::to_owned).collect();
+    lines.map(split).collect()
+}
+
+#[tokio::test]
+async fn codes_and_keys_come_back_as_they_were_loaded() {
+    let service = service().await;
+    let put = json!({"name": "Other", "kind": "unique"});
+    service
+        .call("PUT", "/v1/tenants/blue/promotions/GIFT", &put)
+        .await;
+    let loaded = ["-A1", "--B2", "_c-3", "D 4", "e5", "-F-6"];
+    upload(&service, &loaded.join("\n")).await;
+    let customers = ["=b", "+1", "-7", "@x", "'=y", "''-z"];
+    service.campaign("-1", &customers, &["GIFT"], 0).await;
+    let ask = |what: &str| {
+        let request = format!(
+            "GET /v1/tenants/acme/campaigns/-1/{what} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+             Authorization: Bearer {ADMIN}\r\nAccept: text/csv\r\n\r\n"
+        );
+        service.send(request)
+    };
+    let mut expected: Vec<String> = customers.iter().map(|id| format!("{id}_-1")).collect();
+    expected.sort_unstable();
+    let rows = cells(&ask("codes").await);
+    let mut keys: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys, expected,
+        "the data connection looks customers up by it"
+    );
+    let mut codes: Vec<String> = rows.iter().map(|row| row[2].clone()).collect();
+    codes.sort_unstable();
+    let mut all = loaded.map(str::to_owned);
+    all.sort_unstable();
+    assert_eq!(codes, all);
+
+    // A person's table is guarded; what is copied out of it into another pool is what it was.
+    let rows = cells(&ask("grants").await);
+    let copied: Vec<String> = rows.iter().map(|row| row[3].clone()).collect();
+    assert!(copied.contains(&"'-A1".to_owned()), "{copied:?}");
+    let file = copied.join("\n");
+    let elsewhere =
+        head(&format!("Content-Length: {}\r\n", file.len())).replace("/acme/", "/blue/");
+    let report = service.send(format!("{elsewhere}{file}")).await.json();
+    assert_eq!(
+        (&report["loaded"], &report["rejected"]),
+        (&json!(6), &json!(0))
+    );
+    service
+        .plant(|tx| {
+            let spelled = |code: &str| tx.find_code(2, code).map(|found| found.map(|one| one.code));
+            let spellings: Result<Vec<_>, _> = ["A1", "B2", "C3", "D4", "E5", "F6"]
+                .map(spelled)
+                .into_iter()
+                .collect();
+            let spellings: Vec<_> = spellings?.into_iter().flatten().collect();
+            assert_eq!(spellings, ["-A1", "--B2", "_c-3", "D 4", "e5", "-F-6"]);
+            Ok(())
+        })
+        .await;
 }
 
 /// A file with a line for each number.

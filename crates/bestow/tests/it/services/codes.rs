@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bestow::actor::Actor;
 use bestow::events::Event;
-use bestow::service::codes::{self, Load, LoadReport, PoolView};
+use bestow::service::codes::{self, Generate, Load, LoadReport, PoolView};
 use bestow::service::promotions::{self, PutPromotion};
 use bestow::work::{Workers, kind};
 use bestow_store::Error as StoreError;
@@ -74,6 +74,11 @@ async fn given(world: &World, campaign: u64) -> BTreeSet<String> {
         .collect();
     assert_eq!(codes.len(), rows.len(), "a code was given twice");
     codes
+}
+
+/// So many random codes, each time it is asked for.
+fn random(count: u64) -> Generate {
+    Generate { count, key: None }
 }
 
 async fn ask(world: &World, customer: &str) -> Value {
@@ -402,14 +407,14 @@ async fn only_promotions_of_kind_unique_have_codes() {
     assert_eq!(code(&asked), "not_unique");
     let asked = codes::get(&world.app, &acme, "NONE").expect_err("it is not there");
     assert_eq!(code(&asked), "promotion");
-    let loaded = codes::generate(&world.app, &Actor::cli(), &acme, "FS20", 1).await;
+    let loaded = codes::generate(&world.app, &Actor::cli(), &acme, "FS20", random(1)).await;
     assert_eq!(code(&loaded.expect_err("it is shared")), "not_unique");
     put(&world, &json!({})).await.expect("it is written");
     for count in [0, codes::GENERATED_MAX + 1] {
-        let made = codes::generate(&world.app, &Actor::cli(), &acme, "GIFT", count).await;
+        let made = codes::generate(&world.app, &Actor::cli(), &acme, "GIFT", random(count)).await;
         assert_eq!(code(&made.expect_err("no count")), "bad_count");
     }
-    let made = codes::generate(&world.app, &Actor::cli(), &acme, "GIFT", 2_500).await;
+    let made = codes::generate(&world.app, &Actor::cli(), &acme, "GIFT", random(2_500)).await;
     assert_eq!(made.expect("they are made").loaded, 2_500);
     assert_eq!(pool(&world).free, 2_500);
 }
