@@ -16,6 +16,8 @@ pub(crate) use load::now;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::output::line;
+
 /// What is measured.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
@@ -114,10 +116,6 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
     print(&report, json)
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "a command's answer goes to standard output"
-)]
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let Report {
         bench,
@@ -127,20 +125,23 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
         ratio,
         ..
     } = report;
-    println!(
+    line(&format!(
         "{bench}: {ours:.0} {unit}/s, raw limit {raw:.0}, ratio {:.0} %",
         ratio * 100.0
-    );
-    println!(
+    ));
+    line(&format!(
         "latency: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms; invalid answers {}",
         report.p50_ms, report.p99_ms, report.p999_ms, report.max_ms, report.invalid
-    );
-    println!("peak memory: {} MiB", report.peak_memory_bytes / (1 << 20));
+    ));
+    line(&format!(
+        "peak memory: {} MiB",
+        report.peak_memory_bytes / (1 << 20)
+    ));
     for (name, value) in &report.more {
-        println!("{name}: {value}");
+        line(&format!("{name}: {value}"));
     }
     if json {
-        println!("{}", serde_json::to_string(report)?);
+        line(&serde_json::to_string(report)?);
     }
     Ok(())
 }

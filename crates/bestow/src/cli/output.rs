@@ -1,27 +1,21 @@
 //! What commands print: answers on standard output, everything else on standard error.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use optimove::Error as CallError;
 
 use crate::error::Error;
 
-/// One line of an answer.
-#[expect(
-    clippy::print_stdout,
-    reason = "a command's answer goes to standard output"
-)]
+/// One line of an answer. Whoever read it may have gone, having seen enough (`| head`): what the command does goes on,
+/// and how it ended is told by its exit code.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// One line for whoever watches.
-#[expect(
-    clippy::print_stderr,
-    reason = "what is no answer goes to standard error"
-)]
+/// One line for whoever watches, if anybody does.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// One sentence that says what went wrong and what to do next.

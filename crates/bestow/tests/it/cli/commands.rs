@@ -1,7 +1,9 @@
+use std::process::Stdio;
+
 use serde_json::Value;
 use tempfile::tempdir;
 
-use super::{run, run_with_input};
+use super::{Ended, command, run, run_with_input};
 
 /// Adds tenant `acme`, whose Optimove nobody listens for.
 fn add_acme(dir: &std::path::Path) {
@@ -45,6 +47,21 @@ fn bad_usage_is_two() {
         0,
         "nothing was made"
     );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_may_go() {
+    let dir = tempdir().unwrap();
+    // The description is far larger than a pipe holds, so that the command meets the closed end.
+    let mut child = command(dir.path())
+        .arg("openapi")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, &*ended.err), (Some(0), ""), "{ended:?}");
 }
 
 #[test]
@@ -159,12 +176,12 @@ fn secrets_come_from_files_standard_input_or_the_environment() {
     std::fs::write(dir.path().join("password"), "s3cret\r\n").unwrap();
     with(&["--username", "u", "--password-file", "password"]).done();
     // The same again from the environment differs in the credential only.
-    let again = super::command(dir.path())
+    let again = command(dir.path())
         .args(add)
         .env("BESTOW_OPTIMOVE_API_KEY", "k")
         .output()
         .unwrap();
-    super::Ended::of(again).failed(&["with another auth"]);
+    Ended::of(again).failed(&["with another auth"]);
     run(dir.path(), &["tenant", "rotate", "acme"]).failed(&["nothing to replace"]);
     run_with_input(
         dir.path(),
