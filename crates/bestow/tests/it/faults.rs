@@ -14,6 +14,7 @@ mod found;
 mod gateway;
 mod heard_first;
 mod notifications;
+mod orders;
 mod pages;
 mod triggers;
 mod windows;
