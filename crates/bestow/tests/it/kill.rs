@@ -1,5 +1,10 @@
 //! `kill -9` of the real service at random moments: nothing acknowledged is lost, nothing is granted twice.
 
+mod cancels;
+mod clearance;
+mod codes;
+mod endings;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +19,7 @@ use optimove_sandbox::{ClockMode, Config, Sandbox};
 use serde_json::{Value, json};
 
 use crate::home::Home;
+use crate::support::changed;
 
 const TOKEN: &str = "kill-test-token-with-enough-characters";
 
@@ -57,6 +63,38 @@ impl Service {
         }
     }
 
+    /// A request that has to succeed.
+    async fn ok(&self, method: Method, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.call(method.clone(), path, body).await;
+        assert!(
+            (200..300).contains(&status),
+            "{method} {path}: {status} {answer}"
+        );
+        answer
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.ok(Method::GET, path, &Value::Null).await
+    }
+
+    /// All rows of a list.
+    async fn rows(&self, path: &str) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}?limit=1000{cursor}")).await;
+            rows.extend(page["data"].as_array().expect("a list").iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
+    async fn campaign(&self, campaign: u64) -> Value {
+        self.get(&format!("/v1/tenants/acme/campaigns/{campaign}"))
+            .await
+    }
+
     async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let (status, body) = self
             .caller
@@ -97,49 +135,88 @@ async fn silent_sandbox(seed: u64) -> Sandbox {
     sandbox
 }
 
-async fn set_up(service: &Service, sandbox: &Sandbox) {
-    let tenant = json!({
-        "id": "acme", "name": "Acme", "time_zone": "Europe/Lisbon",
-        "optimove": {"base_url": sandbox.url(), "auth": {"api_key": "acme-admin-key"}},
-        "scheduled_channels": [504, 505], "conditional": false, "expiry": "duration",
-    });
-    let (status, body) = service.call(Method::POST, "/v1/tenants", &tenant).await;
-    assert_eq!(status, 201, "{body}");
-    for code in ["FS20", "CB10"] {
-        let put = json!({"name": code, "status": "active", "kind": "shared", "reward": {}});
-        let path = format!("/v1/tenants/acme/promotions/{code}");
-        let (status, body) = service.call(Method::PUT, &path, &put).await;
-        assert_eq!(status, 201, "{body}");
+/// Kills the service at so many moments drawn at random, starting it anew each time, and waits until the work is over.
+/// `look` is asked before each kill whether it is, and may look at what is there.
+async fn kill_at_random(
+    mut service: Service,
+    home: &Home,
+    random: &Random,
+    kills: u32,
+    mut look: impl AsyncFnMut(&Service) -> bool,
+) -> Service {
+    let mut left = kills;
+    loop {
+        // A moment drawn at random, so that every transaction is hit in turn.
+        tokio::time::sleep(Duration::from_millis(random.number() % 120)).await;
+        let is_over = look(&service).await;
+        if left > 0 {
+            service.kill();
+            service = Service::start(home);
+            left -= 1;
+        } else if is_over {
+            return service;
+        }
     }
 }
 
-/// Registers the listeners and gives the path of event 13 on channel 504, as Optimove has it.
-async fn listener_path(service: &Service, sandbox: &Sandbox) -> String {
-    let (status, body) = service
-        .call(
-            Method::POST,
-            "/v1/tenants/acme/listeners/sync",
-            &Value::Null,
-        )
-        .await;
-    assert_eq!(status, 200, "{body}");
-    let auth = optimove::client::Auth::ApiKey(optimove::Secret::new("acme-admin-key"));
-    let client = optimove::Client::builder(&sandbox.url(), auth)
-        .build()
-        .expect("a client");
-    let listeners = client
-        .get_registered_event_listeners()
-        .await
-        .expect("the list");
-    let of_504 = |one: &&optimove::wire::RegisteredListener| {
-        one.event_type == 13 && one.channel_id == Some(504)
-    };
-    let listener = listeners
-        .iter()
-        .find(of_504)
-        .expect("event 13 is registered on 504");
-    let url = listener.listener_url.expose().to_owned();
-    url[url.find("/optimove/").expect("the path of a listener")..].to_owned()
+async fn set_up(service: &Service, sandbox: &Sandbox) {
+    set_up_with(service, sandbox, &json!({"time_zone": "Europe/Lisbon"})).await;
+}
+
+/// Makes tenant `acme`, some of its fields changed, and its shared codes.
+async fn set_up_with(service: &Service, sandbox: &Sandbox, over: &Value) {
+    let tenant = json!({
+        "id": "acme", "name": "Acme", "time_zone": "UTC",
+        "optimove": {"base_url": sandbox.url(), "auth": {"api_key": "acme-admin-key"}},
+        "scheduled_channels": [504, 505], "conditional": false, "expiry": "duration",
+    });
+    let tenant = changed(tenant, over);
+    service.ok(Method::POST, "/v1/tenants", &tenant).await;
+    for code in ["FS20", "CB10"] {
+        put(service, code, "shared").await;
+    }
+}
+
+async fn put(service: &Service, code: &str, kind: &str) {
+    let put = json!({"name": code, "status": "active", "kind": kind, "reward": {}});
+    let path = format!("/v1/tenants/acme/promotions/{code}");
+    service.ok(Method::PUT, &path, &put).await;
+}
+
+/// Where Optimove sends its notifications.
+struct Listeners(Vec<optimove::wire::RegisteredListener>);
+
+impl Listeners {
+    /// Registers them, and asks Optimove for what it has.
+    async fn register(service: &Service, sandbox: &Sandbox) -> Self {
+        let path = "/v1/tenants/acme/listeners/sync";
+        service.ok(Method::POST, path, &Value::Null).await;
+        let auth = optimove::client::Auth::ApiKey(optimove::Secret::new("acme-admin-key"));
+        let client = optimove::Client::builder(&sandbox.url(), auth)
+            .build()
+            .expect("a client");
+        let there = client.get_registered_event_listeners().await;
+        Self(there.expect("the list"))
+    }
+
+    /// The path of an event, of event 13 on channel 504.
+    fn path(&self, event: i64) -> String {
+        let is_it = |one: &&optimove::wire::RegisteredListener| {
+            one.event_type == event && (event != 13 || one.channel_id == Some(504))
+        };
+        let listener = self.0.iter().find(is_it).expect("it is registered");
+        let url = listener.listener_url.expose();
+        url[url.find("/optimove/").expect("the path of a listener")..].to_owned()
+    }
+
+    /// Event about a campaign, acknowledged.
+    async fn tell(&self, service: &Service, event: i64, campaign: u64, over: &Value) {
+        let body = json!({
+            "EventTypeID": event, "TimeStamp": "2026-03-04 09:05", "CampaignID": campaign,
+        });
+        let body = changed(body, over);
+        service.ok(Method::POST, &self.path(event), &body).await;
+    }
 }
 
 /// Every grant as `customer code start end`, read from the campaign's export.
@@ -173,14 +250,50 @@ fn oracle(sandbox: &Sandbox, campaign: u64) -> BTreeSet<String> {
         .collect()
 }
 
+/// The campaign granted what it should, nothing twice, and its counts add up.
+async fn assert_right(service: &Service, campaign: u64, expected: &BTreeSet<String>) {
+    let held = ledger(service, campaign).await;
+    let distinct: BTreeSet<String> = held.iter().cloned().collect();
+    assert_eq!(held.len(), distinct.len(), "something was granted twice");
+    assert_eq!(&distinct, expected);
+    let counts = &service.campaign(campaign).await["counts"];
+    let number = |name: &str| counts[name].as_u64().unwrap_or_default();
+    let sum = |name: &str| -> u64 {
+        let map = counts[name].as_object();
+        map.map_or(0, |map| map.values().filter_map(Value::as_u64).sum())
+    };
+    assert_eq!(number("granted"), distinct.len() as u64);
+    assert_eq!(
+        number("pairs"),
+        number("granted") + number("repeated") + sum("held") + sum("refused"),
+        "{counts}"
+    );
+}
+
+/// Kills the service once more; no invariant is broken.
+fn verify(service: Service, home: &Home) {
+    service.kill();
+    let verified = Command::new(env!("CARGO_BIN_EXE_bestow"))
+        .arg("verify")
+        .current_dir(home.path())
+        .envs(home.environment())
+        .output()
+        .expect("verify runs");
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_survives_kills_at_random_moments() {
     let random = Random::seeded(20_260_304);
     let home = Home::new();
     let sandbox = silent_sandbox(3).await;
-    let mut service = Service::start(&home);
+    let service = Service::start(&home);
     set_up(&service, &sandbox).await;
-    let path = listener_path(&service, &sandbox).await;
+    let listeners = Listeners::register(&service, &sandbox).await;
     let campaign = sandbox
         .add_campaign(json!({
             "tenant": "acme", "kind": "scheduled", "control_share": 0.1, "duration": 7, "lead_time": 2,
@@ -195,57 +308,16 @@ async fn an_import_survives_kills_at_random_moments() {
         .expect("a campaign");
     sandbox.process(campaign).expect("it runs");
     for channel in [504, 505] {
-        let event = json!({
-            "EventTypeID": 13, "TimeStamp": "2026-03-04 09:05",
-            "CampaignID": campaign, "ChannelID": channel,
-        });
-        let (status, body) = service.call(Method::POST, &path, &event).await;
-        assert_eq!(status, 200, "{body}");
+        let channel = json!({ "ChannelID": channel });
+        listeners.tell(&service, 13, campaign, &channel).await;
     }
-    let mut kills = 0;
-    let status = loop {
-        // A moment drawn at random, so that reading, landing, merging and settling are all hit in turn.
-        tokio::time::sleep(Duration::from_millis(random.number() % 120)).await;
-        let path = format!("/v1/tenants/acme/campaigns/{campaign}");
-        let (_, view) = service.call(Method::GET, &path, &Value::Null).await;
-        let state = view["status"].as_str().unwrap_or("-").to_owned();
-        if kills >= 12 && !["importing", "announced", "-"].contains(&state.as_str()) {
-            break view;
-        }
-        if kills < 12 {
-            service.kill();
-            service = Service::start(&home);
-            kills += 1;
-        }
-    };
-    let held = ledger(&service, campaign).await;
-    let distinct: BTreeSet<String> = held.iter().cloned().collect();
-    assert_eq!(held.len(), distinct.len(), "something was granted twice");
-    assert_eq!(distinct, oracle(&sandbox, campaign));
-    let counts = &status["counts"];
-    let number = |name: &str| counts[name].as_u64().unwrap_or_default();
-    let sum = |name: &str| -> u64 {
-        let map = counts[name].as_object();
-        map.map_or(0, |map| map.values().filter_map(Value::as_u64).sum())
-    };
-    assert_eq!(number("granted"), distinct.len() as u64);
-    assert_eq!(
-        number("pairs"),
-        number("granted") + number("repeated") + sum("held") + sum("refused"),
-        "{counts}"
-    );
-    service.kill();
-    let verified = Command::new(env!("CARGO_BIN_EXE_bestow"))
-        .arg("verify")
-        .current_dir(home.path())
-        .envs(home.environment())
-        .output()
-        .expect("verify runs");
-    assert!(
-        verified.status.success(),
-        "{}",
-        String::from_utf8_lossy(&verified.stdout)
-    );
+    let service = kill_at_random(service, &home, &random, 12, async |service| {
+        let state = service.campaign(campaign).await["status"].clone();
+        state != "importing" && state != "announced"
+    })
+    .await;
+    assert_right(&service, campaign, &oracle(&sandbox, campaign)).await;
+    verify(service, &home);
     sandbox.stop().await;
 }
 
@@ -255,7 +327,7 @@ async fn every_acknowledged_notification_is_there_after_a_kill() {
     let sandbox = silent_sandbox(4).await;
     let mut service = Service::start(&home);
     set_up(&service, &sandbox).await;
-    let path = listener_path(&service, &sandbox).await;
+    let path = Listeners::register(&service, &sandbox).await.path(13);
     let next = Arc::new(AtomicU64::new(1));
     let mut acknowledged = BTreeSet::new();
     for round in 0..5 {
