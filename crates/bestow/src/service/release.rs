@@ -276,8 +276,8 @@ fn start_planner(
     (receiver, planning)
 }
 
-/// Plans the grants of one group. Where ids differ by letter case only, the one that holds a grant or came first is
-/// the customer; pairs of the others stay held.
+/// Plans the grants of one group. Where ids differ by letter case only, the one that holds a grant, waits for a code or
+/// came first is the customer; pairs of the others stay held.
 fn take(
     facts: &CampaignFacts,
     offers: &HashSet<u32>,
@@ -339,7 +339,8 @@ fn owner<'g>(
         return Ok(first);
     }
     for customer in customers {
-        if !facts.held_by(customer)?.is_empty() {
+        // Who waits for a unique code has their place as by a grant.
+        if !facts.held_by(customer)?.is_empty() || facts.waits_for_any(customer)? {
             return Ok(Some(customer));
         }
     }

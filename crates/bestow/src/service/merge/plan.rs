@@ -214,9 +214,18 @@ impl Planner {
         let is_in_ledger = entries.iter().any(is_merged);
         let first = entries.iter().min_by_key(|entry| (entry.page, entry.row));
         let known = is_in_ledger || entries.iter().any(|entry| self.facts.is_first_pass(entry));
+        // A confirming pass brought it before any first pass did: the first row of a first pass is counted already, so
+        // that the count does not depend on which pages were merged together.
+        let mut is_counted = is_in_ledger
+            && !entries
+                .iter()
+                .any(|entry| is_merged(entry) && self.facts.is_first_pass(entry));
         let mut counted = 0;
         for entry in entries.iter().filter(|entry| !is_merged(entry)) {
             if self.facts.is_first_pass(entry) {
+                if std::mem::take(&mut is_counted) {
+                    continue;
+                }
                 counted += 1;
             } else if !known && Some(entry) == first {
                 counted += 1;

@@ -136,3 +136,60 @@ fn a_round_that_empties_a_pool_leaves_nobody_in_the_line_for_codes() {
     history.world.codes[0].pool = Some(Pool { codes: 4, fallback });
     play(&history);
 }
+
+/// Two ids differ by letter case only. One of them waits for a unique code, and its place is taken by that; releasing a
+/// code of the other looked for grants alone, found none, and both ids became the customer.
+#[test]
+fn whoever_waits_for_a_code_is_the_customer_in_a_release_too() {
+    let campaign = json!({
+        "audience": {"customers": [
+            {"id": "aB1", "action": 24, "promo_code": "FS20"},
+            {"id": "Ab1", "action": 24, "promo_code": "FS20,NEW"},
+        ]},
+        "scheduled_at": "2027-03-25T09:00",
+        "actions": [{"id": 24, "promo_codes": [], "channels": [{"id": 504}]}],
+    });
+    let ops = vec![
+        Op::Process(0),
+        notify(),
+        Op::Work(8),
+        Op::Promote(3),
+        Op::Work(8),
+    ];
+    let mut history = history(campaign, ops);
+    let (codes, fallback) = (0, None);
+    history.world.codes[0].pool = Some(Pool { codes, fallback });
+    play(&history);
+}
+
+/// A confirming pass brought a pair that was held, and afterwards the list of another channel brought it too: it was
+/// counted as held twice, and once its code was released one of the two stayed.
+#[test]
+fn what_a_confirming_pass_brought_is_not_held_twice() {
+    let campaign = json!({
+        "audience": {"count": 9, "prefix": "P-"}, "scheduled_at": "2027-03-25T09:00",
+        "actions": [{"id": 24, "promo_codes": ["OLD"], "channels": [{"id": 504}, {"id": 505}]}],
+    });
+    let churn = |how| Op::Switch("page-churn", json!(how));
+    let channel = |bit: u8| Op::Notify {
+        campaign: 0,
+        which: 1 << bit,
+        copies: 1,
+        order: 1,
+        posts: Posts::InTurn,
+    };
+    play(&history(
+        campaign,
+        vec![
+            Op::Process(0),
+            churn("skip"),
+            channel(1),
+            Op::Work(8),
+            churn("off"),
+            Op::Release(0),
+            Op::Work(8),
+            channel(2),
+            Op::Work(8),
+        ],
+    ));
+}

@@ -73,6 +73,16 @@ impl CampaignFacts {
         Ok(found.is_some())
     }
 
+    /// Whether any pair of a customer waits for a unique code.
+    pub(crate) fn waits_for_any(&self, customer: &str) -> Result<bool, StoreError> {
+        for offer in &self.waiting {
+            if self.is_waiting(customer, *offer)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) fn is_first_pass(&self, entry: &GroupEntry) -> bool {
         self.pages
             .get(&entry.page)
