@@ -178,7 +178,11 @@ async fn campaign(
             }
         }
         Kind::Triggered => {
-            stage.triggered(campaign, ledger, &counts)?;
+            let asked = stage.triggered(campaign, ledger, &counts)?;
+            // What waited for a code when it was stopped waits for ever.
+            if !is_stopped {
+                stage.all_triggered(campaign, &asked, &counts)?;
+            }
             met.triggered += ledger.len() as u64;
         }
     }

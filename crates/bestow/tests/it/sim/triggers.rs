@@ -24,16 +24,22 @@ enum Edge {
 /// A grant that a trigger asks for: customer, folded code, start and end in milliseconds.
 type Wanted = (String, String, i64, i64);
 
+/// What the triggers of a campaign ask for and what was given, each with how often.
+pub(super) struct Asked {
+    wanted: BTreeMap<Wanted, u64>,
+    given: BTreeMap<Wanted, u64>,
+}
+
 impl Stage<'_> {
-    /// Each trigger that was heard gave each of its codes once, unless a rule was against it; and nothing else did.
+    /// Whatever a triggered campaign gave, a trigger that was heard asks for, each of its codes once.
     pub(super) fn triggered(
         &self,
         campaign: usize,
         ledger: &[Seen],
         counts: &Counts,
-    ) -> Result<(), Wrong> {
+    ) -> Result<Asked, Wrong> {
         let (wanted, pairs) = self.wanted(campaign)?;
-        let mut held: BTreeMap<Wanted, u64> = BTreeMap::new();
+        let mut given: BTreeMap<Wanted, u64> = BTreeMap::new();
         for grant in ledger {
             let end = grant
                 .ends_at
@@ -44,33 +50,46 @@ impl Stage<'_> {
                 grant.starts_at,
                 end,
             );
-            *held.entry(key).or_default() += 1;
+            *given.entry(key).or_default() += 1;
         }
-        for (key, number) in &held {
+        for (key, number) in &given {
             let asked = wanted.get(key).copied().unwrap_or_default();
             if *number > asked {
                 return Err(format!(
-                    "{key:?} is granted {number} times, and {asked} triggers ask for it"
+                    "{key:?} is granted {number} times, asked for {asked} times"
                 ));
             }
-        }
-        let tenant = self.tenant_of(campaign);
-        for (key, asked) in &wanted {
-            let number = held.get(key).copied().unwrap_or_default();
-            let plan = self.code(&key.1);
-            let is_free = plan.is_some_and(|plan| plan.known != Known::Never && plan.is_for_all());
-            let is_excluded = self.excluded.contains(&(tenant, key.0.clone()));
-            if is_free && !is_excluded && number != *asked {
-                return Err(format!(
-                    "{key:?} is granted {number} times, and {asked} triggers ask for it"
-                ));
-            }
-            if plan.is_none_or(|plan| plan.known == Known::Never) && number > 0 {
+            if self
+                .code(&key.1)
+                .is_none_or(|plan| plan.known == Known::Never)
+            {
                 return Err(format!("{key:?} is granted, and nobody knows the code"));
             }
         }
         if counts.pairs != pairs {
             return Err(format!("{} pairs counted, {pairs} there are", counts.pairs));
+        }
+        Ok(Asked { wanted, given })
+    }
+
+    /// Where a campaign was not stopped, everybody has what a trigger asked for, unless a rule is against it.
+    pub(super) fn all_triggered(
+        &self,
+        campaign: usize,
+        asked: &Asked,
+        counts: &Counts,
+    ) -> Result<(), Wrong> {
+        let tenant = self.tenant_of(campaign);
+        for (key, asked_for) in &asked.wanted {
+            let number = asked.given.get(key).copied().unwrap_or_default();
+            let plan = self.code(&key.1);
+            let is_free = plan.is_some_and(|plan| plan.known != Known::Never && plan.is_for_all());
+            let is_excluded = self.excluded.contains(&(tenant, key.0.clone()));
+            if is_free && !is_excluded && number != *asked_for {
+                return Err(format!(
+                    "{key:?} is granted {number} times, asked for {asked_for} times"
+                ));
+            }
         }
         self.only_reasons(campaign, counts)
     }
