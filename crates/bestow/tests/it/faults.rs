@@ -13,9 +13,11 @@ mod endings;
 mod found;
 mod gateway;
 mod heard_first;
+mod listed;
 mod notifications;
 mod orders;
 mod pages;
+mod time;
 mod triggers;
 mod windows;
 
