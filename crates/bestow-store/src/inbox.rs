@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::postgres::Session;
-use crate::{Error, Row, Tx, pairs, values};
+use crate::{Error, Row, Tx, Value, pairs, values};
 
 /// A notification to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,20 @@ pub struct InboxFilter<'a> {
     pub campaign: Option<&'a str>,
 }
 
+/// In the order of the statements that insert.
+fn columns(new: &NewNotification, now: i64) -> [Value<'_>; 8] {
+    [
+        new.tenant.into(),
+        (&new.id).into(),
+        new.event_type.into(),
+        (&new.identity).into(),
+        new.campaign.as_ref().into(),
+        new.channel.into(),
+        now.into(),
+        (&new.body).into(),
+    ]
+}
+
 impl Tx<'_> {
     /// Keeps a notification, or counts one more arrival of one that is there. True where it was new.
     pub fn accept_notification(&mut self, new: &NewNotification) -> Result<bool, Error> {
@@ -108,16 +122,7 @@ impl Tx<'_> {
         )?;
         let mut fresh = 0;
         for new in all {
-            let inserted = insert.execute(values![
-                new.tenant,
-                &new.id,
-                new.event_type,
-                &new.identity,
-                new.campaign.as_ref(),
-                new.channel,
-                now,
-                &new.body
-            ])?;
+            let inserted = insert.execute(&columns(new, now))?;
             fresh += inserted as u64;
             if inserted == 0 {
                 self.count_arrival(new)?;
@@ -133,21 +138,7 @@ impl Tx<'_> {
         all: Vec<&NewNotification>,
         now: i64,
     ) -> Result<u64, Error> {
-        let rows: Vec<_> = all
-            .iter()
-            .map(|new| {
-                [
-                    new.tenant.into(),
-                    (&new.id).into(),
-                    new.event_type.into(),
-                    (&new.identity).into(),
-                    new.campaign.as_ref().into(),
-                    new.channel.into(),
-                    now.into(),
-                    (&new.body).into(),
-                ]
-            })
-            .collect();
+        let rows: Vec<_> = all.iter().map(|new| columns(new, now)).collect();
         let inserted = session.query_columns(pairs::ACCEPT_NOTIFICATIONS, &rows)?;
         let mut inserted = inserted
             .iter()
@@ -162,11 +153,12 @@ impl Tx<'_> {
         Ok(fresh)
     }
 
+    /// Counts one more arrival, unless what is kept is this very one: a transaction may be run again once it is durable.
     fn count_arrival(&mut self, repeat: &NewNotification) -> Result<(), Error> {
         self.execute(
             "-- count_arrival
-            UPDATE notification SET arrivals = arrivals + 1 WHERE tenant = $1 AND identity = $2",
-            values![repeat.tenant, &repeat.identity],
+            UPDATE notification SET arrivals = arrivals + 1 WHERE tenant = $1 AND identity = $2 AND id <> $3",
+            values![repeat.tenant, &repeat.identity, &repeat.id],
         )?;
         Ok(())
     }

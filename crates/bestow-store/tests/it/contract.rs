@@ -28,7 +28,7 @@ macro_rules! stamp {
         $crate::contract::stamp! { @families $engine, $fresh;
             tenants: numbers_count_up, update_keeps_identity, pages_by_id,
                 suspension_comes_and_goes, listeners_rotate, tokens_are_refused_once_revoked;
-            inbox: repeat_counts_an_arrival, many_at_once_are_one_row, identity_is_per_tenant,
+            inbox: repeat_counts_an_arrival, many_at_once_are_one_row, a_group_counts_its_repeats_once, identity_is_per_tenant,
                 waiting_come_oldest_first, waiting_tenants_tell_their_oldest, settling,
                 unknown_status_is_refused, filters_and_pages;
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,

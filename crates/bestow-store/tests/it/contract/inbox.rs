@@ -56,6 +56,22 @@ pub(crate) async fn many_at_once_are_one_row(fresh: Fresh) {
     assert_eq!(fresh.read(|tx| tx.inbox_size()), (1, 64));
 }
 
+pub(crate) async fn a_group_counts_its_repeats_once(fresh: Fresh) {
+    assert_eq!(accept(&fresh, vec![new("a", "3")]).await, [true]);
+    let group: Vec<_> = (0..19)
+        .map(|place| new(&format!("b{place:02}"), &format!("{}", place % 7)))
+        .collect();
+    for (fresh_ones, arrivals) in [(6, 20), (0, 33)] {
+        let group = group.clone();
+        let taken = fresh.tx(move |tx| tx.accept_notifications(&group)).await;
+        // The second time, those that are kept under their own ids are no repeats of themselves.
+        assert_eq!(taken, fresh_ones);
+        assert_eq!(fresh.read(|tx| tx.inbox_size()), (7, arrivals));
+    }
+    let third = fresh.read(|tx| tx.notification(TENANT, "a"));
+    assert_eq!(third.map(|third| third.arrivals), Some(7));
+}
+
 pub(crate) async fn identity_is_per_tenant(fresh: Fresh) {
     let theirs = NewNotification {
         tenant: 2,
