@@ -4,9 +4,14 @@
 //! copying and two syncs as well. A thread with a connection of its own does it instead, and the writer goes on
 //! meanwhile. The log can start over only at a moment when all of it is copied, and while the writer never rests there
 //! is none: so once the log is long the thread copies until little is left, and the writer copies that.
+//!
+//! SQLite syncs the database file only where nothing is left in the log, so that it would be the writer that waits for
+//! everything copied before: the thread syncs what it copied, too.
 
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -28,6 +33,8 @@ const WRITER_PAGES: u32 = 48_000;
 pub(crate) struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Kept for as long as any connection to the file.
+    _file: Arc<File>,
 }
 
 #[derive(Default)]
@@ -59,14 +66,20 @@ impl Checkpointer {
     pub(crate) fn start(path: &Path, writer: &mut Connection) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let (asked, theirs) = (Arc::clone(&shared), Arc::clone(&shared));
-        let connection = sqlite::open_reader(path)?;
+        let file = database_file(path)
+            .map_err(|e| Error::Unavailable(format!("{}: {e}", path.display())))?;
+        let copying = Copying {
+            connection: sqlite::open_reader(path)?,
+            file: Arc::clone(&file),
+        };
         let thread = std::thread::Builder::new()
             .name("store-checkpoint".into())
-            .spawn(move || theirs.run(&connection))
+            .spawn(move || theirs.run(&copying))
             .map_err(|e| Error::Unavailable(format!("the checkpointing thread: {e}")))?;
         let this = Self {
             shared,
             thread: Some(thread),
+            _file: file,
         };
         // Stands in for SQLite's own way. Copying fails where the thread is at it; then a later commit tries again.
         let committed = move |log: &mut rusqlite::hooks::Wal, pages: i32| {
@@ -80,6 +93,37 @@ impl Checkpointer {
             .map_err(|e| classify("wal hook", &e))?;
         Ok(this)
     }
+}
+
+/// What the thread works with.
+struct Copying {
+    connection: Connection,
+    file: Arc<File>,
+}
+
+impl Copying {
+    /// Copies, and tells how many pages of the log are copied now.
+    fn copy(&self) -> Result<u32, Error> {
+        let copied = sqlite::copy_log(&self.connection)?;
+        let synced = self.file.sync_data();
+        synced.map_err(|e| Error::Unavailable(format!("the database file: {e}")))?;
+        Ok(copied)
+    }
+}
+
+/// The database file, opened to sync it. One for all stores of this process on the same file: to close any descriptor
+/// of a file drops all locks that its process holds on it, those of SQLite, too.
+fn database_file(path: &Path) -> std::io::Result<Arc<File>> {
+    static OPEN: Mutex<BTreeMap<PathBuf, Weak<File>>> = Mutex::new(BTreeMap::new());
+    let path = path.canonicalize()?;
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(file) = open.get(&path).and_then(Weak::upgrade) {
+        return Ok(file);
+    }
+    open.retain(|_, file| file.strong_count() > 0);
+    let file = Arc::new(File::open(&path)?);
+    open.insert(path, Arc::downgrade(&file));
+    Ok(file)
 }
 
 impl Drop for Checkpointer {
@@ -115,19 +159,19 @@ impl Shared {
         Turn::Nothing
     }
 
-    fn run(&self, connection: &Connection) {
+    fn run(&self, copying: &Copying) {
         while self.wait() {
-            if let Err(error) = self.copy_on(connection) {
+            if let Err(error) = self.copy_on(copying) {
                 tracing::warn!(error.message = %error, "the write-ahead log could not be copied");
             }
         }
     }
 
     /// Copies; of a long log also what came meanwhile, until little is left or it gets no less.
-    fn copy_on(&self, connection: &Connection) -> Result<(), Error> {
+    fn copy_on(&self, copying: &Copying) -> Result<(), Error> {
         let mut left_before = u32::MAX;
         loop {
-            let copied = sqlite::copy_log(connection)?;
+            let copied = copying.copy()?;
             let mut state = self.lock();
             let left = state.pages.saturating_sub(copied);
             let is_long = state.pages >= LONG_PAGES;
