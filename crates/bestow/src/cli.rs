@@ -102,17 +102,18 @@ pub fn run() -> ExitCode {
         // Benches make runtimes of their own, one for each side.
         return exit(bench::run(bench).map(|()| Outcome::Done));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let settings = Settings { file: cli.config };
+    if let Command::Serve(command) = &cli.command {
+        return exit(serve::run(&settings, *command));
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
             tell_error(&anyhow::Error::new(error).context("the runtime cannot be started"));
             return ExitCode::FAILURE;
         }
     };
-    exit(runtime.block_on(dispatch(cli)))
+    exit(runtime.block_on(dispatch(settings, cli.command)))
 }
 
 fn exit(ended: anyhow::Result<Outcome>) -> ExitCode {
@@ -126,10 +127,9 @@ fn exit(ended: anyhow::Result<Outcome>) -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
-    let settings = Settings { file: cli.config };
-    match cli.command {
-        Command::Serve(command) => serve::run(&settings, &command).await,
+async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Serve(command) => serve::run(&settings, command),
         Command::Sandbox(command) => sandbox::run(&command).await,
         Command::Demo(command) => demo::run(&command).await.map(Outcome::from),
         Command::Tenant(command) => tenant::run(&settings, command).await,

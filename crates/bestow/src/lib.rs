@@ -16,9 +16,11 @@ pub mod facts;
 mod formula;
 pub mod ingest;
 pub mod keys;
+mod near;
 pub mod random;
 pub mod service;
 pub mod tenant;
+pub mod threads;
 pub mod watch;
 pub mod work;
 

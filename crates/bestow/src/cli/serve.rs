@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use bestow_store::{Migrate, Store};
 use clap::Args;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::http::Server;
 use crate::random::Random;
+use crate::threads;
 use crate::work::Workers;
 
 /// What `bestow serve` takes beside the settings.
@@ -25,9 +27,21 @@ pub(super) struct Serve {
     test_clock: bool,
 }
 
-/// Serves until told to stop. The first signal lets running requests and pages end, the second ends
-/// at once.
-pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Outcome> {
+/// Serves until told to stop, on threads of its own. The first signal lets running requests and pages end, the second
+/// ends at once.
+pub(super) fn run(settings: &Settings, serve: Serve) -> anyhow::Result<Outcome> {
+    let (answering, working) = (threads::answering()?, threads::working()?);
+    let served = working.block_on(until_told(settings, serve, answering.handle()));
+    answering.shutdown_background();
+    working.shutdown_background();
+    served
+}
+
+async fn until_told(
+    settings: &Settings,
+    serve: Serve,
+    answering: &Handle,
+) -> anyhow::Result<Outcome> {
     let config = settings.load()?;
     log_to_stderr(&config.log)?;
     let mut signals = Signals::listen()?;
@@ -52,7 +66,9 @@ pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Ou
     let released = app
         .tx("release_all_leases", |tx| tx.release_all_leases())
         .await?;
-    let server = Server::bind(Arc::clone(&app), listen).await?;
+    let server = answering
+        .spawn(Server::bind(Arc::clone(&app), listen))
+        .await??;
     announce(&format!("listening on http://{}", server.address()))?;
     tracing::info!(
         http.address = %server.address(),
@@ -64,8 +80,8 @@ pub(super) async fn run(settings: &Settings, serve: &Serve) -> anyhow::Result<Ou
     );
     let stop = CancellationToken::new();
     let workers = Workers::start(&app);
-    let watching = tokio::spawn(Arc::clone(&app).watch_changes(stop.clone()));
-    let serving = tokio::spawn(server.run(stop.clone()));
+    let watching = answering.spawn(Arc::clone(&app).watch_changes(stop.clone()));
+    let serving = answering.spawn(server.run(stop.clone()));
     signals.next().await;
     tracing::info!("stopping: running requests and pages may end");
     stop.cancel();

@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 
 use super::listener::listener_path;
 use super::load::{ANSWER_BYTES_MAX, LATENCY_US_MAX, head, now, post};
-use super::rig::{Rig, SandboxProcess, TOKEN, peak_memory_bytes, runtime};
+use super::rig::{Rig, SandboxProcess, TOKEN, load_runtime, peak_memory_bytes};
 use super::{Report, Shape, eligibility};
+use crate::threads;
 use crate::work::Workers;
 
 /// Connections unless told otherwise.
@@ -30,16 +31,13 @@ const SETTLED_WITHIN: Duration = Duration::from_mins(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (
-        runtime("server", threads.div_ceil(2))?,
-        runtime("load", threads.div_ceil(2))?,
-    );
+    let (server, client) = (threads::answering()?, load_runtime()?);
+    let background = threads::working()?;
     let rig = Rig::new(shape)?;
     let customers = shape.customers.max(1);
     let (sandbox, campaign) = server.block_on(eligibility::fill(&rig, customers))?;
     let (address, stop) = server.block_on(rig.serve())?;
-    let workers = server.block_on(async { Workers::start(&rig.app) });
+    let workers = background.block_on(async { Workers::start(&rig.app) });
     let plan = Plan {
         address,
         connections: shape.connections.unwrap_or(CONNECTIONS).max(1),
@@ -52,7 +50,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     ensure!(before.no == 0, "{} customers may not redeem", before.no);
     let (asked, settled) = client.block_on(cancel(&rig, &plan, &sandbox, &campaign))?;
     stop.cancel();
-    server.block_on(workers.stop());
+    background.block_on(workers.stop());
     let last_yes = asked
         .last_yes
         .context("nobody was told yes before the cancel")?;

@@ -8,9 +8,10 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::load::{Load, now, post};
-use super::rig::{Rig, SandboxProcess, TOKEN, peak_memory_bytes, runtime};
+use super::rig::{Rig, SandboxProcess, TOKEN, load_runtime, peak_memory_bytes};
 use super::{Report, Shape, import};
 use crate::events::Event;
+use crate::threads;
 use crate::work::Workers;
 
 /// Connections unless told otherwise.
@@ -22,11 +23,7 @@ const RAW_AT_ONCE: usize = 32;
 const RAW_ROWS_PER_COMMIT: usize = 10_000;
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (
-        runtime("server", threads.div_ceil(2))?,
-        runtime("load", threads.div_ceil(2))?,
-    );
+    let (server, client) = (threads::answering()?, load_runtime()?);
     let rig = Rig::new(shape)?;
     let customers = shape.customers.max(1);
     drop(server.block_on(fill(&rig, customers))?);

@@ -12,12 +12,13 @@ use bestow_store::Error as StoreError;
 use serde_json::json;
 
 use super::load::{Load, Measured, post};
-use super::rig::{Rig, SandboxProcess, peak_memory_bytes, runtime};
+use super::rig::{Rig, SandboxProcess, load_runtime, peak_memory_bytes};
 use super::{Report, Shape, import};
 use crate::app::App;
 use crate::events::Event;
 use crate::service::gateway::EVENT;
 use crate::service::listeners::GATEWAY_PATH;
+use crate::threads;
 use crate::work::Workers;
 
 /// Connections unless told otherwise: enough that a wait for the disk does not hold back the next question.
@@ -33,16 +34,13 @@ const YES: &[u8] = br#","allowed":true}"#;
 const NO: &[u8] = br#","allowed":false}"#;
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (
-        runtime("server", threads.div_ceil(2))?,
-        runtime("load", threads.div_ceil(2))?,
-    );
+    let (server, client) = (threads::answering()?, load_runtime()?);
+    let background = threads::working()?;
     let rig = Rig::new(shape)?;
     let customers = shape.customers.max(1);
     let sandbox = server.block_on(SandboxProcess::start())?;
     server.block_on(rig.tenant(sandbox.url()))?;
-    server.block_on(import_whole(&rig.app, &sandbox, customers))?;
+    background.block_on(import_whole(&rig.app, &sandbox, customers))?;
     let path = server.block_on(open(&rig.app))?;
     let (address, stop) = server.block_on(rig.serve())?;
     let span = Duration::from_secs(shape.seconds);
@@ -65,7 +63,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     }))?;
     let campaign = server.block_on(sandbox.campaign(IMPORTED))?;
     server.block_on(import::want(&rig.app, &campaign))?;
-    let workers = server.block_on(async { Workers::start(&rig.app) });
+    let workers = background.block_on(async { Workers::start(&rig.app) });
     let most = client.block_on(load(PROBE, b"").run(ask(0)))?;
     // Everybody is asked about once: a repeated question is answered without a commit.
     let asked = most.answers + most.invalid;
@@ -73,7 +71,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let ours = client.block_on(load(span, YES).run_at(rate, ask(asked)))?;
     let still_importing = rig.app.store.peek(|tx| tx.jobs())?;
     let is_busy = still_importing.iter().any(|job| job.kind == "import");
-    server.block_on(workers.stop());
+    background.block_on(workers.stop());
     let asked = asked + ours.answers + ours.invalid;
     let stopped = stand_still(&rig.app, &server)?;
     let dead = client.block_on(load(STANDSTILL, NO).run(ask(asked)))?;

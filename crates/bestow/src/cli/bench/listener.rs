@@ -7,8 +7,9 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::load::{Load, now, post};
-use super::rig::{Rig, peak_memory_bytes, runtime};
+use super::rig::{Rig, load_runtime, peak_memory_bytes};
 use super::{Report, Shape};
+use crate::threads;
 
 /// Rows of one commit of the raw limit.
 const RAW_ROWS_PER_COMMIT: usize = 256;
@@ -19,11 +20,7 @@ const RAW_ROWS: u64 = 400_000;
 const RAW_ROWS_ALONE: u64 = 5_000;
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (
-        runtime("server", threads)?,
-        runtime("load", threads.div_ceil(2))?,
-    );
+    let (server, client) = (threads::answering()?, load_runtime()?);
     let rig = Rig::new(shape)?;
     let grouped = raw_rate(&rig, "groups", RAW_ROWS, RAW_ROWS_PER_COMMIT)?;
     let alone = raw_rate(&rig, "alone", RAW_ROWS_ALONE, 1)?;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use bestow_store::raw::RawDatabase;
 use bestow_store::{Migrate, Scratch};
 use http::Method;
+use rustix::process::Pid;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{AdminToken, Config};
 use crate::http::Server;
 use crate::random::Random;
+use crate::threads::give_way;
 
 /// The code that campaigns give unless another one is asked for.
 pub(super) const SHARED_CODE: &str = "FS20";
@@ -142,6 +144,8 @@ impl SandboxProcess {
             .stdout(Stdio::piped())
             .spawn()
             .context("starting the sandbox")?;
+        // It stands for a machine of its own.
+        give_way(Pid::from_child(&child));
         let stdout = child.stdout.take().context("the sandbox's output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
@@ -237,7 +241,13 @@ pub(super) fn peak_memory_bytes() -> u64 {
     kib.unwrap_or_default() * 1_024
 }
 
-/// A runtime for the server and one for the load, so that neither runs on the other's threads.
+/// The threads of the load, which are none of the server's.
+pub(super) fn load_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    runtime("load", processors.div_ceil(2))
+}
+
+/// A runtime with so many threads.
 pub(super) fn runtime(name: &str, threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     Ok(builder
