@@ -51,7 +51,7 @@ pub struct App {
     /// Rung when there is work; a courtesy, since workers also look by themselves.
     pub work: Notify,
     /// Rung when a notification waits. A bell of its own: whoever settles the inbox must not miss it.
-    pub arrived: Notify,
+    pub arrived: Arc<Notify>,
     /// Jobs that run, by tenant.
     pub turns: Turns,
     /// Those that run beside, since they could not wait for their turn.
@@ -95,7 +95,10 @@ impl App {
             // A cell that was just made is empty, so this cannot fail.
             let _ = public_url.set(config.public_url.trim_end_matches('/').to_owned());
         }
+        let arrived = Arc::new(Notify::new());
         let app = Self {
+            arrivals: Arc::new(Arrivals::new(Arc::clone(&arrived))),
+            arrived,
             clients: Clients::new(
                 &config.optimove,
                 Duration::from_millis(config.work.empty_answer_wait_ms),
@@ -110,10 +113,8 @@ impl App {
             facts: Facts::default(),
             events: broadcast::Sender::new(EVENTS_KEPT_MAX),
             work: Notify::new(),
-            arrived: Notify::new(),
             turns: Turns::default(),
             urgent_turns: Turns::default(),
-            arrivals: Arc::default(),
             gateway: Places::default(),
             public_url,
         };

@@ -3,12 +3,13 @@
 //! A snapshot is replaced as a whole after every change of ours, and within a second of a change by another process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bestow_store::tokens::ApiToken;
 use bestow_store::{Error as StoreError, Store};
 
 use crate::error::Result;
+use crate::near::Near;
 use crate::tenant::Tenant;
 
 /// Tenants read at once when the snapshot is made.
@@ -27,7 +28,10 @@ pub struct ListenerTarget {
 
 /// Everything at one moment.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub struct Snapshot(Arc<Everything>);
+
+#[derive(Debug, Default)]
+struct Everything {
     by_id: HashMap<String, Arc<Tenant>>,
     by_no: HashMap<i64, Arc<Tenant>>,
     listeners: HashMap<[u8; 32], ListenerTarget>,
@@ -37,22 +41,22 @@ pub struct Snapshot {
 impl Snapshot {
     /// A tenant by its slug.
     pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
-        self.by_id.get(id)
+        self.0.by_id.get(id)
     }
 
     /// A tenant by its number.
     pub fn tenant_by_no(&self, no: i64) -> Option<&Arc<Tenant>> {
-        self.by_no.get(&no)
+        self.0.by_no.get(&no)
     }
 
     /// All tenants, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
-        self.by_no.values()
+        self.0.by_no.values()
     }
 
     /// Where the secret with this hash leads, if it is accepted at `now_ms`.
     pub fn listener(&self, hash: &[u8; 32], now_ms: i64) -> Option<ListenerTarget> {
-        let target = self.listeners.get(hash)?;
+        let target = self.0.listeners.get(hash)?;
         target
             .retired_at
             .is_none_or(|at| now_ms < at)
@@ -61,7 +65,7 @@ impl Snapshot {
 
     /// The token with this hash, if it is accepted at `now_ms`.
     pub fn token(&self, hash: &[u8; 32], now_ms: i64) -> Option<&Arc<ApiToken>> {
-        let token = self.tokens.get(hash)?;
+        let token = self.0.tokens.get(hash)?;
         let revoked = token.revoked_at.is_some_and(|at| at <= now_ms);
         (!revoked && now_ms < token.expires_at).then_some(token)
     }
@@ -70,7 +74,10 @@ impl Snapshot {
 /// Holds the newest snapshot.
 #[derive(Debug, Default)]
 pub struct Directory {
-    newest: RwLock<Arc<Snapshot>>,
+    /// Every request looks here: each few threads have a handle of their own to count in.
+    newest: Near<RwLock<Arc<Snapshot>>>,
+    /// Held while it is replaced, so that what was read first is not kept last.
+    replacing: Mutex<()>,
 }
 
 impl Directory {
@@ -84,10 +91,14 @@ impl Directory {
     /// # Errors
     /// The store's.
     pub fn refresh(&self, store: &Store) -> Result<()> {
+        let _alone = self
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (tenants, listeners, tokens) = store.read(|tx| {
             Ok::<_, StoreError>((tx.tenants("", TENANTS_MAX)?, tx.listeners()?, tx.tokens()?))
         })?;
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Everything::default();
         for row in tenants {
             let id = row.id.clone();
             match Tenant::read(row) {
@@ -116,7 +127,11 @@ impl Directory {
                 snapshot.tokens.insert(hash, Arc::new(token));
             }
         }
-        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        let snapshot = Arc::new(snapshot);
+        for newest in self.newest.all() {
+            let handle = Arc::new(Snapshot(Arc::clone(&snapshot)));
+            *newest.write().unwrap_or_else(PoisonError::into_inner) = handle;
+        }
         Ok(())
     }
 }

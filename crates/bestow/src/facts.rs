@@ -8,7 +8,7 @@ mod clearing;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bestow_core::promotion::{Limits, Usage};
@@ -20,6 +20,8 @@ use bestow_store::{Error as StoreError, Store};
 use serde::Deserialize;
 
 pub(crate) use clearing::cleared;
+
+use crate::near::Near;
 
 /// Entries of one kind kept at hand in each copy; beyond it the copy starts over.
 const ENTRIES_MAX: usize = 20_000;
@@ -234,33 +236,18 @@ fn missing(what: &str, no: i64) -> StoreError {
     StoreError::Corrupt(format!("a grant points to {what} {no}, which is not there"))
 }
 
-/// Copies of a shelf. Threads that ask at the same time mostly meet different ones: a lock and the counts of what is
-/// shared cost more than the look-up where several processors write to them.
-const COPIES: usize = 16;
-/// Gives each thread the copy it looks into.
-static NEXT_COPY: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static COPY: usize = NEXT_COPY.fetch_add(1, Ordering::Relaxed) % COPIES;
-}
-
 /// A bounded map that is read far more often than written.
 #[derive(Debug)]
 struct Shelf<K, V> {
-    copies: [Aligned<RwLock<HashMap<K, V>>>; COPIES],
+    copies: Near<RwLock<HashMap<K, V>>>,
     /// How often it was cleared.
     cleared: AtomicU64,
 }
 
-/// Apart from its neighbours in the processor's caches.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Aligned<T>(T);
-
 impl<K, V> Default for Shelf<K, V> {
     fn default() -> Self {
         Self {
-            copies: Default::default(),
+            copies: Near::default(),
             cleared: AtomicU64::new(0),
         }
     }
@@ -272,8 +259,8 @@ impl<K: Hash + Eq, V: Clone> Shelf<K, V> {
         key: K,
         load: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<V, StoreError> {
-        let Aligned(copy) = &self.copies[COPY.with(|copy| *copy)];
-        if let Some(value) = copy
+        if let Some(value) = self
+            .copies
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&key)
@@ -282,7 +269,7 @@ impl<K: Hash + Eq, V: Clone> Shelf<K, V> {
         }
         let cleared = self.cleared.load(Ordering::SeqCst);
         let value = load()?;
-        let mut entries = copy.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.copies.write().unwrap_or_else(PoisonError::into_inner);
         // What was loaded before a change is not kept behind it.
         if self.cleared.load(Ordering::SeqCst) == cleared {
             if entries.len() >= ENTRIES_MAX {
@@ -295,7 +282,7 @@ impl<K: Hash + Eq, V: Clone> Shelf<K, V> {
 
     fn clear(&self) {
         self.cleared.fetch_add(1, Ordering::SeqCst);
-        for Aligned(copy) in &self.copies {
+        for copy in self.copies.all() {
             copy.write().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }

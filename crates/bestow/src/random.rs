@@ -58,10 +58,12 @@ impl Random {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 fn base32(value: u128) -> String {
-    (0..26)
-        .rev()
-        .map(|place| ALPHABET[(value >> (place * 5)) as usize & 31] as char)
-        .collect()
+    let mut letters = [0; 26];
+    for (place, letter) in letters.iter_mut().rev().enumerate() {
+        *letter = ALPHABET[(value >> (place * 5)) as usize & 31];
+    }
+    let letters = str::from_utf8(&letters).expect("digits and letters are ASCII");
+    letters.to_owned()
 }
 
 #[cfg(test)]

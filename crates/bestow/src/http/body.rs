@@ -1,7 +1,11 @@
 //! Bodies of requests: never more than the limit, never longer than the time limit, never encoded.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -10,12 +14,15 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use crate::http::problem::Problem;
 use crate::http::routes::Shared;
 
 /// Objects and lists within each other.
 const JSON_DEPTH_MAX: usize = 32;
+/// Room made for a body that is only announced.
+const ROOM_BYTES_MAX: usize = 16 * 1_024;
 /// Pace of a body of any size.
 const PACE_BYTES_PER_SECOND_MIN: u64 = 4_096;
 
@@ -37,9 +44,9 @@ pub(crate) async fn read(
     if body.size_hint().lower() > limits.bytes_max as u64 {
         return Err(too_large(limits.bytes_max));
     }
-    let whole = Limited::new(body, limits.bytes_max).collect();
-    match tokio::time::timeout(Duration::from_secs(limits.seconds_max), whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    let whole = whole(Limited::new(body, limits.bytes_max));
+    match within(Duration::from_secs(limits.seconds_max), whole).await {
+        Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limits.bytes_max)),
         Ok(Err(_)) => Err(Problem::bad_request(
             "broken_body",
@@ -54,6 +61,41 @@ pub(crate) async fn read(
             ))
         }
     }
+}
+
+/// As [`tokio::time::timeout`], for what is mostly there already: a timer is set only for what is not there at the second
+/// look. At the first the connection has not been told yet that its body is wanted.
+async fn within<F: Future>(time: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    let mut looks = 0;
+    let early = poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if looks == 0 => {
+            looks = 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    });
+    match early.await {
+        Some(done) => Ok(done),
+        None => tokio::time::timeout(time, future).await,
+    }
+}
+
+/// All of a body. Its end is not asked for where its length says that it is reached: that would set a timer and run
+/// the connection once more, for every request.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = Vec::with_capacity(announced.min(ROOM_BYTES_MAX));
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
+        if let Ok(piece) = frame?.into_data() {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    Ok(whole.into())
 }
 
 fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {

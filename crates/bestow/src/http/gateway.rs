@@ -1,7 +1,7 @@
 //! Where Optimove asks before it sends a triggered campaign. The secret in the path is the credential.
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use optimove::wire::{Answer, GatewayReply, GatewayRequest};
@@ -9,7 +9,7 @@ use optimove::wire::{Answer, GatewayReply, GatewayRequest};
 use crate::directory::ListenerTarget;
 use crate::http::callback::{Callback, read};
 use crate::http::problem::{Document, Problem};
-use crate::http::routes::{Inner, Shared};
+use crate::http::routes::Inner;
 use crate::service::gateway::{self, Said};
 use crate::service::listeners::GATEWAY_PATH;
 
@@ -45,9 +45,9 @@ pub(crate) struct Reply {
         (status = 503, description = "Asynchronous only: ask again.", body = Document),
     ),
 )]
-pub(crate) async fn ask(State(shared): State<Shared>, request: Request) -> Response {
-    let answer = |target, request| answer(&shared, target, request);
-    GATEWAY.serve(&shared, request, answer).await
+pub(crate) async fn ask(shared: &Inner, request: Request) -> Response {
+    let answer = |target, request| answer(shared, target, request);
+    GATEWAY.serve(shared, request, answer).await
 }
 
 async fn answer(shared: &Inner, target: ListenerTarget, request: Request) -> Response {

@@ -1,6 +1,6 @@
 //! Where Optimove's notifications come in. The secret in the path is the credential.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -8,7 +8,7 @@ use crate::directory::ListenerTarget;
 use crate::error::Error;
 use crate::http::callback::{Callback, read};
 use crate::http::problem::{Document, Problem};
-use crate::http::routes::{Inner, Shared};
+use crate::http::routes::Inner;
 use crate::service::listeners::LISTENER_PATH;
 use crate::service::{gateway, notifications};
 
@@ -32,9 +32,9 @@ const LISTENER: Callback = Callback {
         (status = 503, description = "It could not be stored: send it again.", body = Document),
     ),
 )]
-pub(crate) async fn take(State(shared): State<Shared>, request: Request) -> Response {
-    let answer = |target, request| answer(&shared, target, request);
-    LISTENER.serve(&shared, request, answer).await
+pub(crate) async fn take(shared: &Inner, request: Request) -> Response {
+    let answer = |target, request| answer(shared, target, request);
+    LISTENER.serve(shared, request, answer).await
 }
 
 async fn answer(shared: &Inner, target: ListenerTarget, request: Request) -> Response {

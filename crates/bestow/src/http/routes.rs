@@ -5,14 +5,18 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderValue, Method, Request};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, any, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::actor::Role;
 use crate::app::App;
@@ -21,6 +25,7 @@ use crate::http::door::{At, RequestIds, door};
 use crate::http::metrics::Metrics;
 use crate::http::problem::Problem;
 use crate::http::{api, gateway, listener};
+use crate::service::listeners::{GATEWAY_PATH, LISTENER_PATH};
 
 /// Whoever may read.
 const READERS: &[Role] = &Role::ALL;
@@ -195,8 +200,46 @@ pub(crate) enum Offer {
     Bench,
 }
 
-/// The router with everything that is offered.
-pub(crate) fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> Router {
+/// Everything that is offered.
+///
+/// What Optimove calls stands in front of the router: its address is a secret, not a route.
+#[derive(Clone)]
+pub(crate) struct Front {
+    shared: Shared,
+    router: Router,
+}
+
+impl Front {
+    pub(crate) fn new(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> Self {
+        let (shared, router) = router(app, stop, offer);
+        Self { shared, router }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let request = request.map(Body::new);
+        let path = request.uri().path();
+        let is_head = request.method() == Method::HEAD;
+        let mut answer = if path.starts_with(LISTENER_PATH) {
+            listener::take(&self.shared, request).await
+        } else if path.starts_with(GATEWAY_PATH) {
+            gateway::ask(&self.shared, request).await
+        } else {
+            return match self.router.clone().oneshot(request).await {
+                Ok(answer) => answer,
+                Err(never) => match never {},
+            };
+        };
+        if is_head {
+            // As the router has it, so that nothing tells the one from the other.
+            let length = HeaderValue::from_static("0");
+            answer.headers_mut().insert(CONTENT_LENGTH, length);
+        }
+        answer
+    }
+}
+
+fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> (Shared, Router) {
     let mut routes = table();
     routes.retain(|route| app.clock.is_adjustable() || !route.path.starts_with("/v1/clock"));
     if offer == Offer::Bench {
@@ -224,12 +267,11 @@ pub(crate) fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> R
         let guarded = route.answer.route_layer(from_fn_with_state(at, door));
         built = built.route(route.path, guarded);
     }
-    built
-        .route("/optimove/listener/{secret}", any(listener::take))
-        .route("/optimove/gateway/{secret}", any(gateway::ask))
+    let built = built
         .method_not_allowed_fallback(wrong_method)
         .fallback(nowhere)
-        .with_state(shared)
+        .with_state(Arc::clone(&shared));
+    (shared, built)
 }
 
 /// The router adds which methods there are.

@@ -1,14 +1,14 @@
 //! Takes connections and serves HTTP/1.1 on each, with a limit on everything a client can make us
 //! wait for or keep.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::routes::{Offer, router};
+use crate::http::routes::{Front, Offer};
 use crate::http::socket::Socket;
 
 /// Bytes of a request's head, and of what is read ahead of its body.
@@ -82,7 +82,7 @@ impl Server {
         let limits = self.app.config.http.clone();
         let cut = CancellationToken::new();
         let serving = Serving {
-            router: router(&self.app, stop.clone(), self.offer),
+            front: Front::new(&self.app, stop.clone(), self.offer),
             head_time_max: Duration::from_secs(limits.head_seconds_max),
             stop: stop.clone(),
             cut: cut.clone(),
@@ -92,7 +92,7 @@ impl Server {
             TaskTracker::new(),
         );
         while let Some((stream, place)) = self.next(&places, &stop).await {
-            let serving = serving.clone();
+            let serving = serving.for_one();
             tasks.spawn(async move {
                 serving.connection(stream).await;
                 drop(place);
@@ -139,25 +139,40 @@ impl Server {
 /// What serves each connection.
 #[derive(Clone)]
 struct Serving {
-    router: Router,
+    front: Front,
     head_time_max: Duration,
     stop: CancellationToken,
     cut: CancellationToken,
 }
 
 impl Serving {
+    /// For one connection, whose tokens are its own: all looking at the same ones would wait for each other.
+    fn for_one(&self) -> Self {
+        Self {
+            front: self.front.clone(),
+            head_time_max: self.head_time_max,
+            stop: self.stop.child_token(),
+            cut: self.cut.child_token(),
+        }
+    }
+
     async fn connection(self, stream: TcpStream) {
         // Answers are small and complete: waiting to fill a packet would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let io = TokioIo::new(Socket::new(stream, WRITE_STALL_MAX));
+        let front = self.front;
+        let answer = |request| {
+            let front = front.clone();
+            async move { Ok::<_, Infallible>(front.answer(request).await) }
+        };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.head_time_max)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEAD_FIELDS_MAX)
-            .serve_connection(io, TowerToHyperService::new(self.router));
+            .serve_connection(io, service_fn(answer));
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

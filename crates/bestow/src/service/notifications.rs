@@ -40,10 +40,17 @@ const NOT_SUPPORTED: &str = "event_not_supported";
 /// # Errors
 /// The store's: then nothing is promised, and the sender may come again.
 pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()> {
+    let new = read_new(app, target, body);
+    Ok(app.arrivals.accept(&app.store, new).await?)
+}
+
+fn read_new(app: &App, target: ListenerTarget, body: Bytes) -> NewNotification {
     let snapshot = app.directory.snapshot();
     let tenant = snapshot.tenant_by_no(target.tenant);
-    let zone = tenant.map_or_else(Zone::utc, |tenant| tenant.zone.clone());
-    let read = reading::read(target.event_type, &body, &zone);
+    let read = match tenant {
+        Some(tenant) => reading::read(target.event_type, &body, &tenant.zone),
+        None => reading::read(target.event_type, &body, &Zone::utc()),
+    };
     let body = match target.event_type {
         11 => {
             let rules = tenant.map(|tenant| tenant.settings.triggered.clone());
@@ -51,7 +58,7 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
         }
         _ => body.into(),
     };
-    let new = NewNotification {
+    NewNotification {
         tenant: target.tenant,
         id: app.random.id(app.clock.now_ms()),
         event_type: target.event_type,
@@ -59,10 +66,7 @@ pub async fn accept(app: &App, target: ListenerTarget, body: Bytes) -> Result<()
         campaign: read.campaign.map(|id| id.as_str().to_owned()),
         channel: read.channel.map(|channel| channel.0),
         body,
-    };
-    app.arrivals.accept(&app.store, new).await?;
-    app.arrived.notify_one();
-    Ok(())
+    }
 }
 
 /// Settles waiting notifications, oldest first. False where none waits.

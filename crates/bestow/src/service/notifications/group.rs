@@ -1,13 +1,13 @@
 //! Taking many notifications in with one commit.
 //!
 //! Whoever comes while the writer is busy waits, together with all others who come meanwhile: it takes them all the
-//! moment it is free.
+//! moment it is free, and is called again by the next who comes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bestow_store::inbox::NewNotification;
 use bestow_store::{Error as StoreError, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// Notifications of one commit, at most.
 const GROUP_MAX: usize = 1_024;
@@ -15,11 +15,18 @@ const GROUP_MAX: usize = 1_024;
 const WAITING_MAX: usize = 16_384;
 
 /// A notification and whoever waits for it to be durable.
-type Arrival = (NewNotification, oneshot::Sender<Result<(), StoreError>>);
+type Arrival = (NewNotification, oneshot::Sender<Written>);
+
+/// What became of a notification. It goes back to where it was made: memory is freed cheapest there.
+type Written = (Result<(), StoreError>, NewNotification);
 
 /// Those who wait.
-#[derive(Debug, Default)]
-pub struct Arrivals(Mutex<Waiting>);
+#[derive(Debug)]
+pub struct Arrivals {
+    waiting: Mutex<Waiting>,
+    /// Rung when some are durable.
+    arrived: Arc<Notify>,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -29,6 +36,13 @@ struct Waiting {
 }
 
 impl Arrivals {
+    pub(crate) fn new(arrived: Arc<Notify>) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            arrived,
+        }
+    }
+
     /// Takes one in; it is durable when this returns.
     ///
     /// # Errors
@@ -53,78 +67,75 @@ impl Arrivals {
             // A task of its own: a sender that hangs up must not take the others' answers with it.
             tokio::spawn(Arc::clone(self).call(store.clone()));
         }
-        let gone = || StoreError::Unavailable("the inbox is closing".into());
-        durable.await.unwrap_or_else(|_| Err(gone()))
+        let gone = |_| StoreError::Unavailable("the inbox is closing".into());
+        let (written, _) = durable.await.map_err(gone)?;
+        written
     }
 
-    /// Calls the writer until nobody waits who was not taken.
+    /// Has the writer take those who wait, and answers them; again where it could not take all.
     async fn call(self: Arc<Self>, store: Store) {
-        let mut waiting = Uncalled(Some(Arc::clone(&self)));
         loop {
-            let group = Arc::new(Mutex::new(Group::default()));
+            let mut called = Called(Some(&self));
+            let group = Arc::new(Mutex::new(Vec::new()));
             let (taken, arrivals) = (Arc::clone(&group), Arc::clone(&self));
-            let written = store
-                .tx("accept_notification", move |tx| {
-                    // Taken at the last moment, once: a second run of the transaction finds the same group.
-                    let mut group = taken.lock().unwrap_or_else(PoisonError::into_inner);
-                    if group.arrivals.is_empty() {
-                        *group = arrivals.take();
-                    }
-                    let all = group.arrivals.iter().map(|(new, _)| new);
-                    tx.accept_notifications(all).map(|_| ())
-                })
-                .await;
-            let mut group =
-                std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
-            if group.arrivals.is_empty() {
+            let written = store.tx("accept_notification", move |tx| {
+                // Taken at the last moment, once: a second run of the transaction finds the same group.
+                let mut group = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                if group.is_empty() {
+                    *group = arrivals.take();
+                }
+                let all = group.iter().map(|(new, _)| new);
+                tx.accept_notifications(all).map(|_| ())
+            });
+            let written = written.await;
+            called.0 = None;
+            let group = std::mem::take(&mut *group.lock().unwrap_or_else(PoisonError::into_inner));
+            let group = match written {
                 // The transaction was never begun: those who wait are told so.
-                group = self.take();
-            }
-            let is_last = group.is_last;
-            if is_last {
-                waiting.0 = None;
-            }
-            answer(&store, group.arrivals, written).await;
-            if is_last {
+                Err(_) if group.is_empty() => self.take(),
+                _ => group,
+            };
+            self.arrived.notify_one();
+            answer(&store, group, written).await;
+            if !self.is_to_be_called() {
                 return;
             }
         }
     }
 
-    fn take(&self) -> Group {
-        let (mut arrivals, is_last) = {
+    /// Whether somebody waits for whom nobody called the writer; then the asker does.
+    fn is_to_be_called(&self) -> bool {
+        let mut waiting = self.lock();
+        let is_left = !waiting.is_called && !waiting.queue.is_empty();
+        waiting.is_called |= is_left;
+        is_left
+    }
+
+    /// Takes those who wait, all of them or as many as one transaction takes.
+    fn take(&self) -> Vec<Arrival> {
+        let mut group = {
             let mut waiting = self.lock();
-            // The rest keeps its turn. Mostly there is none, and all that happens under the lock is an exchange.
             let rest = waiting.queue.len().min(GROUP_MAX);
             let rest = waiting.queue.split_off(rest);
-            let arrivals = std::mem::replace(&mut waiting.queue, rest);
-            waiting.is_called = !waiting.queue.is_empty();
-            (arrivals, !waiting.is_called)
+            waiting.is_called = false;
+            std::mem::replace(&mut waiting.queue, rest)
         };
         // In the order of their keys the database only ever adds at the end.
-        arrivals.sort_unstable_by(|(one, _), (other, _)| one.id.cmp(&other.id));
-        Group { arrivals, is_last }
+        group.sort_unstable_by(|(one, _), (other, _)| one.id.cmp(&other.id));
+        group
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Those that one transaction takes.
-#[derive(Default)]
-struct Group {
-    arrivals: Vec<Arrival>,
-    /// Nobody was left waiting: whoever comes next calls the writer.
-    is_last: bool,
-}
-
 /// Lets somebody else call the writer where a caller ends before its time, with its runtime.
-struct Uncalled(Option<Arc<Arrivals>>);
+struct Called<'a>(Option<&'a Arrivals>);
 
-impl Drop for Uncalled {
+impl Drop for Called<'_> {
     fn drop(&mut self) {
-        if let Some(arrivals) = &self.0 {
+        if let Some(arrivals) = self.0 {
             arrivals.lock().is_called = false;
         }
     }
@@ -133,15 +144,18 @@ impl Drop for Uncalled {
 /// Answers those who wait. Where the commit failed each is tried by itself, so that one cannot fail the others.
 async fn answer(store: &Store, group: Vec<Arrival>, written: Result<(), StoreError>) {
     for (new, sender) in group {
-        let written = if written.is_ok() {
-            Ok(())
-        } else {
-            let alone = store.tx("accept_notification", move |tx| {
-                tx.accept_notification(&new).map(|_| ())
-            });
-            alone.await
-        };
         // A sender that hung up is no loss: what it sent is durable.
-        drop(sender.send(written));
+        drop(sender.send(match &written {
+            Ok(()) => (Ok(()), new),
+            Err(_) => alone(store, new).await,
+        }));
     }
+}
+
+async fn alone(store: &Store, new: NewNotification) -> Written {
+    let this = new.clone();
+    let written = store.tx("accept_notification", move |tx| {
+        tx.accept_notification(&this).map(|_| ())
+    });
+    (written.await, new)
 }
