@@ -1,55 +1,69 @@
-//! The one place that reads the wall clock.
+//! The one place that reads the machine's clocks.
+
+mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+
+use watched::Watched;
 
 /// Tells the time. Under `--test-clock` it can be set and moved; it runs on at the usual pace from there.
 #[derive(Debug, Clone)]
-pub struct Clock {
-    /// Milliseconds added to the wall clock; `None` where the clock may not be moved.
-    offset_ms: Option<Arc<AtomicI64>>,
+pub struct Clock(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// The machine's, not believed when it jumps.
+    Machine(Arc<Watched>),
+    /// Milliseconds added to the machine's.
+    Moved(Arc<AtomicI64>),
     /// Stands still at this many milliseconds, for tests that step.
-    standing: Option<Arc<AtomicI64>>,
+    Standing(Arc<AtomicI64>),
+}
+
+/// Both clocks of a machine at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Milliseconds since 1970 UTC, as somebody set it.
+    pub wall_ms: i64,
+    /// Milliseconds since the machine was started, its sleep included.
+    pub steady_ms: i64,
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self {
-            offset_ms: None,
-            standing: None,
-        }
+        Self::of_machine(read)
+    }
+
+    /// The clock of a machine that is read this way.
+    pub fn of_machine(read: fn() -> Reading) -> Self {
+        Self(Kind::Machine(Arc::new(Watched::new(read))))
     }
 
     /// A clock that starts at the machine's time and can be moved.
     pub fn adjustable() -> Self {
-        Self {
-            offset_ms: Some(Arc::default()),
-            standing: None,
-        }
+        Self(Kind::Moved(Arc::default()))
     }
 
     /// A clock that stands at an instant until it is moved.
     pub fn standing(at: Timestamp) -> Self {
-        Self {
-            offset_ms: None,
-            standing: Some(Arc::new(AtomicI64::new(at.as_millisecond()))),
-        }
+        Self(Kind::Standing(Arc::new(AtomicI64::new(
+            at.as_millisecond(),
+        ))))
     }
 
     /// Milliseconds since 1970 UTC.
     pub fn now_ms(&self) -> i64 {
-        if let Some(standing) = &self.standing {
-            return standing.load(Ordering::SeqCst);
+        match &self.0 {
+            Kind::Machine(machine) => machine.now_ms(),
+            Kind::Moved(offset) => wall_ms().saturating_add(offset.load(Ordering::SeqCst)),
+            Kind::Standing(at) => at.load(Ordering::SeqCst),
         }
-        let offset = self
-            .offset_ms
-            .as_ref()
-            .map_or(0, |offset| offset.load(Ordering::SeqCst));
-        wall_ms().saturating_add(offset)
     }
 
     /// The instant, to the millisecond.
@@ -59,22 +73,30 @@ impl Clock {
 
     /// Whether it can be set.
     pub fn is_adjustable(&self) -> bool {
-        self.offset_ms.is_some() || self.standing.is_some()
+        !matches!(self.0, Kind::Machine(_))
     }
 
     /// Sets it to an instant, back or forward. False where it cannot be set.
     pub fn set(&self, to: Timestamp) -> bool {
-        if let Some(standing) = &self.standing {
-            standing.store(to.as_millisecond(), Ordering::SeqCst);
-        } else if let Some(offset) = &self.offset_ms {
-            offset.store(
-                to.as_millisecond().saturating_sub(wall_ms()),
-                Ordering::SeqCst,
-            );
-        } else {
-            return false;
+        let to = to.as_millisecond();
+        match &self.0 {
+            Kind::Machine(_) => return false,
+            Kind::Moved(offset) => offset.store(to.saturating_sub(wall_ms()), Ordering::SeqCst),
+            Kind::Standing(at) => at.store(to, Ordering::SeqCst),
         }
         true
+    }
+
+    /// Whether the machine's clock jumped and nobody has confirmed it since. Time goes on as if it had not.
+    pub fn is_doubted(&self) -> bool {
+        matches!(&self.0, Kind::Machine(machine) if machine.is_doubted())
+    }
+
+    /// The machine's clock is right: it is believed from now on.
+    pub fn confirm(&self) {
+        if let Kind::Machine(machine) = &self.0 {
+            machine.confirm();
+        }
     }
 
     /// Moves it by milliseconds, back or forward. False where it cannot be set.
@@ -90,6 +112,15 @@ pub fn instant(ms: i64) -> Timestamp {
     } else {
         Timestamp::MAX
     })
+}
+
+fn read() -> Reading {
+    // Of the steady clocks the one that also runs while the machine sleeps, as the wall's does.
+    let steady = clock_gettime(ClockId::Boottime);
+    Reading {
+        wall_ms: wall_ms(),
+        steady_ms: steady.tv_sec * 1_000 + steady.tv_nsec / 1_000_000,
+    }
 }
 
 #[expect(

@@ -112,6 +112,14 @@ impl Metrics {
             let labels = format!("answer=\"{kind}\"");
             line(&mut text, name, &labels, count.load(Ordering::Relaxed));
         }
+        let name = "bestow_clock_doubted";
+        head(
+            &mut text,
+            name,
+            "gauge",
+            "1 while the machine's clock jumped and nobody has confirmed it.",
+        );
+        line(&mut text, name, "", u64::from(app.clock.is_doubted()));
         write_store(&mut text, app)?;
         Ok(text)
     }

@@ -29,6 +29,7 @@ use crate::http::{api, gateway, listener};
         api::held::list, api::held::release, api::findings::list, api::findings::settle, api::audit::list,
         api::exclusions::list, api::exclusions::exclude, api::exclusions::include, api::exclusions::include_one,
         api::events::stream, api::clock::get, api::clock::set, api::clock::advance,
+        api::clock::confirm,
         api::health::alive, api::health::ready, api::health::metrics, listener::take, gateway::ask,
     ),
     modifiers(&Names, &Rights),

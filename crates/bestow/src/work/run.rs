@@ -29,6 +29,9 @@ pub enum Ended {
 /// A round of clearance has a deadline, so its job never waits longer than this between tries, in milliseconds.
 const CLEARANCE_RETRY_MAX: i64 = 15_000;
 
+/// How long a job waits that needs a clock beyond doubt, in milliseconds.
+const DOUBTED_WAIT_MS: i64 = 60_000;
+
 /// A job that is claimed and counted as running.
 #[derive(Debug)]
 pub(super) struct Claimed {
@@ -117,6 +120,10 @@ impl Claimed {
 pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToken) -> Result<()> {
     let job = &claimed.job;
     let ran = match job.kind.as_str() {
+        // A day that was read stays read: which day it is has to be beyond doubt.
+        kind::ENDED if app.clock.is_doubted() => {
+            Ok(Ended::Again(app.clock.now_ms() + DOUBTED_WAIT_MS))
+        }
         kind::IMPORT => import::run(app, job, stop).await,
         kind::CLEARANCE => clearance::run(app, job, stop).await,
         kind::GRACE => sweep::grace(app, job).await,

@@ -1,4 +1,4 @@
-//! `/v1/clock`: moving the time, for tests. Only there where the clock can be moved.
+//! `/v1/clock`: moving the time, for tests, only there where the clock can be moved; and confirming it.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::Result;
-use crate::http::body::Json;
+use crate::http::body::{Ignored, Json};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Inner;
 use crate::http::routes::Shared;
@@ -79,6 +79,23 @@ pub(crate) async fn advance(
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .ok_or_else(out_of_bounds)?;
     move_to(&shared, to)
+}
+
+/// Says that the machine's clock is right, after it jumped. Until then time goes on as if it had not.
+#[utoipa::path(
+    post, path = "/v1/clock/confirm", tag = "clock",
+    responses((status = 200, body = Now), (status = "default", body = Document)),
+)]
+pub(crate) async fn confirm(State(shared): State<Shared>, _: Ignored) -> Answer<Now> {
+    let before = shared.app.clock.now_ms();
+    shared.app.clock.confirm();
+    let now = now(&shared);
+    tracing::warn!(
+        clock.moved_ms = now.0.now.0 - before,
+        "the machine's clock was confirmed"
+    );
+    shared.app.work.notify_waiters();
+    now
 }
 
 fn move_to(shared: &Inner, to: Timestamp) -> Result<Answer<Now>, Problem> {

@@ -1,6 +1,8 @@
-//! The clock that tests move.
+//! The clock that tests move, and the machine's, which is not believed when it jumps.
 
-use bestow::clock::Clock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bestow::clock::{Clock, Reading};
 use serde_json::{Value, json};
 
 use super::support::Service;
@@ -67,4 +69,44 @@ async fn a_clock_that_cannot_be_moved_has_no_address() {
             "{method} {path}"
         );
     }
+}
+
+static WALL_MS: AtomicI64 = AtomicI64::new(1_806_300_000_000);
+
+fn machine() -> Reading {
+    Reading {
+        wall_ms: WALL_MS.load(Ordering::SeqCst),
+        steady_ms: 7_000,
+    }
+}
+
+#[tokio::test]
+async fn d5_a_clock_that_jumps_a_year_ahead_changes_nothing_until_it_is_confirmed() {
+    let service = Service::start_on(Clock::of_machine(machine), |_| {}).await;
+    service.promotion("FS20", "active").await;
+    service.campaign("12345", &["C-1"], &["FS20"], 0).await;
+    let reason = async || {
+        let question = json!({"customer_id": "C-1", "promo_code": "FS20"});
+        let path = "/v1/tenants/acme/eligibility";
+        service.call("POST", path, &question).await.json()["reason"].clone()
+    };
+    let doubted = async || {
+        let numbers = service.get("/metrics").await;
+        let line = numbers
+            .text()
+            .lines()
+            .find(|line| line.starts_with("bestow_clock_doubted "));
+        line.expect("it is told").to_owned()
+    };
+    assert_eq!(reason().await, Value::Null);
+    assert_eq!(doubted().await, "bestow_clock_doubted 0");
+    WALL_MS.fetch_add(365 * 86_400_000, Ordering::SeqCst);
+    assert_eq!(reason().await, Value::Null);
+    assert_eq!(doubted().await, "bestow_clock_doubted 1");
+    let answer = service
+        .call("POST", "/v1/clock/confirm", &Value::Null)
+        .await;
+    assert_eq!(answer.json(), json!({"now": "2028-03-28T06:00:00Z"}));
+    assert_eq!(reason().await, "expired");
+    assert_eq!(doubted().await, "bestow_clock_doubted 0");
 }
