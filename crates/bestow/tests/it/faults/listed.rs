@@ -14,6 +14,16 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The tests of a file: all of it under `tests`, elsewhere what is only built for tests.
+fn tests_in(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).expect("a source");
+    if file.components().any(|part| part.as_os_str() == "tests") {
+        return text;
+    }
+    let tests = text.split_once("#[cfg(test)]");
+    tests.map_or(String::new(), |(_, tests)| tests.to_owned())
+}
+
 /// What stands between backticks and may be the name of a test.
 fn names(page: &str) -> Vec<&str> {
     let is_name = |text: &&str| {
@@ -32,11 +42,7 @@ fn every_test_that_the_page_names_is_there() {
     assert!(names.len() > 100, "{} names", names.len());
     let mut files = Vec::new();
     sources(&root.join("crates"), &mut files);
-    let tests: String = files
-        .iter()
-        .filter(|file| file.components().any(|part| part.as_os_str() == "tests"))
-        .map(|file| std::fs::read_to_string(file).expect("a source"))
-        .collect();
+    let tests: String = files.iter().map(|file| tests_in(file)).collect();
     let is_missing = |name: &&&str| !tests.contains(&format!("fn {name}("));
     let missing: Vec<_> = names.iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "no tests have these names: {missing:?}");
