@@ -62,8 +62,9 @@ macro_rules! campaign_columns {
          customers, windows_end_at, suspended_at, revoked_at, stop_reason, last_error, suspended_by"
     };
 }
+pub(crate) use campaign_columns;
 
-fn campaign(row: &Row<'_>) -> Result<Campaign, Error> {
+pub(crate) fn campaign(row: &Row<'_>) -> Result<Campaign, Error> {
     Ok(Campaign {
         no: row.int(0)?,
         id: row.text(1)?,
@@ -241,6 +242,10 @@ impl Tx<'_> {
 
     /// One campaign by Optimove's id.
     pub fn campaign(&mut self, tenant: i64, id: &str) -> Result<Option<Campaign>, Error> {
+        let key = || (tenant, id.to_owned());
+        if let Some(known) = self.near(|near| near.campaigns.get(&key()).cloned()) {
+            return Ok(known);
+        }
         self.query_one(
             concat!(
                 "-- campaign\nSELECT ",

@@ -170,16 +170,34 @@ impl<'c> Door<'c> {
         }
     }
 
-    pub(crate) fn row<'p>(&self, promise: &Promise<'p>, code: GivenCode) -> [Value<'p>; 7] {
-        [
-            self.tenant.into(),
-            promise.customer.into(),
-            promise.offer.into(),
-            promise.occurrence.into(),
-            promise.window.into(),
-            promise.page.into(),
-            code.number().into(),
-        ]
+    /// The same where none of their promotions gives unique codes: how many of them are grants now that were none
+    /// before. `None` where one does give them.
+    pub fn give_shared(
+        &mut self,
+        tx: &mut Tx<'c>,
+        promises: &[Promise<'_>],
+    ) -> Result<Option<usize>, Error> {
+        for promise in promises {
+            if self.place_of(tx, promise.offer)?.is_some() {
+                return Ok(None);
+            }
+        }
+        let tenant = self.tenant;
+        let rows = promises
+            .iter()
+            .map(|promise| row(tenant, promise, GivenCode::Shared));
+        let inserted = match tx.session() {
+            None => {
+                let insert = &mut self.insert;
+                rows.map(|row| insert.execute(&row)).sum()
+            }
+            Some(session) => session.insert_columns(
+                pairs::INSERT_GRANTS,
+                pairs::INSERT_MISSING_GRANTS,
+                &rows.collect::<Vec<_>>(),
+            ),
+        };
+        inserted.map(Some)
     }
 
     fn give_unique(
@@ -239,7 +257,7 @@ impl<'c> Door<'c> {
     }
 
     fn insert(&mut self, promise: &Promise<'_>, code: GivenCode) -> Result<Gave, Error> {
-        let inserted = self.insert.execute(&self.row(promise, code))?;
+        let inserted = self.insert.execute(&row(self.tenant, promise, code))?;
         Ok(if inserted == 1 {
             Gave::New
         } else {
@@ -283,4 +301,17 @@ impl<'c> Door<'c> {
         self.offers.push((offer, place));
         Ok(place)
     }
+}
+
+/// In the order of the statements that insert.
+pub(crate) fn row<'p>(tenant: i64, promise: &Promise<'p>, code: GivenCode) -> [Value<'p>; 7] {
+    [
+        tenant.into(),
+        promise.customer.into(),
+        promise.offer.into(),
+        promise.occurrence.into(),
+        promise.window.into(),
+        promise.page.into(),
+        code.number().into(),
+    ]
 }

@@ -53,6 +53,9 @@ impl Tx<'_> {
 
     /// Whether a customer is excluded.
     pub fn is_excluded(&mut self, tenant: i64, customer: &str) -> Result<bool, Error> {
+        if let Some(known) = self.near(|near| near.is_excluded(tenant, customer)) {
+            return Ok(known);
+        }
         let found = self.query_one(
             "-- is_excluded
             SELECT 1 FROM exclusion WHERE tenant = $1 AND customer = $2",

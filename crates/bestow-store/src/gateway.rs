@@ -1,6 +1,6 @@
 //! The gateway's reservations, what is registered as the gateway, and answers that are still to be sent.
 
-use crate::{Error, Row, Tx, values};
+use crate::{Error, Row, Tx, Value, values};
 
 /// A yes of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,9 @@ macro_rules! reservation_columns {
         "customer, campaign, action, series, codes, asked_at, lapses_at, consumed_by"
     };
 }
+pub(crate) use reservation_columns;
 
-fn reservation(row: &Row<'_>) -> Result<Reservation, Error> {
+pub(crate) fn reservation(row: &Row<'_>) -> Result<Reservation, Error> {
     Ok(Reservation {
         customer: row.text(0)?,
         campaign: row.text(1)?,
@@ -52,6 +53,20 @@ fn reservation(row: &Row<'_>) -> Result<Reservation, Error> {
         lapses_at: row.int(6)?,
         consumed_by: row.opt_text(7)?,
     })
+}
+
+/// In the order of the statements that insert.
+pub(crate) fn columns(tenant: i64, new: &Reservation) -> [Value<'_>; 8] {
+    [
+        tenant.into(),
+        (&new.customer).into(),
+        (&new.campaign).into(),
+        new.action.into(),
+        new.series.as_ref().into(),
+        (&new.codes).into(),
+        new.asked_at.into(),
+        new.lapses_at.into(),
+    ]
 }
 
 /// What we registered as a tenant's gateway.
@@ -81,6 +96,9 @@ pub struct ApprovalCall {
 impl Tx<'_> {
     /// The reservations of one customer, whatever became of them.
     pub fn reservations(&mut self, tenant: i64, customer: &str) -> Result<Vec<Reservation>, Error> {
+        if let Some(known) = self.near(|near| near.reservations(tenant, customer)) {
+            return Ok(known);
+        }
         self.query(
             concat!(
                 "-- reservations\nSELECT ",
@@ -94,15 +112,17 @@ impl Tx<'_> {
 
     /// Writes a reservation in place of an older one for the same question, and counts the room that it takes.
     pub fn reserve(&mut self, tenant: i64, new: &Reservation) -> Result<(), Error> {
+        if let Some(session) = self.session()
+            && session.reserve_later(tenant, new)
+        {
+            return Ok(());
+        }
         self.drop_reservation(tenant, &new.customer, &new.campaign, new.action)?;
         self.execute(
             "-- insert_reservation
             INSERT INTO reservation (tenant, customer, campaign, action, series, codes, asked_at, lapses_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            values![
-                tenant, &new.customer, &new.campaign, new.action, new.series.as_ref(), &new.codes,
-                new.asked_at, new.lapses_at
-            ],
+            &columns(tenant, new),
         )?;
         new.codes()
             .try_for_each(|code| self.take(tenant, code, 0, 1))
@@ -128,10 +148,24 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// As [`Tx::drop_lapsed`], at the latest before the commit: for whoever need not know what room there is.
+    pub fn drop_lapsed_later(&mut self, tenant: i64, limit: u32) -> Result<(), Error> {
+        let now = self.now_ms();
+        if let Some(session) = self.session()
+            && session.drop_lapsed_later(tenant, now, limit)
+        {
+            return Ok(());
+        }
+        self.drop_lapsed(tenant, limit).map(|_| ())
+    }
+
     /// Drops reservations that have lapsed, the longest lapsed first and at most `limit`; their room is free.
     /// Tells how many there were.
     pub fn drop_lapsed(&mut self, tenant: i64, limit: u32) -> Result<usize, Error> {
         let now = self.now_ms();
+        if let Some(session) = self.session() {
+            return session.drop_lapsed(tenant, now, limit);
+        }
         let lapsed = self.query(
             concat!(
                 "-- lapsed_reservations\nSELECT ",

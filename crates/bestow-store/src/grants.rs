@@ -68,6 +68,7 @@ macro_rules! grant_columns {
              c.first_seen_at), g.code, g.page, r.deadline, r.reported_through"
     };
 }
+pub(crate) use grant_columns;
 
 macro_rules! grant_joins {
     () => {
@@ -79,8 +80,9 @@ macro_rules! grant_joins {
          LEFT JOIN clearance_round r ON r.tenant = g.tenant AND r.campaign = o.campaign AND r.no = -p.channel"
     };
 }
+pub(crate) use grant_joins;
 
-fn grant(row: &Row<'_>) -> Result<Grant, Error> {
+pub(crate) fn grant(row: &Row<'_>) -> Result<Grant, Error> {
     let clearance = match row.opt_int(14)? {
         Some(deadline) => Clearing::Round(RoundFacts {
             deadline,
@@ -138,6 +140,9 @@ impl Tx<'_> {
         customer: &str,
         code_fold: &str,
     ) -> Result<Vec<Grant>, Error> {
+        if let Some(known) = self.near(|near| near.grants(tenant, customer, code_fold)) {
+            return Ok(known);
+        }
         self.query(
             concat!(
                 "-- grants_for_code\nSELECT ",
@@ -236,15 +241,8 @@ impl Tx<'_> {
             .iter()
             .map(|customer| [tenant.into(), (*customer).into()])
             .collect();
-        let mut found = vec![Vec::new(); customers.len()];
-        for row in session.query_columns(pairs::LEDGER_ROWS_OF, &asked)? {
-            let row = Row::Postgres(&row);
-            let place = usize::try_from(row.int(0)? - 1).ok();
-            let rows = place.and_then(|place| found.get_mut(place));
-            let rows = rows.ok_or_else(|| Error::Corrupt("a row of nobody asked for".into()))?;
-            rows.push(ledger_row(&row, 1)?);
-        }
-        Ok(found)
+        let found = session.query_columns(pairs::LEDGER_ROWS_OF, &asked)?;
+        rows_of_each(&found, customers.len())
     }
 
     /// What an offer's number stands for.
@@ -293,6 +291,22 @@ impl Tx<'_> {
             },
         )
     }
+}
+
+/// What was found for each of so many customers, where each row begins with its customer's place, from 1 on.
+pub(crate) fn rows_of_each(
+    found: &[tokio_postgres::Row],
+    customers: usize,
+) -> Result<Vec<Vec<LedgerRow>>, Error> {
+    let mut each = vec![Vec::new(); customers];
+    for row in found {
+        let row = Row::Postgres(row);
+        let place = usize::try_from(row.int(0)? - 1).ok();
+        let rows = place.and_then(|place| each.get_mut(place));
+        let rows = rows.ok_or_else(|| Error::Corrupt("a row of nobody asked for".into()))?;
+        rows.push(ledger_row(&row, 1)?);
+    }
+    Ok(each)
 }
 
 /// A row of the ledger, from this column on.

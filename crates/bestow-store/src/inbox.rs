@@ -1,7 +1,5 @@
 //! The inbox: notifications as they came, and what became of them.
 
-use std::collections::HashSet;
-
 use crate::postgres::Session;
 use crate::{Error, Row, Tx, Value, pairs, values};
 
@@ -96,6 +94,31 @@ fn columns(new: &NewNotification, now: i64) -> [Value<'_>; 8] {
     ]
 }
 
+/// [`Tx::accept_notifications`] on PostgreSQL, as columns. It holds by its keys, so it needs no turn.
+fn accept_columns(
+    session: &Session,
+    mut all: Vec<&NewNotification>,
+    now: i64,
+) -> Result<u64, Error> {
+    // In one order everywhere: of two that bring the same, one waits for the other, and never both.
+    all.sort_unstable_by_key(|new| (new.tenant, &new.identity));
+    let rows: Vec<_> = all.iter().map(|new| columns(new, now)).collect();
+    let (plain, careful) = (pairs::INSERT_NOTIFICATIONS, pairs::INSERT_NEW_NOTIFICATIONS);
+    let fresh = session.insert_columns(plain, careful, &rows)?;
+    if fresh < rows.len() {
+        let keys = all
+            .iter()
+            .map(|new| [new.tenant.into(), (&new.id).into(), (&new.identity).into()]);
+        let keys: Vec<_> = keys.collect();
+        let missing = session.query_columns(pairs::COUNT_ARRIVALS, &keys)?;
+        if !missing.is_empty() {
+            let met = "a notification was set aside while its like came";
+            return Err(Error::Unavailable(met.into()));
+        }
+    }
+    Ok(fresh as u64)
+}
+
 impl Tx<'_> {
     /// Keeps a notification, or counts one more arrival of one that is there. True where it was new.
     pub fn accept_notification(&mut self, new: &NewNotification) -> Result<bool, Error> {
@@ -112,7 +135,7 @@ impl Tx<'_> {
     ) -> Result<u64, Error> {
         let now = self.now_ms();
         if let Some(session) = self.session() {
-            return self.accept_columns(session, all.into_iter().collect(), now);
+            return accept_columns(session, all.into_iter().collect(), now);
         }
         let mut insert = self.prepare(
             "-- accept_notification
@@ -125,28 +148,6 @@ impl Tx<'_> {
             let inserted = insert.execute(&columns(new, now))?;
             fresh += inserted as u64;
             if inserted == 0 {
-                self.count_arrival(new)?;
-            }
-        }
-        Ok(fresh)
-    }
-
-    /// The same on PostgreSQL, as columns.
-    fn accept_columns(
-        &mut self,
-        session: &Session,
-        all: Vec<&NewNotification>,
-        now: i64,
-    ) -> Result<u64, Error> {
-        let rows: Vec<_> = all.iter().map(|new| columns(new, now)).collect();
-        let inserted = session.query_columns(pairs::ACCEPT_NOTIFICATIONS, &rows)?;
-        let mut inserted = inserted
-            .iter()
-            .map(|row| Row::Postgres(row).text(0))
-            .collect::<Result<HashSet<_>, Error>>()?;
-        let fresh = inserted.len() as u64;
-        for new in all {
-            if !inserted.remove(&new.id) {
                 self.count_arrival(new)?;
             }
         }

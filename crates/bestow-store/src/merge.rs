@@ -3,7 +3,7 @@
 use bestow_core::HoldReason;
 
 use crate::campaigns::WindowSpec;
-use crate::door::{Gave, Promise};
+use crate::door::{Door, Gave, Promise};
 use crate::jobs::Job;
 use crate::{Error, Tx, values};
 
@@ -114,7 +114,7 @@ fn held_counter(reason: HoldReason) -> String {
     format!("held:{reason}")
 }
 
-impl Tx<'_> {
+impl<'c> Tx<'c> {
     /// Starts a merge of the landed pages up to `to`.
     pub fn begin_merge(&mut self, job: &Job, campaign: i64, to: u32) -> Result<(), Error> {
         self.check_lease(job)?;
@@ -173,16 +173,47 @@ impl Tx<'_> {
         chunk: &MergeChunk,
         windows: &[u32],
     ) -> Result<Tally, Error> {
-        let mut tally = Tally::default();
         let mut door = self.open_door(tenant)?;
-        let mut beside = chunk.beside.iter().peekable();
         let promises: Vec<_> = chunk
             .grants
             .iter()
             .map(|grant| chunk.promise(grant, windows))
             .collect();
-        let gave = door.give_all(self, &promises)?;
-        for (place, (gave, promise)) in gave.into_iter().zip(&promises).enumerate() {
+        let mut tally = match door.give_shared(self, &promises)? {
+            Some(new) => {
+                let beside: i64 = chunk.beside.iter().map(|(_, n)| i64::from(*n)).sum();
+                Tally {
+                    granted: new as i64,
+                    repeated: (promises.len() - new) as i64 + beside,
+                    waiting: 0,
+                }
+            }
+            None => self.give_unique(tenant, &mut door, chunk, &promises)?,
+        };
+        self.close_door(door)?;
+        for (grant, pairs) in &chunk.waits {
+            let (promise, pairs) = (chunk.promise(grant, windows), i64::from(*pairs));
+            if self.wait_longer(tenant, &promise, pairs)? {
+                tally.waiting += pairs;
+            } else {
+                tally.repeated += pairs;
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Gives the promises of a chunk some of which take unique codes.
+    fn give_unique(
+        &mut self,
+        tenant: i64,
+        door: &mut Door<'c>,
+        chunk: &MergeChunk,
+        promises: &[Promise<'_>],
+    ) -> Result<Tally, Error> {
+        let mut tally = Tally::default();
+        let mut beside = chunk.beside.iter().peekable();
+        let gave = door.give_all(self, promises)?;
+        for (place, (gave, promise)) in gave.into_iter().zip(promises).enumerate() {
             let further = beside.next_if(|(of, _)| *of as usize == place);
             let further = further.map_or(0, |(_, further)| i64::from(*further));
             match gave {
@@ -195,15 +226,6 @@ impl Tx<'_> {
                     self.wait_for_code(tenant, promise, 1 + further)?;
                     tally.waiting += 1 + further;
                 }
-            }
-        }
-        self.close_door(door)?;
-        for (grant, pairs) in &chunk.waits {
-            let (promise, pairs) = (chunk.promise(grant, windows), i64::from(*pairs));
-            if self.wait_longer(tenant, &promise, pairs)? {
-                tally.waiting += pairs;
-            } else {
-                tally.repeated += pairs;
             }
         }
         Ok(tally)

@@ -4,7 +4,11 @@
 
 use std::collections::HashSet;
 
+use crate::campaigns::campaign_columns;
+use crate::gateway::reservation_columns;
+use crate::grants::{grant_columns, grant_joins};
 use crate::postgres::{Numbers, SERVING};
+use crate::promotions::promotion_columns;
 use crate::{Error, Row, Tx, values};
 
 /// Settings without which what is acknowledged may be lost.
@@ -55,20 +59,61 @@ pub(crate) const LOCK_POOL: &str = "-- lock_pool
 pub(crate) const LOCK_POOL_NO: &str = "-- lock_pool_no
     SELECT 1 FROM code_pool WHERE tenant = $1 AND no = $2 FOR UPDATE";
 
-/// Notifications as columns; gives the ids of those that were new.
-pub(crate) const ACCEPT_NOTIFICATIONS: &str = "-- accept_notifications
-    INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
+macro_rules! notifications_of_columns {
+    () => {
+        "INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
     SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[],
-        $8::BYTEA[])
-    ON CONFLICT (tenant, identity) DO NOTHING
-    RETURNING id";
+        $8::BYTEA[])"
+    };
+}
 
-/// Grants as columns; gives those that were none yet.
-pub(crate) const INSERT_GRANTS: &str = "-- insert_grants
-    INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page, code)
-    SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[])
-    ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING
-    RETURNING customer, offer, occurrence";
+/// Notifications as columns. Fails where one is there already.
+pub(crate) const INSERT_NOTIFICATIONS: &str =
+    concat!("-- insert_notifications\n", notifications_of_columns!());
+
+/// As [`INSERT_NOTIFICATIONS`], without those that are there already.
+pub(crate) const INSERT_NEW_NOTIFICATIONS: &str = concat!(
+    "-- insert_new_notifications\n",
+    notifications_of_columns!(),
+    " ON CONFLICT (tenant, identity) DO NOTHING"
+);
+
+/// Counts one more arrival of each of these that is kept under another id; gives those that are not kept at all.
+pub(crate) const COUNT_ARRIVALS: &str = "-- count_arrivals
+    WITH k (tenant, id, identity) AS (SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[])),
+    came AS (
+        SELECT n.tenant, n.id, COUNT(*) AS times
+        FROM k JOIN notification n ON n.tenant = k.tenant AND n.identity = k.identity
+        WHERE n.id <> k.id GROUP BY n.tenant, n.id),
+    counted AS (
+        UPDATE notification n SET arrivals = n.arrivals + came.times
+        FROM came WHERE n.tenant = came.tenant AND n.id = came.id)
+    SELECT k.id FROM k WHERE NOT EXISTS (
+        SELECT 1 FROM notification n WHERE n.tenant = k.tenant AND n.identity = k.identity)";
+
+macro_rules! grants_of_columns {
+    () => {
+        "INSERT INTO grants (tenant, customer, offer, occurrence, window_no, page, code)
+    SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[])"
+    };
+}
+
+/// Grants as columns. Fails where one is there already.
+pub(crate) const INSERT_GRANTS: &str = concat!("-- insert_grants\n", grants_of_columns!());
+
+/// As [`INSERT_GRANTS`], without those that are there already.
+pub(crate) const INSERT_MISSING_GRANTS: &str = concat!(
+    "-- insert_missing_grants\n",
+    grants_of_columns!(),
+    " ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING"
+);
+
+/// As [`INSERT_MISSING_GRANTS`]; gives those that were none yet.
+pub(crate) const INSERT_NEW_GRANTS: &str = concat!(
+    "-- insert_new_grants\n",
+    grants_of_columns!(),
+    " ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING RETURNING customer, offer, occurrence"
+);
 
 /// Which of these are grants.
 pub(crate) const KNOWN_GRANTS: &str = "-- known_grants
@@ -83,6 +128,77 @@ pub(crate) const LEDGER_ROWS_OF: &str = "-- ledger_rows_of
     FROM UNNEST($1::BIGINT[], $2::TEXT[]) WITH ORDINALITY AS k (tenant, customer, place)
     JOIN grants g ON g.tenant = k.tenant AND g.customer = k.customer
     ORDER BY k.place, g.offer, g.occurrence";
+
+/// The reservations of these customers; each row ends with its tenant.
+pub(crate) const RESERVATIONS_OF: &str = concat!(
+    "-- reservations_of\nSELECT ",
+    reservation_columns!(),
+    ", k.of_tenant FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (of_tenant, of_customer)
+    JOIN reservation ON tenant = k.of_tenant AND customer = k.of_customer
+    ORDER BY lapses_at, campaign, action"
+);
+
+/// Which of these customers are excluded.
+pub(crate) const EXCLUDED_OF: &str = "-- excluded_of
+    SELECT e.tenant, e.customer FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (tenant, customer)
+    JOIN exclusion e ON e.tenant = k.tenant AND e.customer = k.customer";
+
+/// These campaigns, by id; each row ends with its tenant.
+pub(crate) const CAMPAIGNS_OF: &str = concat!(
+    "-- campaigns_of\nSELECT ",
+    campaign_columns!(),
+    ", k.of_tenant FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (of_tenant, of_id)
+    JOIN campaign ON tenant = k.of_tenant AND id = k.of_id"
+);
+
+/// These promotions, by folded code; each row ends with its tenant.
+pub(crate) const PROMOTIONS_OF: &str = concat!(
+    "-- promotions_of\nSELECT ",
+    promotion_columns!(),
+    ", k.of_tenant FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (of_tenant, of_code)
+    JOIN promotion ON tenant = k.of_tenant AND code_fold = k.of_code"
+);
+
+/// The grants of these customers for these codes; each row ends with tenant, customer and code.
+pub(crate) const GRANTS_FOR_CODES: &str = concat!(
+    "-- grants_for_codes\nSELECT ",
+    grant_columns!(),
+    ", k.of_tenant, k.of_customer, k.of_code ",
+    grant_joins!(),
+    " JOIN UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[]) AS k (of_tenant, of_customer, of_code)
+        ON g.tenant = k.of_tenant AND g.customer = k.of_customer AND o.code_fold = k.of_code
+    ORDER BY g.offer, g.occurrence"
+);
+
+/// What is taken of these codes.
+pub(crate) const TAKEN_OF: &str = "-- taken_of
+    SELECT p.tenant, p.code_fold, p.granted, p.reserved
+    FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (tenant, code_fold)
+    JOIN promotion_count p ON p.tenant = k.tenant AND p.code_fold = k.code_fold";
+
+/// Reservations as columns, each in place of an older one for the same question.
+pub(crate) const PUT_RESERVATIONS: &str = "-- put_reservations
+    INSERT INTO reservation (tenant, customer, campaign, action, series, codes, asked_at, lapses_at)
+    SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[],
+        $8::BIGINT[])
+    ON CONFLICT (tenant, customer, campaign, action) DO UPDATE SET
+        series = excluded.series, codes = excluded.codes, asked_at = excluded.asked_at,
+        lapses_at = excluded.lapses_at, consumed_by = NULL";
+
+/// As `lapsed_reservations` and `drop_reservation`, at once.
+pub(crate) const DROP_LAPSED: &str = "-- drop_lapsed
+    DELETE FROM reservation WHERE tenant = $1 AND (customer, campaign, action) IN (
+        SELECT customer, campaign, action FROM reservation
+        WHERE tenant = $1 AND lapses_at <= $2 ORDER BY lapses_at LIMIT $3)
+    RETURNING codes, consumed_by";
+
+/// As `take`, for many codes at once.
+pub(crate) const ADD_RESERVED: &str = "-- add_reserved
+    INSERT INTO promotion_count (tenant, code_fold, granted, reserved)
+    SELECT tenant, code_fold, 0, reserved FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[])
+        AS k (tenant, code_fold, reserved)
+    ON CONFLICT (tenant, code_fold) DO UPDATE SET
+        reserved = promotion_count.reserved + excluded.reserved";
 
 /// Unique codes that belong to grants from now on, as columns.
 pub(crate) const TAKE_CODES: &str = "-- take_codes

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use bestow_core::GivenCode;
 
-use crate::door::{Door, Gave, OpenPool, Promise};
+use crate::door::{Door, Gave, OpenPool, Promise, row};
 use crate::pairs::{self, GrantKey};
 use crate::postgres::Session;
 use crate::{Error, Tx};
@@ -119,9 +119,9 @@ impl<'c> Door<'c> {
             .iter()
             .zip(&*plans)
             .filter(|(_, plan)| plan.gave == Gave::New)
-            .map(|(promise, plan)| self.row(promise, plan.code))
+            .map(|(promise, plan)| row(self.tenant, promise, plan.code))
             .collect();
-        let inserted = session.query_columns(pairs::INSERT_GRANTS, &rows)?;
+        let inserted = session.query_columns(pairs::INSERT_NEW_GRANTS, &rows)?;
         let mut inserted = pairs::grant_keys(&inserted)?;
         for (promise, plan) in promises.iter().zip(plans) {
             if plan.gave != Gave::New || inserted.remove(&key(promise)) {

@@ -48,6 +48,11 @@ pub(crate) fn classify(statement: &str, error: &tokio_postgres::Error) -> (Failu
     (failure, error)
 }
 
+/// Whether a row could not be inserted because its key is taken.
+pub(crate) fn is_there_already(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+}
+
 fn refused(statement: &str, message: String) -> Error {
     Error::Refused {
         statement: first_line(statement),

@@ -2,7 +2,8 @@
 
 use std::thread;
 
-use crate::postgres::{Begin, Connector, Io, Role, Session, Uncommitted};
+use crate::pg_connect::{Connector, Io, Role};
+use crate::postgres::{Begin, Session, Uncommitted};
 use crate::{Error, Value, migrate};
 
 /// Rows as columns; the rest of a grant is the same in all of them.
@@ -15,6 +16,13 @@ const INSERT_NOTIFICATIONS: &str = "-- raw_insert_notifications
     SELECT 1, id, 13, identity, '5101', 504, 1, body
     FROM UNNEST($1::TEXT[], $2::TEXT[], $3::BYTEA[]) AS given (id, identity, body)
     ON CONFLICT (tenant, identity) DO NOTHING";
+const INSERT_RESERVATIONS: &str = "-- raw_insert_reservations
+    INSERT INTO reservation (tenant, customer, campaign, action, codes, asked_at, lapses_at)
+    SELECT 1, customer, 'rt-0', 24, 'cb10', 1, 900001 FROM UNNEST($1::TEXT[]) AS given (customer)
+    ON CONFLICT (tenant, customer, campaign, action) DO NOTHING";
+const COUNT_RESERVATIONS: &str = "-- raw_count_reservations
+    INSERT INTO promotion_count (tenant, code_fold, granted, reserved) VALUES (1, 'cb10', 0, $1)
+    ON CONFLICT (tenant, code_fold) DO UPDATE SET reserved = promotion_count.reserved + excluded.reserved";
 const LOOK_UP: &str = "-- raw_look_up
     SELECT offer, window_no, page, occurrence, code FROM grants WHERE tenant = 1 AND customer = $1";
 
@@ -66,6 +74,28 @@ impl RawServer {
         })
     }
 
+    pub(crate) fn insert_reservations(
+        &mut self,
+        customers: impl Iterator<Item = String>,
+        per_commit: usize,
+    ) -> Result<u64, Error> {
+        let customers: Vec<_> = customers.collect();
+        self.share(&customers, |session, share| {
+            let mut inserted = 0;
+            for chunk in share.chunks(per_commit.max(1)) {
+                let rows: Vec<_> = chunk.iter().map(|customer| [customer.into()]).collect();
+                session.begin(Begin::Beside);
+                let of_commit = session.execute_columns(INSERT_RESERVATIONS, &rows)?;
+                // Last, since all wait for each other here.
+                let count = session.prepare(COUNT_RESERVATIONS)?;
+                session.execute(&count, &[(of_commit as i64).into()])?;
+                commit(session)?;
+                inserted += of_commit as u64;
+            }
+            Ok(inserted)
+        })
+    }
+
     /// Looks customers up, so many on their way at once on each connection.
     pub(crate) fn look_up(&mut self, customers: &[String], at_once: usize) -> Result<u64, Error> {
         self.share(customers, |session, share| {
@@ -90,10 +120,7 @@ impl RawServer {
                 let rows: Vec<_> = chunk.iter().map(&row).collect();
                 session.begin(Begin::Beside);
                 inserted += session.execute_columns(sql, &rows)? as u64;
-                session.commit().map_err(|uncommitted| match uncommitted {
-                    Uncommitted::Surely(error) => error,
-                    Uncommitted::Perhaps => Error::OutcomeUnknown,
-                })?;
+                commit(session)?;
             }
             Ok(inserted)
         })
@@ -125,4 +152,11 @@ impl RawServer {
                 .sum()
         })
     }
+}
+
+fn commit(session: &Session) -> Result<(), Error> {
+    session.commit().map_err(|uncommitted| match uncommitted {
+        Uncommitted::Surely(error) => error,
+        Uncommitted::Perhaps => Error::OutcomeUnknown,
+    })
 }

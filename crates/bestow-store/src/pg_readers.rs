@@ -4,7 +4,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::postgres::{Begin, Connector, Role, Session};
+use crate::pg_connect::{Connector, Role};
+use crate::postgres::{Begin, Session};
 use crate::{Error, Tx};
 
 /// Longest wait for a connection that others read from.

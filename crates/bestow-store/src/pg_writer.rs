@@ -11,8 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::pg_connect::{Connector, Role};
 use crate::pg_error::Failure;
-use crate::postgres::{Begin, Connector, Role, Session, Uncommitted};
+use crate::postgres::{Begin, Session, Uncommitted};
 use crate::queue::{Attempt, Group, Lane, Queue, Serves, Undo, Work, finish_all, panicked};
 use crate::testing_hooks::{Fault, Hooks};
 use crate::{Error, Tx};
@@ -48,9 +49,9 @@ impl Writers {
         let mut first = Some(first);
         for place in 0..count.max(1) {
             let serves = match place {
-                0 if count <= 1 => Serves::Both,
-                0 => Serves::Only(Lane::Interactive),
-                _ => Serves::Only(Lane::Bulk),
+                0 if count <= 1 => Serves::ALL,
+                0 => Serves::TURNS,
+                _ => Serves::NO_TURNS,
             };
             let mut writer = Writer {
                 queue: Arc::clone(&queue),
@@ -133,7 +134,7 @@ impl Writer {
         };
         session.begin(match lane {
             Lane::Interactive => Begin::InTurn,
-            Lane::Bulk => Begin::Beside,
+            Lane::Beside | Lane::Bulk => Begin::Beside,
         });
         let attempt = self.in_transaction(&session, group);
         session.roll_back();
@@ -146,6 +147,10 @@ impl Writer {
     /// Runs and commits. Where it does not commit, the caller rolls back.
     fn in_transaction(&self, session: &Session, group: &mut Group) -> Attempt {
         let name = group.first().map_or("empty", |work| work.name());
+        let ahead: Vec<_> = group.iter().filter_map(|work| work.ahead()).collect();
+        if let Err(error) = session.look_ahead(&ahead) {
+            return Attempt::Failed(error);
+        }
         for (place, work) in group.iter_mut().enumerate() {
             if let Err(attempt) = self.run_piece(session, place, &mut **work) {
                 return attempt;

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: opening them, and running statements on them.
+//! A connection to PostgreSQL and the transaction that is open on it: running statements.
 //!
 //! One thread does the input and output of all connections. Whoever runs a statement sends it and sleeps until the
 //! answer is there, so that transactions are the same synchronous closures as on SQLite. What begins a transaction,
@@ -6,34 +6,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::{join, try_join_all};
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
 #[cfg(feature = "testing")]
 use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
-use crate::pg_error::{Failure, classify};
+use crate::pg_connect::Role;
+use crate::pg_error::{Failure, classify, is_there_already};
+use crate::pg_near::{Near, Nearness};
 use crate::pg_types::Column;
 use crate::{Error, Value, park};
 
-/// How long to wait for a connection.
-const CONNECT_WAIT: Duration = Duration::from_secs(5);
-/// Longest run of one statement that writes, in milliseconds. The server ends it then.
-const WRITE_MS_MAX: u32 = 60_000;
-/// Longest run of one statement that reads, in milliseconds: `verify` reads whole tables.
-const READ_MS_MAX: u32 = 300_000;
-/// Longest wait for a lock, in milliseconds. The whole transaction is tried again then.
-const LOCK_MS_MAX: u32 = 10_000;
-/// Longest rest within a transaction, in milliseconds: a process that hangs must not hold its locks for ever.
-const REST_MS_MAX: u32 = 60_000;
 /// Statements that are under way at once, at most, where one is run for many rows.
 const PIPELINED_MAX: usize = 256;
+
+/// Groups of rows that are inserted carefully once one of them held a repeat.
+const CAREFUL_FOR: u32 = 64;
 
 /// Numbers that are counted by the highest there is. Whoever counts on locks them first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,134 +44,6 @@ pub(crate) const SERVING: i64 = key(0, 2);
 /// The name of a lock in a database that others may use too: a letter of ours in front.
 const fn key(family: i64, tenant: i64) -> i64 {
     (0x62 << 56) | (family << 48) | tenant
-}
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Reads,
-    Writes,
-}
-
-/// The thread that does the input and output.
-pub(crate) struct Io {
-    handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Io {
-    pub(crate) fn start() -> Result<Self, Error> {
-        let unavailable = |e: std::io::Error| Error::Unavailable(format!("a thread: {e}"));
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(unavailable)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new()
-            .name("store-io".into())
-            // Ends when the sender is gone, whatever it sent.
-            .spawn(move || drop(runtime.block_on(stopped)))
-            .map_err(unavailable)?;
-        Ok(Self {
-            handle,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Io {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's thread for input and output panicked");
-        }
-    }
-}
-
-/// Opens connections to one database.
-#[derive(Clone)]
-pub(crate) struct Connector {
-    config: Config,
-    handle: Handle,
-}
-
-impl Connector {
-    /// For the database at `url`, as libpq writes it.
-    pub(crate) fn new(url: &str, io: &Io) -> Result<Self, Error> {
-        // The parser's words tell what is wrong; the address may hold a password.
-        let mut config: Config = url
-            .parse()
-            .map_err(|e: tokio_postgres::Error| Error::BadUrl(format!("postgres: {e}")))?;
-        if config.get_application_name().is_none() {
-            config.application_name("bestow");
-        }
-        config.connect_timeout(CONNECT_WAIT);
-        Ok(Self {
-            config,
-            handle: io.handle.clone(),
-        })
-    }
-
-    /// Where the database is, without user and password.
-    pub(crate) fn place(&self) -> String {
-        let host = self.config.get_hosts().first().map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        });
-        let port = self.config.get_ports().first().copied().unwrap_or(5432);
-        let database = self.config.get_dbname().unwrap_or_default();
-        format!("postgres:{}:{port}/{database}", host.unwrap_or_default())
-    }
-
-    pub(crate) fn connect(&self, role: Role) -> Result<Session, Error> {
-        let config = self.config.clone();
-        let connecting = self.handle.spawn(async move {
-            let (client, connection) = config.connect(NoTls).await?;
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::warn!(error.message = %error, "a connection to the database ended");
-                }
-            });
-            Ok::<_, tokio_postgres::Error>(client)
-        });
-        let connected =
-            park::wait(connecting).map_err(|e| Error::Unavailable(format!("connecting: {e}")))?;
-        // Whatever keeps us from connecting may be mended without us: the server, a password, a database.
-        let client = connected.map_err(|e| {
-            Error::Unavailable(format!("{}: {}", self.place(), classify("connect", &e).1))
-        })?;
-        let session = Session {
-            client,
-            role,
-            prepared: RefCell::default(),
-            ahead: RefCell::default(),
-            has_begun: Cell::new(false),
-            failure: Cell::new(None),
-            changes: Cell::new(0),
-            locked: RefCell::default(),
-        };
-        session.run(&settings(role))?;
-        Ok(session)
-    }
-}
-
-fn settings(role: Role) -> String {
-    let statement_ms = match role {
-        Role::Reads => READ_MS_MAX,
-        Role::Writes => WRITE_MS_MAX,
-    };
-    // What is acknowledged is on disk, whatever the default of the database is. A stronger default stays.
-    format!(
-        "SET statement_timeout = {statement_ms}; SET lock_timeout = {LOCK_MS_MAX}; \
-         SET idle_in_transaction_session_timeout = {REST_MS_MAX}; SET jit = off; \
-         SELECT set_config('synchronous_commit', 'on', false) \
-         WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-    )
 }
 
 /// How a transaction begins.
@@ -206,7 +68,7 @@ pub(crate) enum Uncommitted {
 
 /// One connection, with the transaction that is open on it.
 pub(crate) struct Session {
-    client: Client,
+    pub(crate) client: Client,
     role: Role,
     /// By the place of their text, which never moves.
     prepared: RefCell<HashMap<(usize, usize), Statement>>,
@@ -217,14 +79,19 @@ pub(crate) struct Session {
     failure: Cell<Option<Failure>>,
     changes: Cell<u64>,
     locked: RefCell<HashSet<i64>>,
+    /// How many groups of rows are still inserted carefully.
+    careful: Cell<u32>,
+    /// What the open transaction has read ahead, and is still to write.
+    pub(crate) near: RefCell<Near>,
 }
 
 /// A prepared statement.
 #[derive(Clone)]
 pub(crate) struct Statement {
-    prepared: tokio_postgres::Statement,
+    pub(crate) prepared: tokio_postgres::Statement,
     sql: &'static str,
     kind: Kind,
+    nearness: Nearness,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,6 +101,21 @@ enum Kind {
 }
 
 impl Session {
+    pub(crate) fn new(client: Client, role: Role) -> Self {
+        Self {
+            client,
+            role,
+            prepared: RefCell::default(),
+            ahead: RefCell::default(),
+            has_begun: Cell::new(false),
+            failure: Cell::new(None),
+            changes: Cell::new(0),
+            locked: RefCell::default(),
+            careful: Cell::new(0),
+            near: RefCell::default(),
+        }
+    }
+
     /// Whether the connection is still there, as far as is known.
     pub(crate) fn is_connected(&self) -> bool {
         !self.client.is_closed() && self.failure.get() != Some(Failure::Lost)
@@ -253,6 +135,7 @@ impl Session {
     }
 
     pub(crate) fn begin(&self, how: Begin) {
+        self.near.borrow_mut().clear();
         let mut ahead = self.ahead.borrow_mut();
         ahead.clear();
         match how {
@@ -267,6 +150,8 @@ impl Session {
 
     /// Ends the transaction; durable once this answers well.
     pub(crate) fn commit(&self) -> Result<(), Uncommitted> {
+        self.write_pending().map_err(Uncommitted::Surely)?;
+        self.near.borrow_mut().clear();
         self.ahead.borrow_mut().clear();
         self.locked.borrow_mut().clear();
         if !self.has_begun.replace(false) {
@@ -286,6 +171,7 @@ impl Session {
 
     /// Ends the transaction without a trace, and without waiting for it.
     pub(crate) fn roll_back(&self) {
+        self.near.borrow_mut().clear();
         self.ahead.borrow_mut().clear();
         self.locked.borrow_mut().clear();
         if self.has_begun.replace(false) {
@@ -322,6 +208,7 @@ impl Session {
             prepared: self.ask(sql, self.client.prepare(sql))?,
             sql,
             kind: kind(sql),
+            nearness: Nearness::of(sql),
         };
         self.prepared.borrow_mut().insert(place, statement.clone());
         Ok(statement)
@@ -332,6 +219,7 @@ impl Session {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<usize, Error> {
+        self.give_way(statement.nearness)?;
         let work = self.client.execute_raw(&statement.prepared, values);
         let changed = self.ask(statement.sql, work)?;
         self.count(statement, changed);
@@ -339,6 +227,16 @@ impl Session {
     }
 
     pub(crate) fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        self.give_way(statement.nearness)?;
+        self.answer(statement, values)
+    }
+
+    /// As [`Session::query`], for a statement that belongs to what is kept near.
+    pub(crate) fn answer(
         &self,
         statement: &Statement,
         values: &[Value<'_>],
@@ -367,6 +265,7 @@ impl Session {
         rows: impl IntoIterator<Item = [Value<'v>; N]>,
         at_once: usize,
     ) -> Result<usize, Error> {
+        self.give_way(statement.nearness)?;
         let mut rows = rows.into_iter();
         let mut all = 0;
         loop {
@@ -397,6 +296,19 @@ impl Session {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
+        self.give_way(self.prepare(sql)?.nearness)?;
+        self.answer_columns(sql, rows)
+    }
+
+    /// As [`Session::query_columns`], for a statement that belongs to what is kept near.
+    pub(crate) fn answer_columns<const N: usize>(
+        &self,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<Vec<Row>, Error> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let statement = self.prepare(sql)?;
         let columns: Vec<_> = (0..N).map(|at| Column { rows, at }).collect();
         let found = self.ask(sql, async {
@@ -414,10 +326,55 @@ impl Session {
         rows: &[[Value<'_>; N]],
     ) -> Result<usize, Error> {
         let statement = self.prepare(sql)?;
+        self.give_way(statement.nearness)?;
         let columns: Vec<_> = (0..N).map(|at| Column { rows, at }).collect();
         let changed = self.ask(sql, self.client.execute_raw(&statement.prepared, &columns))?;
         self.count(&statement, changed);
         Ok(changed as usize)
+    }
+
+    /// Inserts rows, as columns, that are mostly new: how many were. `plain` fails where one is there already, and costs
+    /// less than `careful`, which passes over it. Repeats come in swarms, so after one of them it is careful for a while.
+    pub(crate) fn insert_columns<const N: usize>(
+        &self,
+        plain: &'static str,
+        careful: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<usize, Error> {
+        match self.careful.get().checked_sub(1) {
+            Some(left) => self.careful.set(left),
+            None => match self.try_columns(plain, rows)? {
+                Some(inserted) => return Ok(inserted),
+                None => self.careful.set(CAREFUL_FOR),
+            },
+        }
+        self.execute_columns(careful, rows)
+    }
+
+    /// As [`Session::execute_columns`]; `None`, and nothing done, where a row is there already.
+    fn try_columns<const N: usize>(
+        &self,
+        sql: &'static str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<Option<usize>, Error> {
+        let statement = self.prepare(sql)?;
+        self.give_way(statement.nearness)?;
+        push(&mut self.ahead.borrow_mut(), "SAVEPOINT rows");
+        let columns: Vec<_> = (0..N).map(|at| Column { rows, at }).collect();
+        let work = self.client.execute_raw(&statement.prepared, &columns);
+        let tried = self.ask(sql, async {
+            match work.await {
+                Err(error) if is_there_already(&error) => Ok(None),
+                changed => changed.map(Some),
+            }
+        })?;
+        let Some(changed) = tried else {
+            self.run("ROLLBACK TO SAVEPOINT rows")?;
+            return Ok(None);
+        };
+        push(&mut self.ahead.borrow_mut(), "RELEASE SAVEPOINT rows");
+        self.count(&statement, changed);
+        Ok(Some(changed as usize))
     }
 
     /// See [`crate::Tx::lock_numbers`].
@@ -430,12 +387,16 @@ impl Session {
 
     fn count(&self, statement: &Statement, rows: u64) {
         if statement.kind == Kind::Writes {
-            self.changes.set(self.changes.get() + rows);
+            self.add_changes(rows);
         }
     }
 
+    pub(crate) fn add_changes(&self, rows: u64) {
+        self.changes.set(self.changes.get() + rows);
+    }
+
     /// Sends what is to go ahead and then `work`, and waits for the answers.
-    fn ask<T>(
+    pub(crate) fn ask<T>(
         &self,
         sql: &str,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -460,12 +421,14 @@ impl Session {
 }
 
 fn push_lock(ahead: &mut String, lock: i64) {
+    push(ahead, &format!("SELECT pg_advisory_xact_lock({lock})"));
+}
+
+fn push(ahead: &mut String, sql: &str) {
     if !ahead.is_empty() {
         ahead.push_str("; ");
     }
-    ahead.push_str("SELECT pg_advisory_xact_lock(");
-    ahead.push_str(&lock.to_string());
-    ahead.push(')');
+    ahead.push_str(sql);
 }
 
 /// By its first word behind the name.

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
+use crate::pg_connect::{Connector, Io, Role};
+use crate::pg_look_ups::LookUps;
 use crate::pg_readers::Readers;
 use crate::pg_writer::Writers;
-use crate::postgres::{Connector, Io, Role, Session};
+use crate::postgres::Session;
 use crate::store::{Durability, Migrate, Options};
 use crate::testing_hooks::Hooks;
 use crate::{Error, Tx, migrate, pairs};
@@ -17,6 +19,7 @@ const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 pub(crate) struct Postgres {
     pub(crate) writers: Writers,
     pub(crate) readers: Readers,
+    pub(crate) look_ups: LookUps,
     /// Only looks whether anybody committed.
     watcher: Mutex<Option<Session>>,
     pub(crate) clock: Clock,
@@ -89,6 +92,7 @@ impl Postgres {
         Ok(Self {
             writers: Writers::start(pool.writers, first, &connector, &options.clock, &hooks)?,
             readers: Readers::new(pool.readers, connector.clone(), options.clock.clone()),
+            look_ups: LookUps::start(&connector),
             watcher: Mutex::new(None),
             clock: options.clock.clone(),
             connector,

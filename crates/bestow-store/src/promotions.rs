@@ -41,8 +41,9 @@ macro_rules! promotion_columns {
          fallback_code, validity_days"
     };
 }
+pub(crate) use promotion_columns;
 
-fn promotion(row: &Row<'_>) -> Result<Promotion, Error> {
+pub(crate) fn promotion(row: &Row<'_>) -> Result<Promotion, Error> {
     Ok(Promotion {
         code_fold: row.text(0)?,
         code: row.text(1)?,
@@ -94,6 +95,10 @@ impl Tx<'_> {
 
     /// One promotion by its code folded.
     pub fn promotion(&mut self, tenant: i64, code_fold: &str) -> Result<Option<Promotion>, Error> {
+        let key = || (tenant, code_fold.to_owned());
+        if let Some(known) = self.near(|near| near.promotions.get(&key()).cloned()) {
+            return Ok(known);
+        }
         self.query_one(
             concat!(
                 "-- promotion\nSELECT ",

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::pg_near::Ahead;
 use crate::{Error, Tx};
 
 /// Work that may wait, at most. Beyond it callers are told to come back later.
@@ -16,29 +17,31 @@ const RUN_MAX: u32 = 3;
 pub(crate) enum Lane {
     /// Somebody waits for the answer.
     Interactive,
+    /// Somebody waits for it, and it holds by its keys whatever is written meanwhile.
+    Beside,
     /// Chunks of a large job.
     Bulk,
 }
 
-/// Which lanes a connection takes work from.
+/// Which lanes a connection takes work from, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Serves {
-    /// Both, in turns.
-    Both,
-    /// One alone.
-    Only(Lane),
-}
+pub(crate) struct Serves(&'static [Lane]);
 
 impl Serves {
-    fn takes(self, lane: Lane) -> bool {
-        self == Self::Both || self == Self::Only(lane)
-    }
+    /// All of them.
+    pub(crate) const ALL: Self = Self(&[Lane::Interactive, Lane::Beside, Lane::Bulk]);
+    /// What takes turns.
+    pub(crate) const TURNS: Self = Self(&[Lane::Interactive]);
+    /// What needs no turn.
+    pub(crate) const NO_TURNS: Self = Self(&[Lane::Beside, Lane::Bulk]);
 }
 
 /// A piece of work for a writer. It may be run more than once before it is finished once.
 pub(crate) trait Work: Send {
     /// The transaction's name, for logs and figures.
     fn name(&self) -> &'static str;
+    /// What it is about to read, where it knows.
+    fn ahead(&self) -> Option<&Ahead>;
     /// Does the work and keeps its result. `Err` means: undo what I wrote.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Undo>;
     /// Hands the kept result to whoever waits, or the failure of the transaction.
@@ -54,8 +57,23 @@ pub(crate) type Group = Vec<Box<dyn Work>>;
 #[derive(Default)]
 struct Lanes {
     interactive: VecDeque<Box<dyn Work>>,
+    beside: VecDeque<Box<dyn Work>>,
     bulk: VecDeque<Box<dyn Work>>,
     closing: bool,
+}
+
+impl Lanes {
+    fn of(&mut self, lane: Lane) -> &mut VecDeque<Box<dyn Work>> {
+        match lane {
+            Lane::Interactive => &mut self.interactive,
+            Lane::Beside => &mut self.beside,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.interactive.len() + self.beside.len() + self.bulk.len()
+    }
 }
 
 /// The lanes of one store.
@@ -70,14 +88,10 @@ impl Queue {
     pub(crate) fn submit(&self, lane: Lane, work: Box<dyn Work>) {
         let refused = {
             let mut lanes = self.lock();
-            let full = lanes.interactive.len() + lanes.bulk.len() >= WAITING_MAX;
-            if full || lanes.closing {
+            if lanes.waiting() >= WAITING_MAX || lanes.closing {
                 Some(work)
             } else {
-                match lane {
-                    Lane::Interactive => lanes.interactive.push_back(work),
-                    Lane::Bulk => lanes.bulk.push_back(work),
-                }
+                lanes.of(lane).push_back(work);
                 None
             }
         };
@@ -98,8 +112,8 @@ impl Queue {
         self.wake.notify_all();
     }
 
-    /// Waits for work: all the interactive work that waits, `group_max` at most, or one bulk chunk where nobody waits or
-    /// this is turn [`RUN_MAX`] since the last. `run` counts those turns. `None` when closed and drained.
+    /// Waits for work: all that waits in the most urgent lane, `group_max` at most, or one bulk chunk where nobody waits
+    /// or this is turn [`RUN_MAX`] since the last. `run` counts those turns. `None` when closed and drained.
     pub(crate) fn next(
         &self,
         serves: Serves,
@@ -108,19 +122,23 @@ impl Queue {
     ) -> Option<(Lane, Group)> {
         let mut lanes = self.lock();
         loop {
-            let interactive = serves.takes(Lane::Interactive) && !lanes.interactive.is_empty();
-            let bulk_turn = serves.takes(Lane::Bulk) && (*run >= RUN_MAX || !interactive);
-            if bulk_turn && let Some(chunk) = lanes.bulk.pop_front() {
-                *run = 0;
-                return Some((Lane::Bulk, vec![chunk]));
-            }
-            if interactive {
-                let count = lanes.interactive.len().min(group_max);
-                *run = run.saturating_add(1);
-                return Some((
-                    Lane::Interactive,
-                    lanes.interactive.drain(..count).collect(),
-                ));
+            let Serves(all) = serves;
+            let mut waiting = all
+                .iter()
+                .copied()
+                .filter(|lane| !lanes.of(*lane).is_empty());
+            let urgent = waiting.next();
+            let is_bulk_due = *run >= RUN_MAX && waiting.any(|lane| lane == Lane::Bulk);
+            if let Some(urgent) = urgent {
+                let lane = if is_bulk_due { Lane::Bulk } else { urgent };
+                let (turns, count_max) = match lane {
+                    Lane::Bulk => (0, 1),
+                    Lane::Interactive | Lane::Beside => (run.saturating_add(1), group_max),
+                };
+                *run = turns;
+                let queue = lanes.of(lane);
+                let count = queue.len().min(count_max);
+                return Some((lane, queue.drain(..count).collect()));
             }
             if lanes.closing {
                 return None;

@@ -68,6 +68,21 @@ impl RawDatabase {
         }
     }
 
+    /// Inserts a reservation for each customer, `per_commit` in each transaction, and counts the room that they take.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn insert_reservations(
+        &mut self,
+        customers: impl Iterator<Item = String>,
+        per_commit: usize,
+    ) -> Result<u64, Error> {
+        match &mut self.0 {
+            Raw::File(file) => file.insert_reservations(customers, per_commit),
+            Raw::Server(server) => server.insert_reservations(customers, per_commit),
+        }
+    }
+
     /// Looks up the grants of each customer, and tells how many there are. On PostgreSQL, where each is a way to the
     /// server and back, `at_once` are on their way on each connection; a file is looked into one by one.
     ///
@@ -128,6 +143,39 @@ impl RawFile {
             }
             drop(insert);
             tx.commit().map_err(|e| classify("commit", &e))?;
+        }
+        Ok(inserted)
+    }
+
+    fn insert_reservations(
+        &mut self,
+        customers: impl Iterator<Item = String>,
+        per_commit: usize,
+    ) -> Result<u64, Error> {
+        const SQL: &str = "-- raw_insert_reservation
+            INSERT INTO reservation (tenant, customer, campaign, action, codes, asked_at, lapses_at)
+            VALUES (1, ?1, 'rt-0', 24, 'cb10', 1, 900001)
+            ON CONFLICT (tenant, customer, campaign, action) DO NOTHING";
+        const COUNT: &str = "-- raw_count_reservations
+            INSERT INTO promotion_count (tenant, code_fold, granted, reserved) VALUES (1, 'cb10', 0, ?1)
+            ON CONFLICT (tenant, code_fold) DO UPDATE SET reserved = promotion_count.reserved + excluded.reserved";
+        let mut customers = customers.peekable();
+        let mut inserted = 0;
+        while customers.peek().is_some() {
+            let tx = self.begin()?;
+            let mut insert = tx.prepare_cached(SQL).map_err(|e| classify(SQL, &e))?;
+            let mut of_commit = 0;
+            for customer in customers.by_ref().take(per_commit.max(1)) {
+                of_commit += insert.execute([&customer]).map_err(|e| classify(SQL, &e))?;
+            }
+            drop(insert);
+            let mut count = tx.prepare_cached(COUNT).map_err(|e| classify(COUNT, &e))?;
+            count
+                .execute([of_commit as i64])
+                .map_err(|e| classify(COUNT, &e))?;
+            drop(count);
+            tx.commit().map_err(|e| classify("commit", &e))?;
+            inserted += of_commit as u64;
         }
         Ok(inserted)
     }

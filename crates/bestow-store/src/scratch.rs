@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Error;
-use crate::postgres::{Connector, Io, Role, Session};
+use crate::pg_connect::{Connector, Io, Role};
+use crate::postgres::Session;
 use crate::postgres_engine::is_address;
 
 /// An empty database beside another one, dropped with this.

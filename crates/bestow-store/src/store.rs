@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::grants::LedgerRow;
+use crate::pg_near::Ahead;
 use crate::pg_readers::Reading;
 use crate::postgres_engine::{self, Claim, Postgres};
 use crate::queue::{Lane, Undo, Work};
@@ -181,7 +183,46 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(Lane::Interactive, name, work).await
+        self.submit(Lane::Interactive, name, None, work).await
+    }
+
+    /// Like [`Store::tx`], for many small transactions that come at the same time: what each is about to read is
+    /// fetched for all of them at once where the database is a server.
+    ///
+    /// # Errors
+    /// As [`Store::tx`].
+    pub async fn tx_ahead<T, E, F>(
+        &self,
+        name: &'static str,
+        ahead: impl FnOnce() -> Ahead,
+        work: F,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let ahead = self.is_far().then(ahead);
+        self.submit(Lane::Interactive, name, ahead, work).await
+    }
+
+    /// Like [`Store::tx`], for work that holds by its keys whatever others write meanwhile: on PostgreSQL it takes no
+    /// turn, and several run at once.
+    ///
+    /// # Errors
+    /// As [`Store::tx`].
+    pub async fn beside<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let lane = if self.is_far() {
+            Lane::Beside
+        } else {
+            Lane::Interactive
+        };
+        self.submit(lane, name, None, work).await
     }
 
     /// Like [`Store::tx`], for a chunk of a large job: it has a transaction to itself and gives way to others between
@@ -196,7 +237,7 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(Lane::Bulk, name, work).await
+        self.submit(Lane::Bulk, name, None, work).await
     }
 
     /// Reads from one snapshot, on the calling thread: a look-up takes microseconds, a hop to another thread more.
@@ -226,6 +267,18 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(_) => self.read(work),
             Engine::Postgres(postgres) => postgres.readers.with(Reading::LookUp, work),
+        }
+    }
+
+    /// The rows of one customer in the ledger, as [`Tx::ledger_rows`] gives them. A file is looked into where the
+    /// caller stands; a server is asked for all who wait at the same time at once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn ledger_rows(&self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => self.read(|tx| tx.ledger_rows(tenant, customer)),
+            Engine::Postgres(postgres) => postgres.look_ups.rows(tenant, customer).await,
         }
     }
 
@@ -261,18 +314,25 @@ impl Store {
         }
     }
 
-    async fn submit<T, E, F>(&self, lane: Lane, name: &'static str, work: F) -> Result<T, E>
+    async fn submit<T, E, F>(
+        &self,
+        lane: Lane,
+        name: &'static str,
+        ahead: Option<Ahead>,
+        work: F,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let mut work = work;
+        let (mut work, mut ahead) = (work, ahead);
         let mut tries = 0;
         loop {
             let (sender, receiver) = oneshot::channel();
             let piece = Piece {
                 name,
+                ahead,
                 work,
                 kept: None,
                 sender,
@@ -288,7 +348,7 @@ impl Store {
                 // Keys make a second run of a transaction that did commit a no-op, so this is safe.
                 Err(Error::OutcomeUnknown) if tries < UNKNOWN_TRIES_MAX => {
                     tries += 1;
-                    work = finished.work;
+                    (work, ahead) = (finished.work, finished.ahead);
                 }
                 Err(error) => return Err(error.into()),
                 Ok(answer) => return answer,
@@ -337,6 +397,7 @@ impl std::fmt::Debug for Store {
 /// One caller's closure on its way through the writer.
 struct Piece<T, E, F> {
     name: &'static str,
+    ahead: Option<Ahead>,
     work: F,
     kept: Option<Result<T, E>>,
     sender: oneshot::Sender<Finished<T, E, F>>,
@@ -344,6 +405,7 @@ struct Piece<T, E, F> {
 
 struct Finished<T, E, F> {
     outcome: Result<Result<T, E>, Error>,
+    ahead: Option<Ahead>,
     work: F,
 }
 
@@ -355,6 +417,10 @@ where
 {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn ahead(&self) -> Option<&Ahead> {
+        self.ahead.as_ref()
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Undo> {
@@ -375,6 +441,7 @@ where
         // A caller that went away does not undo what is durable.
         drop(self.sender.send(Finished {
             outcome,
+            ahead: self.ahead,
             work: self.work,
         }));
     }

@@ -279,6 +279,9 @@ impl Tx<'_> {
 
     /// How much of a code is taken, over all customers.
     pub fn taken(&mut self, tenant: i64, code_fold: &str) -> Result<Taken, Error> {
+        if let Some(known) = self.near(|near| near.taken(tenant, code_fold)) {
+            return Ok(known);
+        }
         let found = self.query_one(
             "-- taken
             SELECT granted, reserved FROM promotion_count WHERE tenant = $1 AND code_fold = $2",

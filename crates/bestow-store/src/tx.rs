@@ -1,7 +1,8 @@
 //! A transaction: the only way to the database.
 
 use crate::error::classify;
-use crate::postgres::{Role, Session};
+use crate::pg_connect::Role;
+use crate::postgres::Session;
 use crate::{Error, Row, Value, postgres};
 
 /// Statements inside one transaction. They name their values `$1`, `$2` … in the order of first use,

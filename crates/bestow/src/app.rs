@@ -87,7 +87,10 @@ impl App {
         let options = Options {
             clock: StoreClock::new(move || stores_clock.now_ms()),
             migrate,
-            connections: Connections::default(),
+            connections: Connections {
+                writers: config.postgres.writers,
+                readers: config.postgres.readers,
+            },
         };
         let store = Store::open(&config.database_url(), &options)?;
         let public_url = OnceLock::new();

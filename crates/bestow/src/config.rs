@@ -28,6 +28,8 @@ pub struct Config {
     pub admin_token: AdminToken,
     /// What is logged, in the syntax of `tracing-subscriber`'s filters.
     pub log: String,
+    /// Connections to a database with a server.
+    pub postgres: PostgresPool,
     /// Limits of the HTTP server.
     pub http: HttpLimits,
     /// How work is paced.
@@ -49,6 +51,16 @@ impl std::fmt::Debug for AdminToken {
             "AdminToken(***)"
         })
     }
+}
+
+/// Connections of this process to PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresPool {
+    /// That write; the first takes work that takes turns, the others all the rest.
+    pub writers: u32,
+    /// That read, at most.
+    pub readers: u32,
 }
 
 /// Limits of the HTTP server.

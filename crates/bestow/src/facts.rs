@@ -102,14 +102,14 @@ impl Facts {
     ///
     /// # Errors
     /// The store's.
-    pub fn grants_for_code(
+    pub async fn grants_for_code(
         &self,
         store: &Store,
         tenant: i64,
         customer: &str,
         code_fold: &str,
     ) -> Result<Vec<FoundGrant>, StoreError> {
-        let mut rows = store.peek(|tx| tx.ledger_rows(tenant, customer))?;
+        let mut rows = store.ledger_rows(tenant, customer).await?;
         let mut found = Vec::with_capacity(rows.len().min(4));
         for row in rows.drain(..) {
             let offer = self.offer(store, tenant, row.offer)?;

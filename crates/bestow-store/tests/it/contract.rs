@@ -1,6 +1,7 @@
 //! What every engine must do alike. Each function takes a fresh store; [`stamp!`] makes them tests
 //! of one engine.
 
+pub(crate) mod ahead;
 pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod campaigns;
@@ -78,6 +79,8 @@ macro_rules! stamp {
                 minutes_are_counted_and_forgotten, only_what_was_never_read_becomes_triggered,
                 the_gateway_remembers_who_registered_and_who_asked, approvals_leave_in_their_order,
                 outcomes_must_be_what_is_counted;
+            ahead: steps_are_the_same_with_and_without, of_many_who_ask_together_only_as_many_as_there_is_room,
+                grants_are_read_ahead_too, look_ups_that_wait_together_get_their_own;
             verify: good_ledger_is_silent, counts_must_add_up, granted_must_be_in_the_ledger,
                 grants_must_refer, rows_must_have_landed, audit_must_have_no_gap;
             transactions: error_undoes_its_writes, reads_see_one_snapshot,

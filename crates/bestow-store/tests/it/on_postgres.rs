@@ -4,4 +4,5 @@
 mod migrate;
 mod parity;
 mod statements;
+mod tls;
 mod writers;

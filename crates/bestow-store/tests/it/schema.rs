@@ -13,9 +13,10 @@ use crate::support::sqlite;
 use source::{Text, texts};
 
 /// Where SQL stands that is no statement of a transaction: the engine's own words.
-const BESIDE_THE_STATEMENTS: [&str; 9] = [
+const BESIDE_THE_STATEMENTS: [&str; 10] = [
     "migrate.rs",
     "pairs.rs",
+    "pg_near.rs",
     "pg_raw.rs",
     "postgres.rs",
     "scratch.rs",

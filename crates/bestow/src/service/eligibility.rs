@@ -1,5 +1,5 @@
 //! May this customer redeem this code now? Asked at every checkout, so everything it needs is at
-//! hand: one look-up in the ledger, on the calling thread. Writes nothing.
+//! hand: one look-up in the ledger. Writes nothing.
 
 use bestow_core::{CampaignFacts, GrantFacts, PromoCode, outcome};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// [`Error::Invalid`] with `bad_customer_id` or `bad_promo_code`; the store's.
-pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
+pub async fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
     let customer = customer_id(&question.customer_id)?;
     let code = PromoCode::parse(&question.promo_code)
         .map_err(|e| Error::invalid("bad_promo_code", sentence(&e)))?;
@@ -48,7 +48,8 @@ pub fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answer> {
     };
     let mut found = app
         .facts
-        .grants_for_code(&app.store, tenant.no(), customer, code.fold())?;
+        .grants_for_code(&app.store, tenant.no(), customer, code.fold())
+        .await?;
     let ends = Ends::of(app, tenant, customer)?;
     for FoundGrant { row, window, .. } in &mut found {
         *window = ends.cut(row.offer, &row.occurrence, *window);

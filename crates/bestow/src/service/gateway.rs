@@ -6,17 +6,19 @@
 //! stands still keeps no thread of the server, and of many who ask for the last place one gets it.
 
 mod approvals;
+mod places;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bestow_core::id::fold_code;
+use bestow_core::promotion::Limits;
 use bestow_core::trigger::{DenyReason, Person, TriggerFacts, WithoutCodes, answer};
 use bestow_core::{CampaignFacts, CampaignId};
 use bestow_store::gateway::Reservation;
-use bestow_store::{Error as StoreError, Tx};
+use bestow_store::{Ahead, Error as StoreError, Tx};
 use optimove::wire::GatewayRequest;
-use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::clock::instant;
@@ -30,15 +32,10 @@ use crate::tenant::{GatewayVersion, Tenant};
 use crate::work::kind;
 
 pub use approvals::run as send_approvals;
+pub use places::Places;
 
 /// The gateway's place among the events that have addresses of their own; Optimove numbers none 0.
 pub const EVENT: i64 = 0;
-/// Questions under way at the same time. Whoever comes on top hears no at once.
-const QUESTIONS_MAX: usize = 4_096;
-/// After the last question chunks are as large as ever again.
-const QUIET_MS: i64 = 2_000;
-/// Rows of a chunk while questions come.
-const GENTLE_ROWS: usize = 500;
 /// Lapsed reservations dropped with each new one.
 const LAPSED_PER_YES: u32 = 2;
 /// How exactly it is remembered when the last question came.
@@ -46,56 +43,6 @@ const NOTED_EVERY_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
 
 type Stored<T> = std::result::Result<T, StoreError>;
-
-/// Places for questions under way.
-#[derive(Debug)]
-pub struct Places {
-    free: Semaphore,
-    pace: Arc<Pace>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            free: Semaphore::new(QUESTIONS_MAX),
-            pace: Arc::default(),
-        }
-    }
-}
-
-impl Places {
-    /// How large the chunks of others may be.
-    pub(crate) fn pace(&self) -> Arc<Pace> {
-        Arc::clone(&self.pace)
-    }
-}
-
-/// Keeps the chunks of large jobs small while questions come: each of them waits for one chunk.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    /// Milliseconds; the last question.
-    asked_at: AtomicI64,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            asked_at: AtomicI64::new(i64::MIN),
-        }
-    }
-}
-
-impl Pace {
-    /// Rows of a chunk that is begun now, where there is nobody to wait for it `most`.
-    pub(crate) fn rows(&self, now_ms: i64, most: usize) -> usize {
-        let asked_at = self.asked_at.load(Ordering::Relaxed);
-        if now_ms.saturating_sub(asked_at) > QUIET_MS {
-            most
-        } else {
-            most.min(GENTLE_ROWS)
-        }
-    }
-}
 
 /// What the gateway says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,10 +85,7 @@ pub async fn ask(app: &App, tenant_no: i64, request: &GatewayRequest) -> Said {
         return Said::Answer(Err(DenyReason::Visitor));
     };
     let places = &app.gateway;
-    places
-        .pace
-        .asked_at
-        .store(app.clock.now_ms(), Ordering::Relaxed);
+    places.asked(app.clock.now_ms());
     let Ok(place) = places.free.try_acquire() else {
         return late;
     };
@@ -178,20 +122,33 @@ async fn decide(
 ) -> Result<std::result::Result<(), DenyReason>> {
     let gone = Arc::new(AtomicBool::new(false));
     let asker = Asker(Arc::clone(&gone));
-    let answer = app
-        .tx("answer_gateway", move |tx| {
+    let (no, now) = (tenant.no(), app.clock.now_ms());
+    let is_to_be_noted = app.gateway.is_to_be_noted(no, now);
+    let question = Arc::new(question);
+    let theirs = Arc::clone(&question);
+    let answer = app.store.tx_ahead(
+        "answer_gateway",
+        || question.ahead(app, no),
+        move |tx| {
             if gone.load(Ordering::Relaxed) {
                 return Ok(Err(DenyReason::TooLate));
             }
-            let answer = question.decide(tx, &tenant)?;
+            if is_to_be_noted && tx.note_question(no, tx.now_ms() - NOTED_EVERY_MS)? {
+                tx.resolve_finding(no, "gateway_silent", "gateway")?;
+            }
+            let answer = theirs.decide(tx, &tenant)?;
             if tenant.settings.gateway.version == GatewayVersion::V2 {
-                question.answer_later(tx, &tenant, answer.is_ok())?;
+                theirs.answer_later(tx, &tenant, answer.is_ok())?;
             }
             Ok::<_, StoreError>(answer)
-        })
-        .await;
+        },
+    );
+    let answer = answer.await?;
+    if is_to_be_noted {
+        app.gateway.noted(no, now);
+    }
     drop(asker);
-    answer
+    Ok(answer)
 }
 
 impl Question {
@@ -215,15 +172,38 @@ impl Question {
         })
     }
 
+    /// What the decision is going to read.
+    fn ahead(&self, app: &App, tenant: i64) -> Ahead {
+        let campaigns = [Some(&self.campaign), self.series.as_ref()];
+        let campaigns = campaigns.into_iter().flatten();
+        let codes: Vec<_> = self
+            .codes
+            .iter()
+            .map(|text| fold_code(text).into_owned())
+            .collect();
+        let limited = |by: fn(&Limits) -> bool| {
+            let codes = codes.iter().filter(|code| {
+                let known = app.facts.promotion(&app.store, tenant, code);
+                known.is_ok_and(|known| known.is_some_and(|one| by(&one.facts.limits)))
+            });
+            codes.cloned().collect()
+        };
+        Ahead {
+            tenant,
+            customer: self.customer.clone(),
+            campaigns: campaigns.map(|id| id.as_str().to_owned()).collect(),
+            counted_for_customer: limited(|limits| limits.per_customer.is_some()),
+            counted_for_all: limited(|limits| limits.total.is_some()),
+            codes,
+        }
+    }
+
     fn decide(
         &self,
         tx: &mut Tx<'_>,
         tenant: &Tenant,
     ) -> Stored<std::result::Result<(), DenyReason>> {
         let (no, now) = (tenant.no(), tx.now_ms());
-        if tx.note_question(no, now - NOTED_EVERY_MS)? {
-            tx.resolve_finding(no, "gateway_silent", "gateway")?;
-        }
         let row = codes::read(tx, tenant, &self.codes)?;
         let reservations = tx.reservations(no, &self.customer)?;
         let (campaigns, known) = self.campaigns(tx, tenant)?;
@@ -342,7 +322,7 @@ impl Question {
     fn reserve(&self, tx: &mut Tx<'_>, tenant: &Tenant, codes: String) -> Stored<()> {
         let (no, now) = (tenant.no(), tx.now_ms());
         let seconds = i64::try_from(tenant.settings.gateway.reservation_seconds);
-        tx.drop_lapsed(no, LAPSED_PER_YES)?;
+        tx.drop_lapsed_later(no, LAPSED_PER_YES)?;
         tx.reserve(
             no,
             &Reservation {

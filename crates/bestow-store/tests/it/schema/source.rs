@@ -15,7 +15,7 @@ pub(crate) struct Text {
 /// All texts of this crate's sources; those that are pieces of others are not told apart.
 pub(crate) fn texts() -> Vec<Text> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("a file").path();
         assert!(
@@ -29,29 +29,45 @@ pub(crate) fn texts() -> Vec<Text> {
             .expect("a name")
             .to_string_lossy()
             .into_owned();
-        found.extend(of_file(&file, &tokens(&source)));
+        files.push((file, tokens(&source)));
     }
-    found
+    // Pieces are used in other files, too.
+    let mut pieces = BTreeMap::new();
+    for (_, tokens) in &files {
+        gather(tokens, &mut pieces);
+    }
+    files
+        .iter()
+        .flat_map(|(file, tokens)| of_file(file, tokens, &pieces))
+        .collect()
 }
 
-fn of_file(file: &str, tokens: &[Token]) -> Vec<Text> {
-    let mut pieces: BTreeMap<&str, String> = BTreeMap::new();
+/// The texts of macros, by name.
+fn gather<'t>(tokens: &'t [Token], pieces: &mut BTreeMap<&'t str, String>) {
+    for at in 0..tokens.len() {
+        if let [Token::Word(word), Token::Sign('!'), Token::Word(name), ..] = &tokens[at..]
+            && word == "macro_rules"
+        {
+            let end = closing(tokens, at + 3);
+            let text = joined(&tokens[at + 3..end], pieces);
+            pieces.insert(name, text);
+        }
+    }
+}
+
+fn of_file(file: &str, tokens: &[Token], pieces: &BTreeMap<&str, String>) -> Vec<Text> {
     let mut found: Vec<Text> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
         match &tokens[at..] {
-            [Token::Word(word), Token::Sign('!'), Token::Word(name), ..]
-                if word == "macro_rules" =>
-            {
-                let end = closing(tokens, at + 3);
-                pieces.insert(name, joined(&tokens[at + 3..end], &pieces));
-                at = end;
+            [Token::Word(word), Token::Sign('!'), Token::Word(_), ..] if word == "macro_rules" => {
+                at = closing(tokens, at + 3);
             }
             [Token::Word(word), Token::Sign('!'), ..] if word == "concat" => {
                 let end = closing(tokens, at + 2);
                 found.push(text(
                     file,
-                    joined(&tokens[at + 2..end], &pieces),
+                    joined(&tokens[at + 2..end], pieces),
                     &tokens[end..],
                 ));
                 at = end;

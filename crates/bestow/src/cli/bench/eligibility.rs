@@ -120,7 +120,7 @@ pub(super) fn question(number: u64, customers: u64) -> String {
     format!(r#"{{"customer_id":"C{customer}","promo_code":"FS20"}}"#)
 }
 
-fn drawn(number: u64, customers: u64) -> u64 {
+pub(super) fn drawn(number: u64, customers: u64) -> u64 {
     number.wrapping_mul(7_368_787) % customers + 1
 }
 

@@ -1,6 +1,7 @@
 //! `bestow bench gateway`: questions about customers of a full ledger, each of which needs a durable yes, while an import
 //! runs. A closed loop finds what the machine can do beside the import; then questions come at half of that, whatever the
-//! answers take. Against a handler that does nothing in the same server. Then the store stands still: every answer has
+//! answers take. Before that, without an import: against the lower of the bare database reserving in groups and a handler
+//! that does nothing in the same server. Then the store stands still: every answer has
 //! to be a valid no.
 
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use anyhow::{Context, ensure};
 use bestow_store::Error as StoreError;
 use serde_json::json;
 
-use super::load::{Load, Measured, post};
+use super::eligibility::drawn;
+use super::load::{Load, Measured, now, post};
 use super::rig::{Rig, SandboxProcess, load_runtime, peak_memory_bytes};
 use super::{Report, Shape, import};
 use crate::app::App;
@@ -29,6 +31,9 @@ const PROBE: Duration = Duration::from_secs(2);
 const STANDSTILL: Duration = Duration::from_secs(1);
 /// Customers of the campaign that is imported meanwhile.
 const IMPORTED: u64 = 5_000_000;
+/// Reservations of the raw limit, and how many share a commit.
+const RAW_RESERVATIONS: u64 = 200_000;
+const RAW_ROWS_PER_COMMIT: usize = 256;
 /// What a yes and a no begin with, behind the user's id.
 const YES: &[u8] = br#","allowed":true}"#;
 const NO: &[u8] = br#","allowed":false}"#;
@@ -61,12 +66,14 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let empty = client.block_on(load(PROBE, b"").run(|number, out| {
         post(out, "/noop", None, &question(number, 1_000_000));
     }))?;
+    let alone = client.block_on(load(PROBE, YES).run(ask(0)))?;
+    let asked = alone.answers + alone.invalid;
     let campaign = server.block_on(sandbox.campaign(IMPORTED))?;
     server.block_on(import::want(&rig.app, &campaign))?;
     let workers = background.block_on(async { Workers::start(&rig.app) });
-    let most = client.block_on(load(PROBE, b"").run(ask(0)))?;
     // Everybody is asked about once: a repeated question is answered without a commit.
-    let asked = most.answers + most.invalid;
+    let most = client.block_on(load(PROBE, b"").run(ask(asked)))?;
+    let asked = asked + most.answers + most.invalid;
     let rate = most.rate() / 2.0;
     let ours = client.block_on(load(span, YES).run_at(rate, ask(asked)))?;
     let still_importing = rig.app.store.peek(|tx| tx.jobs())?;
@@ -83,8 +90,11 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         ours.invalid,
         dead.invalid
     );
+    let reserved = reserve_rate(&rig)?;
     Ok(report(&Runs {
         empty,
+        reserved,
+        alone,
         most,
         ours,
         dead,
@@ -97,6 +107,10 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
 /// Everything that was measured.
 struct Runs {
     empty: Measured,
+    /// Bare reservations a second.
+    reserved: f64,
+    /// As many as go without an import beside.
+    alone: Measured,
     most: Measured,
     ours: Measured,
     dead: Measured,
@@ -108,14 +122,18 @@ struct Runs {
 fn report(runs: &Runs) -> Report {
     let Runs {
         empty,
-        most,
+        alone,
         ours,
         dead,
         ..
     } = runs;
+    let raw = runs.reserved.min(empty.rate());
     let mut more = serde_json::Map::new();
     more.insert("customers".into(), json!(runs.customers));
     more.insert("asked_per_second".into(), json!(runs.rate.round()));
+    more.insert("beside_an_import".into(), json!(runs.most.rate().round()));
+    more.insert("database_in_groups".into(), json!(runs.reserved.round()));
+    more.insert("empty_handler".into(), json!(empty.rate().round()));
     more.insert("import_lasted".into(), json!(runs.is_busy));
     more.insert("stopped_answers".into(), json!(dead.answers));
     more.insert("stopped_invalid".into(), json!(dead.invalid));
@@ -124,9 +142,9 @@ fn report(runs: &Runs) -> Report {
     Report {
         bench: "gateway",
         unit: "answers",
-        ours: most.rate(),
-        raw: empty.rate(),
-        ratio: most.rate() / empty.rate(),
+        ours: alone.rate(),
+        raw,
+        ratio: alone.rate() / raw,
         peak_memory_bytes: peak_memory_bytes(),
         p50_ms: ours.ms(0.5),
         p99_ms: ours.ms(0.99),
@@ -137,9 +155,30 @@ fn report(runs: &Runs) -> Report {
     }
 }
 
+/// The bare database taking the same reservations, by as many connections as it is fastest with.
+fn reserve_rate(rig: &Rig) -> anyhow::Result<f64> {
+    let mut best = 0.0_f64;
+    for connections in rig.raw_connections() {
+        let mut raw = rig.raw(&format!("reserve-{connections}"), *connections)?;
+        let customers: Vec<_> = (0..RAW_RESERVATIONS)
+            .map(|number| format!("C{}", drawn(number, RAW_RESERVATIONS)))
+            .collect();
+        let start = now();
+        let reserved = raw
+            .database
+            .insert_reservations(customers.into_iter(), RAW_ROWS_PER_COMMIT)?;
+        best = best.max(reserved as f64 / start.elapsed().as_secs_f64());
+        ensure!(
+            reserved == RAW_RESERVATIONS,
+            "the raw run reserved {reserved} times"
+        );
+    }
+    Ok(best)
+}
+
 /// Customers far apart, so that neighbours are not asked about one after the other; each once.
 fn question(number: u64, customers: u64) -> String {
-    let customer = number.wrapping_mul(7_368_787) % customers + 1;
+    let customer = drawn(number, customers);
     let round = number / customers;
     format!(
         r#"{{"user":{{"user_id":"C{customer}","is_visitor":false}},"campaign":{{"id":"rt-{round}","series_id":812,"notes":"{{\"duration\":7}}","tags":[],"action":{{"id":24,"name":"Reload","promo_codes":["CB10"],"channels":[]}}}}}}"#

@@ -26,7 +26,7 @@ pub(crate) async fn ask(
     InTenant { tenant, .. }: InTenant,
     body::Json(question): body::Json<Question>,
 ) -> Result<Response, Problem> {
-    let answer = eligibility::ask(&shared.app, &tenant, &question)?;
+    let answer = eligibility::ask(&shared.app, &tenant, &question).await?;
     let mut body = Vec::with_capacity(ANSWER_BYTES);
     serde_json::to_writer(&mut body, &answer).expect("texts, numbers and flags are always JSON");
     let mut response = Response::new(Body::from(body));

@@ -78,7 +78,7 @@ impl Arrivals {
             let mut called = Called(Some(&self));
             let group = Arc::new(Mutex::new(Vec::new()));
             let (taken, arrivals) = (Arc::clone(&group), Arc::clone(&self));
-            let written = store.tx("accept_notification", move |tx| {
+            let written = store.beside("accept_notification", move |tx| {
                 // Taken at the last moment, once: a second run of the transaction finds the same group.
                 let mut group = taken.lock().unwrap_or_else(PoisonError::into_inner);
                 if group.is_empty() {

@@ -1,0 +1,173 @@
+//! Opening connections to PostgreSQL, and the one thread that does their input and output.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::pg_error::classify;
+use crate::postgres::Session;
+use crate::{Error, park, pg_tls};
+
+/// How long to wait for a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// Longest run of one statement that writes, in milliseconds. The server ends it then.
+const WRITE_MS_MAX: u32 = 60_000;
+/// Longest run of one statement that reads, in milliseconds: `verify` reads whole tables.
+const READ_MS_MAX: u32 = 300_000;
+/// Longest wait for a lock, in milliseconds. The whole transaction is tried again then.
+const LOCK_MS_MAX: u32 = 10_000;
+/// Longest rest within a transaction, in milliseconds: a process that hangs must not hold its locks for ever.
+const REST_MS_MAX: u32 = 60_000;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Reads,
+    Writes,
+}
+
+/// The thread that does the input and output.
+pub(crate) struct Io {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Io {
+    pub(crate) fn start() -> Result<Self, Error> {
+        let unavailable = |e: std::io::Error| Error::Unavailable(format!("a thread: {e}"));
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(unavailable)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("store-io".into())
+            // Ends when the sender is gone, whatever it sent.
+            .spawn(move || drop(runtime.block_on(stopped)))
+            .map_err(unavailable)?;
+        Ok(Self {
+            handle,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread for input and output panicked");
+        }
+    }
+}
+
+/// Opens connections to one database.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    config: Config,
+    tls: MakeRustlsConnect,
+    handle: Handle,
+}
+
+impl Connector {
+    /// For the database at `url`, as libpq writes it.
+    pub(crate) fn new(url: &str, io: &Io) -> Result<Self, Error> {
+        // The parser's words tell what is wrong; the address may hold a password.
+        let (rest, tls) = pg_tls::of_address(url)?;
+        let mut config: Config = rest
+            .parse()
+            .map_err(|e: tokio_postgres::Error| Error::BadUrl(format!("postgres: {e}")))?;
+        if config.get_application_name().is_none() {
+            config.application_name("bestow");
+        }
+        config.connect_timeout(CONNECT_WAIT);
+        Ok(Self {
+            config,
+            tls,
+            handle: io.handle.clone(),
+        })
+    }
+
+    /// Where the database is, without user and password.
+    pub(crate) fn place(&self) -> String {
+        let host = self.config.get_hosts().first().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let database = self.config.get_dbname().unwrap_or_default();
+        format!("postgres:{}:{port}/{database}", host.unwrap_or_default())
+    }
+
+    /// Opens one for statements that callers wait for.
+    pub(crate) fn connect(&self, role: Role) -> Result<Session, Error> {
+        let this = self.clone();
+        let connecting = self.handle.spawn(async move { this.open(role).await });
+        let client =
+            park::wait(connecting).map_err(|e| Error::Unavailable(format!("connecting: {e}")))?;
+        Ok(Session::new(client?, role))
+    }
+
+    /// Opens one. To be called on the thread that does the input and output.
+    pub(crate) async fn open(&self, role: Role) -> Result<Client, Error> {
+        // Whatever keeps us from connecting may be mended without us: the server, a password, a database.
+        let failed = |e: tokio_postgres::Error| {
+            Error::Unavailable(format!("{}: {}", self.place(), classify("connect", &e).1))
+        };
+        let is_local = |host: &Host| matches!(host, Host::Unix(_));
+        let client = if self.config.get_hosts().iter().all(is_local) {
+            // A socket of this machine has no TLS, whatever is asked for.
+            let mut config = self.config.clone();
+            config.ssl_mode(SslMode::Disable);
+            let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+            tokio::spawn(carry(connection));
+            client
+        } else {
+            let tls = self.tls.clone();
+            let (client, connection) = self.config.connect(tls).await.map_err(failed)?;
+            tokio::spawn(carry(connection));
+            client
+        };
+        client
+            .batch_execute(&settings(role))
+            .await
+            .map_err(failed)?;
+        Ok(client)
+    }
+
+    /// Runs `task` on the thread that does the input and output, until the store is closed.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(task));
+    }
+}
+
+/// Does a connection's input and output until it ends.
+async fn carry(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::warn!(error.message = %error, "a connection to the database ended");
+    }
+}
+
+fn settings(role: Role) -> String {
+    let statement_ms = match role {
+        Role::Reads => READ_MS_MAX,
+        Role::Writes => WRITE_MS_MAX,
+    };
+    // What is acknowledged is on disk, whatever the default of the database is. A stronger default stays.
+    format!(
+        "SET statement_timeout = {statement_ms}; SET lock_timeout = {LOCK_MS_MAX}; \
+         SET idle_in_transaction_session_timeout = {REST_MS_MAX}; SET jit = off; \
+         SELECT set_config('synchronous_commit', 'on', false) \
+         WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    )
+}
