@@ -12,6 +12,7 @@
 //! | is this pair granted, repeated, held or refused? | [`import`] |
 //! | what is this grant's status? | [`grant::status`] |
 //! | may this customer redeem this code now? | [`outcome::eligibility`] |
+//! | how much does a redemption take, and what is left of its grant? | [`redemption::Terms::take`] |
 //! | which unique code is given next, and is the pool low? | [`pool`] |
 //! | is the list read to its end? | [`import::completeness`] |
 //! | what becomes of a trigger, what does the gateway say? | [`trigger`] |
@@ -37,6 +38,7 @@ pub mod ended;
 pub mod grant;
 pub mod pool;
 pub mod promotion;
+pub mod redemption;
 
 pub mod import;
 pub mod notification;

@@ -9,6 +9,7 @@ use crate::grant::{GrantFacts, standing};
 use crate::money::Minor;
 use crate::name::named_enum;
 use crate::promotion::PromotionFacts;
+use crate::trigger::Standing;
 
 named_enum! {
     /// Why a customer may not redeem a code now. Tried in this order, for eligibility and for
@@ -20,6 +21,8 @@ named_enum! {
         PromotionPaused = "promotion_paused",
         /// The customer has no grant for it.
         NoGrant = "no_grant",
+        /// The customer is excluded, and may get nothing now.
+        Excluded = "excluded",
         /// The grant or its campaign was taken back for good.
         Revoked = "revoked",
         /// The campaign is stopped for now.
@@ -152,11 +155,30 @@ pub fn redeemable(
     amount: Minor,
     now: Timestamp,
 ) -> Result<usize, Refusal> {
+    let index = usable(promotion, grants, now)?;
+    promotion.map_or(Ok(()), |promotion| promotion.covers(amount))?;
+    Ok(index)
+}
+
+/// The grant that would be used, whatever limits and budgets say: all refusals before those.
+///
+/// # Errors
+///
+/// A [`Refusal`] is an answer, not a failure.
+pub fn usable(
+    promotion: Option<&PromotionFacts>,
+    grants: &[(GrantFacts, CampaignFacts)],
+    now: Timestamp,
+) -> Result<usize, Refusal> {
     let promotion = promotion.ok_or(Refusal::UnknownPromotion)?;
     promotion.offered()?;
-    let index = usable_grant(grants, now)?;
-    promotion.covers(amount)?;
-    Ok(index)
+    if grants.is_empty() {
+        return Err(Refusal::NoGrant);
+    }
+    if promotion.standing == Standing::Excluded {
+        return Err(Refusal::Excluded);
+    }
+    usable_grant(grants, now)
 }
 
 /// The grant nearest to a yes: best standing, then earliest end, then first given.

@@ -3,6 +3,7 @@
 use crate::money::Minor;
 use crate::name::named_enum;
 use crate::outcome::{HoldReason, Refusal};
+use crate::trigger::Standing;
 
 named_enum! {
     /// Where a promotion stands, by the operator's decision.
@@ -46,23 +47,47 @@ named_enum! {
 /// Upper bounds that hold over all grants of a promotion; `None` is no bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Redemptions per customer.
+    /// Grants that one customer may use.
     pub per_customer: Option<u64>,
-    /// Redemptions by all customers.
+    /// Grants that all customers together may use.
     pub total: Option<u64>,
     /// Value of all redemptions.
     pub budget: Option<Minor>,
+    /// Value of the redemptions of one day.
+    pub budget_day: Option<Minor>,
+    /// Value of the redemptions of one week, from Monday.
+    pub budget_week: Option<Minor>,
+    /// Value of the redemptions of one month.
+    pub budget_month: Option<Minor>,
+}
+
+impl Limits {
+    /// Whether there is any bound on value.
+    pub const fn has_budget(&self) -> bool {
+        self.budget.is_some() || self.has_period_budget()
+    }
+
+    /// Whether there is a bound on the value of a day, week or month.
+    pub const fn has_period_budget(&self) -> bool {
+        self.budget_day.is_some() || self.budget_week.is_some() || self.budget_month.is_some()
+    }
 }
 
 /// What has been used up, reversals taken off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Redemptions by the customer in question.
+    /// Grants that the customer in question has used.
     pub by_customer: u64,
-    /// Redemptions by all customers.
+    /// Grants that all customers together have used.
     pub total: u64,
     /// Value of all redemptions.
     pub spent: Minor,
+    /// Value of those of this day.
+    pub spent_day: Minor,
+    /// Value of those of this week.
+    pub spent_week: Minor,
+    /// Value of those of this month.
+    pub spent_month: Minor,
 }
 
 /// What decides about a promotion, for one customer at one instant.
@@ -74,6 +99,8 @@ pub struct PromotionFacts {
     pub limits: Limits,
     /// How far it has gone.
     pub usage: Usage,
+    /// Whether the customer may get anything now.
+    pub standing: Standing,
 }
 
 impl PromotionFacts {
@@ -84,12 +111,19 @@ impl PromotionFacts {
             per_customer: None,
             total: None,
             budget: None,
+            budget_day: None,
+            budget_week: None,
+            budget_month: None,
         },
         usage: Usage {
             by_customer: 0,
             total: 0,
             spent: Minor::ZERO,
+            spent_day: Minor::ZERO,
+            spent_week: Minor::ZERO,
+            spent_month: Minor::ZERO,
         },
+        standing: Standing::Welcome,
     };
 
     /// Whether it may be redeemed at all now.
@@ -106,7 +140,7 @@ impl PromotionFacts {
         }
     }
 
-    /// Whether limits and budget allow one more redemption that takes `amount`. A budget that is
+    /// Whether limits and budgets allow one more redemption that takes `amount`. A budget that is
     /// used up covers nothing, not even an amount of zero.
     ///
     /// # Errors
@@ -119,12 +153,22 @@ impl PromotionFacts {
         if reached(usage.by_customer, limits.per_customer) || reached(usage.total, limits.total) {
             return Err(Refusal::LimitReached);
         }
-        let Some(budget) = limits.budget else {
-            return Ok(());
+        let budgets = [
+            (limits.budget, usage.spent),
+            (limits.budget_day, usage.spent_day),
+            (limits.budget_week, usage.spent_week),
+            (limits.budget_month, usage.spent_month),
+        ];
+        let has_room = |(budget, spent): (Option<Minor>, Minor)| {
+            budget.is_none_or(|budget| {
+                let after = spent.checked_add(amount);
+                spent < budget && after.is_ok_and(|after| after <= budget)
+            })
         };
-        match usage.spent.checked_add(amount) {
-            Ok(after) if usage.spent < budget && after <= budget => Ok(()),
-            _ => Err(Refusal::BudgetExhausted),
+        if budgets.into_iter().all(has_room) {
+            Ok(())
+        } else {
+            Err(Refusal::BudgetExhausted)
         }
     }
 }

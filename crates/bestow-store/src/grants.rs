@@ -36,6 +36,19 @@ pub struct Grant {
     pub given: GivenCode,
     /// What is known of its clearance.
     pub clearance: Clearing,
+    /// How far it is used.
+    pub used: Used,
+}
+
+/// How far a grant is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Redemptions, reversed ones taken off.
+    pub redeemed: u32,
+    /// Whether nothing is left of it.
+    pub is_spent: bool,
+    /// Milliseconds, exclusive; in a cart until then.
+    pub pledged_until: Option<i64>,
 }
 
 /// What a grant's page says about its clearance.
@@ -65,7 +78,7 @@ macro_rules! grant_columns {
          COALESCE(p.landed_at,
              (SELECT t.taken_at FROM trigger_event t
              WHERE t.tenant = g.tenant AND t.campaign = o.campaign AND t.occurrence = g.occurrence),
-             c.first_seen_at), g.code, g.page, r.deadline, r.reported_through"
+             c.first_seen_at), g.code, g.page, r.deadline, r.reported_through, g.redeemed, g.spent, g.pledged_until"
     };
 }
 pub(crate) use grant_columns;
@@ -106,6 +119,16 @@ pub(crate) fn grant(row: &Row<'_>) -> Result<Grant, Error> {
         channel: row.int(10)?,
         created_at: row.int(11)?,
         given: GivenCode::from_number(row.int(12)?),
+        used: used(row, 16)?,
+    })
+}
+
+/// How far a grant is used, from this column on.
+pub(crate) fn used(row: &Row<'_>, from: usize) -> Result<Used, Error> {
+    Ok(Used {
+        redeemed: row.opt_int(from)?.unwrap_or_default() as u32,
+        is_spent: row.opt_int(from + 1)?.is_some(),
+        pledged_until: row.opt_int(from + 2)?,
     })
 }
 
@@ -177,6 +200,27 @@ impl Tx<'_> {
         )
     }
 
+    /// A grant by its key.
+    pub fn grant_of(
+        &mut self,
+        tenant: i64,
+        customer: &str,
+        offer: u32,
+        occurrence: &str,
+    ) -> Result<Option<Grant>, Error> {
+        self.query_one(
+            concat!(
+                "-- grant_of\nSELECT ",
+                grant_columns!(),
+                " ",
+                grant_joins!(),
+                " WHERE g.tenant = $1 AND g.customer = $2 AND g.offer = $3 AND g.occurrence = $4"
+            ),
+            values![tenant, customer, offer, occurrence],
+            grant,
+        )
+    }
+
     /// How many grants there are, over all tenants. Reads the whole ledger.
     pub fn grants_total(&mut self) -> Result<u64, Error> {
         let found = self.query_one(
@@ -202,6 +246,8 @@ pub struct LedgerRow {
     pub page: u32,
     /// The unique code that it gave, if any.
     pub code: GivenCode,
+    /// How far it is used.
+    pub used: Used,
 }
 
 /// What an offer's number stands for; never changes once made.
@@ -218,8 +264,8 @@ impl Tx<'_> {
     pub fn ledger_rows(&mut self, tenant: i64, customer: &str) -> Result<Vec<LedgerRow>, Error> {
         self.query(
             "-- ledger_rows
-            SELECT offer, occurrence, window_no, page, code FROM grants WHERE tenant = $1 AND customer = $2
-            ORDER BY offer, occurrence",
+            SELECT offer, occurrence, window_no, page, code, redeemed, spent, pledged_until FROM grants
+            WHERE tenant = $1 AND customer = $2 ORDER BY offer, occurrence",
             values![tenant, customer],
             |row| ledger_row(row, 0),
         )
@@ -317,5 +363,6 @@ fn ledger_row(row: &Row<'_>, from: usize) -> Result<LedgerRow, Error> {
         window: row.int(from + 2)? as u32,
         page: row.int(from + 3)? as u32,
         code: GivenCode::from_number(row.int(from + 4)?),
+        used: used(row, from + 5)?,
     })
 }

@@ -52,6 +52,7 @@ pub mod jobs;
 pub mod merge;
 pub mod promotions;
 pub mod raw;
+pub mod redemptions;
 pub mod runs;
 pub mod tenants;
 #[cfg(feature = "testing")]
@@ -61,6 +62,7 @@ mod testing_postgres;
 pub mod tokens;
 pub mod triggers;
 pub mod verify;
+pub mod verify_redemptions;
 pub mod waiting;
 
 pub use clock::Clock;

@@ -124,7 +124,7 @@ pub(crate) const KNOWN_GRANTS: &str = "-- known_grants
 
 /// The grants of each of these customers, each row with its customer's place.
 pub(crate) const LEDGER_ROWS_OF: &str = "-- ledger_rows_of
-    SELECT k.place, g.offer, g.occurrence, g.window_no, g.page, g.code
+    SELECT k.place, g.offer, g.occurrence, g.window_no, g.page, g.code, g.redeemed, g.spent, g.pledged_until
     FROM UNNEST($1::BIGINT[], $2::TEXT[]) WITH ORDINALITY AS k (tenant, customer, place)
     JOIN grants g ON g.tenant = k.tenant AND g.customer = k.customer
     ORDER BY k.place, g.offer, g.occurrence";

@@ -35,6 +35,17 @@ pub struct Promotion {
     pub validity_days: Option<i64>,
 }
 
+/// When a version of a promotion came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromotionVersion {
+    /// Counted from 1.
+    pub version: i64,
+    /// Milliseconds.
+    pub made_at: i64,
+    /// draft, active, paused or archived.
+    pub status: String,
+}
+
 macro_rules! promotion_columns {
     () => {
         "code_fold, code, name, status, kind, reward, limits, metadata, version, created_at, updated_at, synced_name,
@@ -93,6 +104,65 @@ impl Tx<'_> {
         .ok_or_else(|| Error::Corrupt("an upsert returned nothing".into()))
     }
 
+    /// Keeps the terms of a promotion as they are from now on.
+    pub fn add_promotion_version(
+        &mut self,
+        tenant: i64,
+        promotion: &Promotion,
+        document: &str,
+    ) -> Result<(), Error> {
+        let now = self.now_ms();
+        self.execute(
+            "-- add_promotion_version
+            INSERT INTO promotion_version (tenant, code_fold, version, made_at, status, document)
+            VALUES ($1, $2, $3, $4, $5, $6)",
+            values![
+                tenant,
+                &promotion.code_fold,
+                promotion.version,
+                now,
+                &promotion.status,
+                document
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// When each version of a promotion came to be, and with which status. In their order.
+    pub fn promotion_versions(
+        &mut self,
+        tenant: i64,
+        code_fold: &str,
+    ) -> Result<Vec<PromotionVersion>, Error> {
+        self.query(
+            "-- promotion_versions
+            SELECT version, made_at, status FROM promotion_version WHERE tenant = $1 AND code_fold = $2 ORDER BY version",
+            values![tenant, code_fold],
+            |row| {
+                Ok(PromotionVersion {
+                    version: row.int(0)?,
+                    made_at: row.int(1)?,
+                    status: row.text(2)?,
+                })
+            },
+        )
+    }
+
+    /// The terms of a version of a promotion.
+    pub fn promotion_document(
+        &mut self,
+        tenant: i64,
+        code_fold: &str,
+        version: i64,
+    ) -> Result<Option<String>, Error> {
+        self.query_one(
+            "-- promotion_document
+            SELECT document FROM promotion_version WHERE tenant = $1 AND code_fold = $2 AND version = $3",
+            values![tenant, code_fold, version],
+            |row| row.text(0),
+        )
+    }
+
     /// One promotion by its code folded.
     pub fn promotion(&mut self, tenant: i64, code_fold: &str) -> Result<Option<Promotion>, Error> {
         let key = || (tenant, code_fold.to_owned());
@@ -125,6 +195,17 @@ impl Tx<'_> {
             ),
             values![tenant, after, limit],
             promotion,
+        )
+    }
+
+    /// Promotions with a fallback code: their codes folded, each with it.
+    pub fn fallback_codes(&mut self, tenant: i64) -> Result<Vec<(String, String)>, Error> {
+        self.query(
+            "-- fallback_codes
+            SELECT code_fold, fallback_code FROM promotion WHERE tenant = $1 AND fallback_code IS NOT NULL
+            ORDER BY code_fold",
+            values![tenant],
+            |row| Ok((row.text(0)?, row.text(1)?)),
         )
     }
 

@@ -2,6 +2,7 @@
 
 use bestow_core::GivenCode;
 
+use crate::grants::{Used, used};
 use crate::{Error, Tx, values};
 
 /// A trigger to be kept.
@@ -64,6 +65,8 @@ pub struct TriggeredGrant {
     pub taken_at: i64,
     /// The unique code that it gave, if any.
     pub code: GivenCode,
+    /// How far it is used.
+    pub used: Used,
 }
 
 /// How far a code's grants and reservations have gone, over all customers.
@@ -218,7 +221,8 @@ impl Tx<'_> {
     ) -> Result<Vec<TriggeredGrant>, Error> {
         self.query(
             "-- triggered_grants
-            SELECT t.occurrence, t.customer, g.offer, g.window_no, t.taken_at, g.code
+            SELECT t.occurrence, t.customer, g.offer, g.window_no, t.taken_at, g.code, g.redeemed, g.spent,
+                g.pledged_until
             FROM trigger_event t
             JOIN offer o ON o.tenant = t.tenant AND o.campaign = t.campaign
             JOIN grants g ON g.tenant = t.tenant AND g.customer = t.customer AND g.offer = o.no
@@ -235,6 +239,7 @@ impl Tx<'_> {
                     window: row.int(3)? as u32,
                     taken_at: row.int(4)?,
                     code: GivenCode::from_number(row.int(5)?),
+                    used: used(row, 6)?,
                 })
             },
         )

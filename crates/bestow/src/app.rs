@@ -21,6 +21,7 @@ use crate::keys::Keys;
 use crate::random::Random;
 use crate::service::gateway::Places;
 use crate::service::notifications::Arrivals;
+use crate::service::redemptions::Attempts;
 use crate::tenant::Tenant;
 use crate::work::Turns;
 
@@ -60,6 +61,8 @@ pub struct App {
     pub arrivals: Arc<Arrivals>,
     /// Questions to the gateway under way.
     pub gateway: Places,
+    /// Unique codes that missed.
+    pub attempts: Attempts,
     /// How Optimove reaches this service; known at the latest when listening starts.
     pub public_url: OnceLock<String>,
 }
@@ -119,6 +122,7 @@ impl App {
             turns: Turns::default(),
             urgent_turns: Turns::default(),
             gateway: Places::default(),
+            attempts: Attempts::default(),
             public_url,
         };
         app.directory.refresh(&app.store)?;

@@ -24,6 +24,16 @@ pub enum Error {
         /// For a person.
         message: String,
     },
+    /// Not now: too much of it lately.
+    #[error("{message}")]
+    TooMany {
+        /// Stable name of the rule.
+        code: &'static str,
+        /// For a person.
+        message: String,
+        /// When to come again, in seconds.
+        retry_after_seconds: u64,
+    },
     /// Optimove refused, failed or could not be reached.
     #[error("Optimove: {0}")]
     Optimove(#[from] optimove::Error),

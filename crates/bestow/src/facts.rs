@@ -11,13 +11,13 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bestow_core::promotion::{Limits, Usage};
-use bestow_core::{Clearance, Minor, PromotionFacts, PromotionStatus};
+use bestow_core::{Clearance, PromotionFacts, PromotionStatus};
 use bestow_store::campaigns::{Campaign, WindowSpec};
 use bestow_store::grants::{LedgerRow, OfferFacts};
 use bestow_store::promotions::Promotion;
 use bestow_store::{Error as StoreError, Store};
-use serde::Deserialize;
+
+use crate::service::promotions::Limits;
 
 pub(crate) use clearing::cleared;
 
@@ -47,7 +47,7 @@ pub struct FoundGrant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPromotion {
     row: Promotion,
-    /// For the decisions. Nothing is redeemed through this release, so nothing is used up.
+    /// For the decisions, as if nothing was used up.
     pub facts: PromotionFacts,
 }
 
@@ -59,28 +59,16 @@ impl Deref for KnownPromotion {
     }
 }
 
-/// What is kept of a promotion's limits, as far as they decide here.
-#[derive(Deserialize)]
-struct KeptLimits {
-    per_customer: Option<u64>,
-    total: Option<u64>,
-    budget_minor: Option<i64>,
-}
-
 impl KnownPromotion {
     fn read(row: Promotion) -> Result<Self, StoreError> {
         let corrupt = |what: &dyn std::fmt::Display| {
             StoreError::Corrupt(format!("promotion {}: {what}", row.code_fold))
         };
-        let kept: KeptLimits = serde_json::from_str(&row.limits).map_err(|e| corrupt(&e))?;
+        let limits: Limits = serde_json::from_str(&row.limits).map_err(|e| corrupt(&e))?;
         let facts = PromotionFacts {
             status: PromotionStatus::parse(&row.status).map_err(|e| corrupt(&e))?,
-            limits: Limits {
-                per_customer: kept.per_customer,
-                total: kept.total,
-                budget: kept.budget_minor.map(Minor),
-            },
-            usage: Usage::default(),
+            limits: limits.facts(),
+            ..PromotionFacts::UNLIMITED
         };
         Ok(Self { row, facts })
     }
@@ -94,6 +82,8 @@ pub struct Facts {
     campaigns: Shelf<(i64, i64), Arc<Campaign>>,
     landings: Shelf<(i64, i64, u32), i64>,
     promotions: Shelf<(i64, String), Option<Arc<KnownPromotion>>>,
+    /// Whether anybody of a tenant is excluded.
+    exclusions: Shelf<i64, bool>,
     clearings: clearing::Clearings,
 }
 
@@ -155,6 +145,17 @@ impl Facts {
         })
     }
 
+    /// Whether anybody of a tenant is excluded: mostly nobody is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn has_exclusions(&self, store: &Store, tenant: i64) -> Result<bool, StoreError> {
+        self.exclusions.get_or(tenant, || {
+            let first = store.peek(|tx| tx.exclusions(tenant, "", 1))?;
+            Ok(!first.is_empty())
+        })
+    }
+
     /// A campaign by its number.
     ///
     /// # Errors
@@ -190,6 +191,7 @@ impl Facts {
     pub fn forget_changeable(&self) {
         self.campaigns.clear();
         self.promotions.clear();
+        self.exclusions.clear();
         self.clearings.forget_rounds();
     }
 

@@ -17,6 +17,7 @@ mod formula;
 pub mod ingest;
 pub mod keys;
 mod near;
+mod problem;
 pub mod random;
 pub mod service;
 pub mod tenant;

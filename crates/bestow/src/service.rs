@@ -20,6 +20,7 @@ pub mod listeners;
 pub mod merge;
 pub mod notifications;
 pub mod promotions;
+pub mod redemptions;
 pub mod release;
 pub mod sweep;
 pub mod tenants;

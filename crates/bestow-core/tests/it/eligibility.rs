@@ -1,5 +1,6 @@
 use bestow_core::outcome::{eligibility, redeemable};
 use bestow_core::promotion::{Limits, Usage};
+use bestow_core::trigger::Standing;
 use bestow_core::{
     CampaignFacts, Clearance, GrantFacts, Minor, PromotionFacts, PromotionStatus, Refusal,
 };
@@ -94,10 +95,15 @@ fn each_refusal_by_its_plainest_case() {
         status: PromotionStatus::Paused,
         ..OFFERED
     };
-    let cases: [(Option<&PromotionFacts>, Vec<Held>); 11] = [
+    let excluded = PromotionFacts {
+        standing: Standing::Excluded,
+        ..OFFERED
+    };
+    let cases: [(Option<&PromotionFacts>, Vec<Held>); 12] = [
         (None, vec![active()]),
         (Some(&paused), vec![active()]),
         (Some(&OFFERED), vec![]),
+        (Some(&excluded), vec![active()]),
         (Some(&OFFERED), vec![revoked()]),
         (Some(&OFFERED), vec![suspended()]),
         (Some(&OFFERED), vec![denied()]),

@@ -15,6 +15,7 @@ mod names;
 mod notification;
 mod pool;
 mod promotion;
+mod redemption;
 mod status;
 mod trigger;
 mod turns;

@@ -28,6 +28,7 @@ promised!(
         "unknown_promotion",
         "promotion_paused",
         "no_grant",
+        "excluded",
         "revoked",
         "suspended",
         "not_cleared",

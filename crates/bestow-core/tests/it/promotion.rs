@@ -98,3 +98,47 @@ fn budgets_cover_their_last_unit_and_no_more() {
         Err(Refusal::LimitReached)
     );
 }
+
+#[test]
+fn budgets_of_a_day_a_week_and_a_month_each_have_to_cover() {
+    let hundred = Some(Minor(100));
+    let limits = [
+        Limits {
+            budget_day: hundred,
+            ..Limits::default()
+        },
+        Limits {
+            budget_week: hundred,
+            ..Limits::default()
+        },
+        Limits {
+            budget_month: hundred,
+            ..Limits::default()
+        },
+    ];
+    let spent = [
+        Usage {
+            spent_day: Minor(60),
+            ..Usage::default()
+        },
+        Usage {
+            spent_week: Minor(60),
+            ..Usage::default()
+        },
+        Usage {
+            spent_month: Minor(60),
+            ..Usage::default()
+        },
+    ];
+    for (place, limits) in limits.into_iter().enumerate() {
+        assert!(limits.has_budget() && limits.has_period_budget());
+        for (of, usage) in spent.into_iter().enumerate() {
+            let facts = facts(limits, usage);
+            assert_eq!(facts.covers(Minor(40)), Ok(()));
+            let over = Err(Refusal::BudgetExhausted);
+            let expected = if of == place { over } else { Ok(()) };
+            assert_eq!(facts.covers(Minor(41)), expected);
+        }
+    }
+    assert!(!Limits::default().has_budget());
+}

@@ -76,7 +76,7 @@ fn reasons_come_in_their_order() {
         limits: Limits {
             per_customer: Some(1),
             total: Some(5),
-            budget: None,
+            ..Limits::default()
         },
         by_customer: 1,
         by_all: 5,
@@ -235,7 +235,7 @@ proptest! {
         };
         let code = CodeFacts {
             status: known.then_some(PromotionStatus::Active),
-            limits: Limits { per_customer: max, total, budget: None },
+            limits: Limits { per_customer: max, total, ..Limits::default() },
             by_customer,
             by_all,
             ..code()

@@ -86,6 +86,17 @@ CREATE TABLE promotion (
     PRIMARY KEY (tenant, code_fold)
 );
 
+-- The terms of a promotion, each time they changed. Only ever added to.
+CREATE TABLE promotion_version (
+    tenant    BIGINT           NOT NULL,
+    code_fold TEXT COLLATE "C" NOT NULL,                            -- promotion.code_fold
+    version   BIGINT           NOT NULL,                            -- promotion.version
+    made_at   BIGINT           NOT NULL,                            -- grants that came from then on are made under it
+    status    TEXT COLLATE "C" NOT NULL,                            -- promotion.status that came with it
+    document  TEXT COLLATE "C" NOT NULL,                            -- JSON: everything else that was said
+    PRIMARY KEY (tenant, code_fold, version)
+);
+
 -- One occurrence of a campaign at Optimove.
 CREATE TABLE campaign (
     tenant           BIGINT           NOT NULL,
@@ -226,13 +237,16 @@ CREATE UNIQUE INDEX eligibility_window_key
 
 -- The ledger: one row, one promise. The key is the identity of a grant.
 CREATE TABLE grants (
-    tenant     BIGINT           NOT NULL,
-    customer   TEXT COLLATE "C" NOT NULL,
-    offer      BIGINT           NOT NULL,
-    occurrence TEXT COLLATE "C" NOT NULL,                           -- '' unless triggered
-    window_no  BIGINT           NOT NULL,                           -- eligibility_window.no
-    page       BIGINT           NOT NULL,                           -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
-    code       BIGINT           NOT NULL DEFAULT 0,                 -- pool_code.no of its unique code; 0: none; -1: the fallback code
+    tenant        BIGINT           NOT NULL,
+    customer      TEXT COLLATE "C" NOT NULL,
+    offer         BIGINT           NOT NULL,
+    occurrence    TEXT COLLATE "C" NOT NULL,                        -- '' unless triggered
+    window_no     BIGINT           NOT NULL,                        -- eligibility_window.no
+    page          BIGINT           NOT NULL,                        -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
+    code          BIGINT           NOT NULL DEFAULT 0,              -- pool_code.no of its unique code; 0: none; -1: the fallback code
+    redeemed      BIGINT,                                           -- redemptions, reversed ones taken off; NULL: none
+    spent         BIGINT           CHECK (spent = 1),               -- 1: nothing is left of it; NULL: something is
+    pledged_until BIGINT,                                           -- in a cart, which lapses then; NULL: in none
     PRIMARY KEY (tenant, customer, offer, occurrence)
 );
 
@@ -508,4 +522,80 @@ CREATE TABLE promotion_count (
     granted   BIGINT           NOT NULL,
     reserved  BIGINT           NOT NULL DEFAULT 0,                  -- reservations that hold room for it, lapsed ones until they are dropped
     PRIMARY KEY (tenant, code_fold)
+);
+
+-- What a request with a key was answered, byte for byte, for as long as the key counts.
+CREATE TABLE kept_answer (
+    tenant  BIGINT           NOT NULL,
+    id      TEXT COLLATE "C" NOT NULL,                              -- time-ordered; redemption.id or pledge.id where it made one
+    actor   TEXT COLLATE "C" NOT NULL,                              -- whose key it is
+    key     TEXT COLLATE "C" NOT NULL,                              -- what they name the request by
+    request BYTEA            NOT NULL,                              -- SHA-256 of what was asked
+    status  BIGINT           NOT NULL,                              -- of the answer, as HTTP has it
+    body    BYTEA            NOT NULL,                              -- of the answer
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, actor, key)
+);
+
+-- One use of a grant. Only ever added to.
+CREATE TABLE redemption (
+    tenant       BIGINT           NOT NULL,
+    id           TEXT COLLATE "C" NOT NULL,                         -- time-ordered
+    customer     TEXT COLLATE "C" NOT NULL,
+    offer        BIGINT           NOT NULL,
+    occurrence   TEXT COLLATE "C" NOT NULL,                         -- as in grants
+    code_fold    TEXT COLLATE "C" NOT NULL,                         -- promotion.code_fold
+    version      BIGINT           NOT NULL,                         -- promotion.version whose terms it was made under
+    amount_minor BIGINT           NOT NULL CHECK (amount_minor >= 0), -- what it took, in minor units; 0: nothing was said
+    currency     TEXT COLLATE "C",                                  -- three letters; NULL: nothing was said
+    day          TEXT COLLATE "C",                                  -- YYYY-MM-DD in the tenant's zone, of the budgets that it takes from; NULL: of none
+    reference    TEXT COLLATE "C",                                  -- the caller's own word for it
+    actor        TEXT COLLATE "C" NOT NULL,
+    redeemed_at  BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX redemption_grant ON redemption (tenant, customer, offer, occurrence);
+
+-- A redemption that was undone. Only ever added to.
+CREATE TABLE reversal (
+    tenant      BIGINT           NOT NULL,
+    id          TEXT COLLATE "C" NOT NULL,                          -- redemption.id
+    reason      TEXT COLLATE "C",                                   -- for people
+    actor       TEXT COLLATE "C" NOT NULL,
+    reversed_at BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+
+-- A redemption that is set aside for a cart: made real, given back, or lapsed by itself.
+CREATE TABLE pledge (
+    tenant       BIGINT           NOT NULL,
+    id           TEXT COLLATE "C" NOT NULL,                         -- time-ordered; the redemption's id if it becomes one
+    customer     TEXT COLLATE "C" NOT NULL,
+    offer        BIGINT           NOT NULL,
+    occurrence   TEXT COLLATE "C" NOT NULL,                         -- as in grants
+    code_fold    TEXT COLLATE "C" NOT NULL,                         -- promotion.code_fold
+    version      BIGINT           NOT NULL,                         -- promotion.version whose terms it was made under
+    amount_minor BIGINT           NOT NULL CHECK (amount_minor >= 0), -- what is set aside, in minor units
+    currency     TEXT COLLATE "C",                                  -- three letters; NULL: nothing was said
+    day          TEXT COLLATE "C",                                  -- as in redemption
+    reference    TEXT COLLATE "C",                                  -- the caller's own word for it
+    actor        TEXT COLLATE "C" NOT NULL,
+    pledged_at   BIGINT           NOT NULL,
+    lapses_at    BIGINT           NOT NULL,                         -- exclusive; not confirmed by then: given back
+    state        TEXT COLLATE "C" NOT NULL CHECK (state IN ('open', 'confirmed', 'cancelled', 'lapsed')), -- open may have lapsed by the clock
+    ended_at     BIGINT,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX pledge_open ON pledge (tenant, customer, offer, occurrence) WHERE state = 'open';
+CREATE INDEX pledge_lapse ON pledge (tenant, code_fold, lapses_at) WHERE state = 'open';
+
+-- How far redemptions and open pledges have used a promotion up, reversals taken off.
+CREATE TABLE promotion_use (
+    tenant      BIGINT           NOT NULL,
+    code_fold   TEXT COLLATE "C" NOT NULL,                          -- promotion.code_fold
+    period      TEXT COLLATE "C" NOT NULL,                          -- '': ever; else day, week or month by its first day: D2027-03-25, W2027-03-22, M2027-03-01
+    used        BIGINT           NOT NULL,                          -- grants that are used, in part or whole; 0 in periods
+    spent_minor BIGINT           NOT NULL,                          -- value in minor units
+    pledged     BIGINT           NOT NULL,                          -- pledges among them that are open; 0 in periods
+    PRIMARY KEY (tenant, code_fold, period)
 );

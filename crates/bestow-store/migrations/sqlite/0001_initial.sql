@@ -86,6 +86,17 @@ CREATE TABLE promotion (
     PRIMARY KEY (tenant, code_fold)
 ) WITHOUT ROWID;
 
+-- The terms of a promotion, each time they changed. Only ever added to.
+CREATE TABLE promotion_version (
+    tenant    INTEGER NOT NULL,
+    code_fold TEXT    NOT NULL,                         -- promotion.code_fold
+    version   INTEGER NOT NULL,                         -- promotion.version
+    made_at   INTEGER NOT NULL,                         -- grants that came from then on are made under it
+    status    TEXT    NOT NULL,                         -- promotion.status that came with it
+    document  TEXT    NOT NULL,                         -- JSON: everything else that was said
+    PRIMARY KEY (tenant, code_fold, version)
+) WITHOUT ROWID;
+
 -- One occurrence of a campaign at Optimove.
 CREATE TABLE campaign (
     tenant           INTEGER NOT NULL,
@@ -226,13 +237,16 @@ CREATE UNIQUE INDEX eligibility_window_key
 
 -- The ledger: one row, one promise. The key is the identity of a grant.
 CREATE TABLE grants (
-    tenant     INTEGER NOT NULL,
-    customer   TEXT    NOT NULL,
-    offer      INTEGER NOT NULL,
-    occurrence TEXT    NOT NULL,                        -- '' unless triggered
-    window_no  INTEGER NOT NULL,                        -- eligibility_window.no
-    page       INTEGER NOT NULL,                        -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
-    code       INTEGER NOT NULL DEFAULT 0,              -- pool_code.no of its unique code; 0: none; -1: the fallback code
+    tenant        INTEGER NOT NULL,
+    customer      TEXT    NOT NULL,
+    offer         INTEGER NOT NULL,
+    occurrence    TEXT    NOT NULL,                     -- '' unless triggered
+    window_no     INTEGER NOT NULL,                     -- eligibility_window.no
+    page          INTEGER NOT NULL,                     -- the landed page that gave its window: a clearance round's until the execution is told; 0: a trigger's, or Optimove refused its customer's approval
+    code          INTEGER NOT NULL DEFAULT 0,           -- pool_code.no of its unique code; 0: none; -1: the fallback code
+    redeemed      INTEGER,                              -- redemptions, reversed ones taken off; NULL: none
+    spent         INTEGER CHECK (spent = 1),            -- 1: nothing is left of it; NULL: something is
+    pledged_until INTEGER,                              -- in a cart, which lapses then; NULL: in none
     PRIMARY KEY (tenant, customer, offer, occurrence)
 ) WITHOUT ROWID;
 
@@ -508,4 +522,80 @@ CREATE TABLE promotion_count (
     granted   INTEGER NOT NULL,
     reserved  INTEGER NOT NULL DEFAULT 0,               -- reservations that hold room for it, lapsed ones until they are dropped
     PRIMARY KEY (tenant, code_fold)
+) WITHOUT ROWID;
+
+-- What a request with a key was answered, byte for byte, for as long as the key counts.
+CREATE TABLE kept_answer (
+    tenant  INTEGER NOT NULL,
+    id      TEXT    NOT NULL,                           -- time-ordered; redemption.id or pledge.id where it made one
+    actor   TEXT    NOT NULL,                           -- whose key it is
+    key     TEXT    NOT NULL,                           -- what they name the request by
+    request BLOB    NOT NULL,                           -- SHA-256 of what was asked
+    status  INTEGER NOT NULL,                           -- of the answer, as HTTP has it
+    body    BLOB    NOT NULL,                           -- of the answer
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, actor, key)
+) WITHOUT ROWID;
+
+-- One use of a grant. Only ever added to.
+CREATE TABLE redemption (
+    tenant       INTEGER NOT NULL,
+    id           TEXT    NOT NULL,                      -- time-ordered
+    customer     TEXT    NOT NULL,
+    offer        INTEGER NOT NULL,
+    occurrence   TEXT    NOT NULL,                      -- as in grants
+    code_fold    TEXT    NOT NULL,                      -- promotion.code_fold
+    version      INTEGER NOT NULL,                      -- promotion.version whose terms it was made under
+    amount_minor INTEGER NOT NULL CHECK (amount_minor >= 0), -- what it took, in minor units; 0: nothing was said
+    currency     TEXT,                                  -- three letters; NULL: nothing was said
+    day          TEXT,                                  -- YYYY-MM-DD in the tenant's zone, of the budgets that it takes from; NULL: of none
+    reference    TEXT,                                  -- the caller's own word for it
+    actor        TEXT    NOT NULL,
+    redeemed_at  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+CREATE INDEX redemption_grant ON redemption (tenant, customer, offer, occurrence);
+
+-- A redemption that was undone. Only ever added to.
+CREATE TABLE reversal (
+    tenant      INTEGER NOT NULL,
+    id          TEXT    NOT NULL,                       -- redemption.id
+    reason      TEXT,                                   -- for people
+    actor       TEXT    NOT NULL,
+    reversed_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+
+-- A redemption that is set aside for a cart: made real, given back, or lapsed by itself.
+CREATE TABLE pledge (
+    tenant       INTEGER NOT NULL,
+    id           TEXT    NOT NULL,                      -- time-ordered; the redemption's id if it becomes one
+    customer     TEXT    NOT NULL,
+    offer        INTEGER NOT NULL,
+    occurrence   TEXT    NOT NULL,                      -- as in grants
+    code_fold    TEXT    NOT NULL,                      -- promotion.code_fold
+    version      INTEGER NOT NULL,                      -- promotion.version whose terms it was made under
+    amount_minor INTEGER NOT NULL CHECK (amount_minor >= 0), -- what is set aside, in minor units
+    currency     TEXT,                                  -- three letters; NULL: nothing was said
+    day          TEXT,                                  -- as in redemption
+    reference    TEXT,                                  -- the caller's own word for it
+    actor        TEXT    NOT NULL,
+    pledged_at   INTEGER NOT NULL,
+    lapses_at    INTEGER NOT NULL,                      -- exclusive; not confirmed by then: given back
+    state        TEXT    NOT NULL CHECK (state IN ('open', 'confirmed', 'cancelled', 'lapsed')), -- open may have lapsed by the clock
+    ended_at     INTEGER,
+    PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX pledge_open ON pledge (tenant, customer, offer, occurrence) WHERE state = 'open';
+CREATE INDEX pledge_lapse ON pledge (tenant, code_fold, lapses_at) WHERE state = 'open';
+
+-- How far redemptions and open pledges have used a promotion up, reversals taken off.
+CREATE TABLE promotion_use (
+    tenant      INTEGER NOT NULL,
+    code_fold   TEXT    NOT NULL,                       -- promotion.code_fold
+    period      TEXT    NOT NULL,                       -- '': ever; else day, week or month by its first day: D2027-03-25, W2027-03-22, M2027-03-01
+    used        INTEGER NOT NULL,                       -- grants that are used, in part or whole; 0 in periods
+    spent_minor INTEGER NOT NULL,                       -- value in minor units
+    pledged     INTEGER NOT NULL,                       -- pledges among them that are open; 0 in periods
+    PRIMARY KEY (tenant, code_fold, period)
 ) WITHOUT ROWID;

@@ -17,6 +17,7 @@ pub(crate) mod jobs;
 pub(crate) mod ledger;
 pub(crate) mod merging;
 pub(crate) mod offers;
+pub(crate) mod redemptions;
 pub(crate) mod tenants;
 pub(crate) mod transactions;
 pub(crate) mod triggers;
@@ -81,6 +82,9 @@ macro_rules! stamp {
                 outcomes_must_be_what_is_counted;
             ahead: steps_are_the_same_with_and_without, of_many_who_ask_together_only_as_many_as_there_is_room,
                 grants_are_read_ahead_too, look_ups_that_wait_together_get_their_own;
+            redemptions: answers_are_kept_once_per_key, redemption_is_found_and_undone_once,
+                unknown_grant_cannot_be_used, grant_is_in_one_cart_at_a_time,
+                terms_of_a_redemption_are_read_at_once, uses_must_add_up;
             verify: good_ledger_is_silent, counts_must_add_up, granted_must_be_in_the_ledger,
                 grants_must_refer, rows_must_have_landed, audit_must_have_no_gap;
             transactions: error_undoes_its_writes, reads_see_one_snapshot,

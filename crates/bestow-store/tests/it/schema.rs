@@ -28,7 +28,15 @@ const BESIDE_THE_STATEMENTS: [&str; 10] = [
 /// SQL that begins or ends transactions.
 const TRANSACTION_WORDS: [&str; 4] = ["BEGIN DEFERRED", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
 /// Tables whose rows are only ever added to.
-const INSERT_ONLY: [&str; 4] = ["audit", "campaign_details", "pool_code", "taken_code"];
+const INSERT_ONLY: [&str; 7] = [
+    "audit",
+    "campaign_details",
+    "pool_code",
+    "promotion_version",
+    "redemption",
+    "reversal",
+    "taken_code",
+];
 /// Tables without a tenant's rows in them.
 const TENANTLESS: [&str; 3] = ["tenant", "api_token", "schema_migration"];
 /// Statements that look over all tenants, and why they may.
@@ -53,14 +61,14 @@ const OVER_ALL_TENANTS: [(&str, &str); 13] = [
 /// Columns without a comment of their own, whose names say it.
 const SELF_EVIDENT: &str = "tenant name created_at suspended_at revoked_at expires_at \
     updated_at received_at done_at read_at wanted_at landed_at found_at seen_at resolved_at released_at first_seen_at \
-    last_error last_error_at stop_reason hold_reason arrivals secret_hash kind version \
+    redeemed_at reversed_at pledged_at ended_at last_error last_error_at stop_reason hold_reason arrivals secret_hash kind version \
     campaign channel page block body rows rows_without_code pairs pass reason no offer \
     attempts run_at actor action object detail";
 /// More of them, which say it in one table only.
 const SELF_EVIDENT_IN: &str = "api_token.id audit.seq audit.at audit.correlation \
     grants.customer grant_end.customer clearance_round.closed_at trigger_event.customer trigger_pair.occurrence \
     trigger_pair.code_fold trigger_minute.granted reservation.customer reservation.asked_at \
-    promotion_count.code_fold promotion_count.granted campaign.lead_time_days campaign_count.counter \
+    redemption.customer pledge.customer promotion_count.code_fold promotion_count.granted campaign.lead_time_days campaign_count.counter \
     campaign_count.n eligibility_window.starts_at offer.code_fold \
     schema_migration.applied_at";
 

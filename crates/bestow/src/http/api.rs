@@ -14,4 +14,5 @@ pub(crate) mod held;
 pub(crate) mod listeners;
 pub(crate) mod notifications;
 pub(crate) mod promotions;
+pub(crate) mod redemptions;
 pub(crate) mod tenants;

@@ -23,6 +23,8 @@ use crate::http::{api, gateway, listener};
         api::promotions::list, api::promotions::sync, api::promotions::get, api::promotions::put,
         api::codes::load, api::codes::get, api::codes::void, api::codes::of_campaign,
         api::grants::of_customer, api::grants::of_campaign, api::eligibility::ask,
+        api::redemptions::redeem, api::redemptions::list, api::redemptions::get, api::redemptions::reverse,
+        api::redemptions::confirm, api::redemptions::cancel,
         api::campaigns::list, api::campaigns::get, api::campaigns::suspend, api::campaigns::resume,
         api::campaigns::revoke,
         api::notifications::list, api::notifications::get, api::notifications::replay,

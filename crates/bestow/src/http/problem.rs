@@ -8,12 +8,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bestow_store::Error as StoreError;
-use serde::Serialize;
 
 use crate::error::Error;
+pub(crate) use crate::problem::Document;
 
 /// Characters of somebody else's words that are passed on.
 const DETAIL_CHARS_MAX: usize = 400;
+/// The header that says when to come again.
+const RETRY_AFTER: &str = "retry-after";
 /// When to come again while the store is not available.
 const RETRY_AFTER_SECONDS: &str = "1";
 
@@ -24,27 +26,9 @@ pub(crate) struct Problem {
     pub(crate) code: &'static str,
     detail: Cow<'static, str>,
     /// One more header, with its value.
-    header: Option<(&'static str, &'static str)>,
+    header: Option<(&'static str, Cow<'static, str>)>,
     /// What happened, for the log only.
     pub(crate) cause: Option<String>,
-}
-
-/// The document.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Problem)]
-pub(crate) struct Document<'a> {
-    /// Always `about:blank`: the code says what the problem is.
-    r#type: &'static str,
-    /// The status in words.
-    title: &'a str,
-    /// The status.
-    status: u16,
-    /// Stable; for programs.
-    code: &'a str,
-    /// One sentence for people.
-    detail: &'a str,
-    /// Where the status is 500: what to look for in the log.
-    reference: Option<&'a str>,
 }
 
 impl Problem {
@@ -74,7 +58,7 @@ impl Problem {
     pub(crate) fn unauthorized() -> Self {
         let detail = "A valid token is needed: Authorization: Bearer TOKEN.";
         let mut this = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-        this.header = Some(("www-authenticate", "Bearer"));
+        this.header = Some(("www-authenticate", "Bearer".into()));
         this
     }
 
@@ -102,7 +86,7 @@ impl Problem {
     /// Not now: the same request may succeed in a moment.
     pub(crate) fn unavailable(code: &'static str, detail: &'static str) -> Self {
         let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-        this.header = Some(("retry-after", RETRY_AFTER_SECONDS));
+        this.header = Some((RETRY_AFTER, RETRY_AFTER_SECONDS.into()));
         this
     }
 
@@ -124,21 +108,14 @@ impl Problem {
 
     /// The answer itself.
     pub(crate) fn write(self, reference: &str) -> Response {
-        let document = Document {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
-            reference: self.status.is_server_error().then_some(reference),
-        };
-        let body = serde_json::to_vec(&document).expect("texts and a number are always JSON");
+        let reference = self.status.is_server_error().then_some(reference);
+        let document = Document::new(&self.status, self.code, &self.detail, reference);
+        let body = document.to_bytes();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, json);
-        if let Some((name, value)) = self.header {
-            let value = HeaderValue::from_static(value);
+        if let Some((name, Ok(value))) = self.header.map(|(name, value)| (name, value.parse())) {
             response.headers_mut().insert(name, value);
         }
         response
@@ -165,6 +142,15 @@ impl From<Error> for Problem {
             ),
             Error::Invalid { code, message } => Self::unprocessable(code, message),
             Error::Conflict { code, message } => Self::new(StatusCode::CONFLICT, code, message),
+            Error::TooMany {
+                code,
+                message,
+                retry_after_seconds,
+            } => {
+                let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, message);
+                this.header = Some((RETRY_AFTER, retry_after_seconds.to_string().into()));
+                this
+            }
             Error::Optimove(error) => optimove(&error),
             Error::Store(error) => store(&error),
             Error::Key(error) => Self::internal(&error),

@@ -127,7 +127,7 @@ impl Inner {
 pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
     use api::{audit, campaigns, clock, codes, eligibility, events, exclusions, findings, grants};
-    use api::{health, held, listeners, notifications as inbox, promotions, tenants};
+    use api::{health, held, listeners, notifications as inbox, promotions, redemptions, tenants};
     vec![
         get("/healthz", Public, health::alive),
         get("/readyz", Public, health::ready),
@@ -155,6 +155,13 @@ pub fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}/customers/{customer}/grants",
             Tenant(READERS), grants::of_customer),
         post("/v1/tenants/{tenant}/eligibility", Tenant(READERS), eligibility::ask),
+
+        post("/v1/tenants/{tenant}/redemptions", Tenant(OPERATORS), redemptions::redeem),
+        get("/v1/tenants/{tenant}/redemptions", Tenant(READERS), redemptions::list),
+        get("/v1/tenants/{tenant}/redemptions/{id}", Tenant(READERS), redemptions::get),
+        post("/v1/tenants/{tenant}/redemptions/{id}/reverse", Tenant(OPERATORS), redemptions::reverse),
+        post("/v1/tenants/{tenant}/redemptions/{id}/confirm", Tenant(OPERATORS), redemptions::confirm),
+        post("/v1/tenants/{tenant}/redemptions/{id}/cancel", Tenant(OPERATORS), redemptions::cancel),
 
         get("/v1/tenants/{tenant}/campaigns", Tenant(READERS), campaigns::list),
         get("/v1/tenants/{tenant}/campaigns/{id}", Tenant(READERS), campaigns::get),

@@ -22,6 +22,8 @@ pub(crate) enum Object<'a> {
     Notification(&'a str),
     /// A promotion, by its code.
     Promotion(&'a str),
+    /// A redemption, by the id it is kept under.
+    Redemption(&'a str),
     /// A tenant, by its slug.
     Tenant(&'a str),
     /// An API token, by its public id.
@@ -64,6 +66,7 @@ impl fmt::Display for Object<'_> {
             Self::Finding(kind, about) => write!(f, "finding/{kind}/{about}"),
             Self::Notification(id) => write!(f, "notification/{id}"),
             Self::Promotion(code) => write!(f, "promotion/{code}"),
+            Self::Redemption(id) => write!(f, "redemption/rdm_{id}"),
             Self::Tenant(id) => write!(f, "tenant/{id}"),
             Self::Token(id) => write!(f, "token/{id}"),
         }

@@ -1,7 +1,9 @@
 //! May this customer redeem this code now? Asked at every checkout, so everything it needs is at
 //! hand: one look-up in the ledger. Writes nothing.
 
-use bestow_core::{CampaignFacts, GrantFacts, PromoCode, outcome};
+use bestow_core::trigger::Standing;
+use bestow_core::{CampaignFacts, GrantFacts, Minor, PromoCode, PromotionFacts, Refusal, outcome};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -9,7 +11,11 @@ use crate::error::{Error, Result};
 use crate::facts::FoundGrant;
 use crate::service::codes;
 use crate::service::ended::Ends;
-use crate::service::grants::{GrantView, Told, campaign_facts, customer_id, sentence, window_of};
+use crate::service::exclusions::is_excluded;
+use crate::service::grants::{
+    GrantView, Told, campaign_facts, customer_id, facts_of_use, sentence, window_of,
+};
+use crate::service::redemptions::{Who, is_in_cart, preview};
 use crate::tenant::Tenant;
 
 /// The question.
@@ -27,7 +33,7 @@ pub struct Question {
 pub struct Answer {
     /// Whether it may.
     pub eligible: bool,
-    /// Why not: the first that applies of `unknown_promotion`, `promotion_paused`, `no_grant`,
+    /// Why not: the first that applies of `unknown_promotion`, `promotion_paused`, `no_grant`, `excluded`,
     /// `revoked`, `suspended`, `not_cleared`, `not_started`, `expired`, `already_redeemed`,
     /// `limit_reached`, `budget_exhausted`.
     pub reason: Option<&'static str>,
@@ -44,7 +50,7 @@ pub async fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answ
     let code = PromoCode::parse(&question.promo_code)
         .map_err(|e| Error::invalid("bad_promo_code", sentence(&e)))?;
     let Some(promotion) = app.facts.promotion(&app.store, tenant.no(), code.fold())? else {
-        return Ok(refused(outcome::Refusal::UnknownPromotion));
+        return Ok(refused(Refusal::UnknownPromotion));
     };
     let mut found = app
         .facts
@@ -54,10 +60,26 @@ pub async fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answ
     for FoundGrant { row, window, .. } in &mut found {
         *window = ends.cut(row.offer, &row.occurrence, *window);
     }
-    let grants: Vec<_> = found.iter().map(|grant| facts_of(tenant, grant)).collect();
     // Read once the facts are: what started meanwhile has started.
     let now = app.clock.now();
-    match outcome::eligibility(Some(&promotion.facts), &grants, now) {
+    let grants: Vec<_> = found
+        .iter()
+        .map(|grant| facts_of(tenant, grant, now))
+        .collect();
+    let mut facts = promotion.facts;
+    facts.standing = standing(app, tenant, customer, &found)?;
+    let answer = match outcome::usable(Some(&facts), &grants, now) {
+        Ok(index) => {
+            let who = Who {
+                tenant,
+                customer,
+                code_fold: code.fold(),
+            };
+            covered(app, who, facts, &found, index)?
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
         Err(refusal) => Ok(refused(refusal)),
         Ok(index) => {
             let FoundGrant {
@@ -79,6 +101,7 @@ pub async fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answ
                 campaign,
                 created_at: *created_at,
                 cleared: *cleared,
+                used: row.used,
             };
             let grant = Some(GrantView::new(tenant, told, now));
             Ok(Answer {
@@ -90,7 +113,7 @@ pub async fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answ
     }
 }
 
-fn refused(refusal: outcome::Refusal) -> Answer {
+fn refused(refusal: Refusal) -> Answer {
     Answer {
         eligible: false,
         reason: Some(refusal.code()),
@@ -98,12 +121,50 @@ fn refused(refusal: outcome::Refusal) -> Answer {
     }
 }
 
-fn facts_of(tenant: &Tenant, found: &FoundGrant) -> (GrantFacts, CampaignFacts) {
-    (
-        GrantFacts {
-            cleared: found.cleared,
-            ..GrantFacts::single_use(window_of(found.window))
-        },
-        campaign_facts(tenant, &found.campaign),
-    )
+/// Whoever has nothing is not looked up among those who may not have anything.
+fn standing(app: &App, tenant: &Tenant, customer: &str, found: &[FoundGrant]) -> Result<Standing> {
+    let may_be = !found.is_empty() && app.facts.has_exclusions(&app.store, tenant.no())?;
+    Ok(if may_be && is_excluded(app, tenant, customer)? {
+        Standing::Excluded
+    } else {
+        Standing::Welcome
+    })
+}
+
+/// The place of the grant that would be used, where limits and budgets leave room for it.
+fn covered(
+    app: &App,
+    who: Who<'_>,
+    mut facts: PromotionFacts,
+    found: &[FoundGrant],
+    index: usize,
+) -> Result<std::result::Result<usize, Refusal>> {
+    if facts.limits.total.is_some() || facts.limits.has_budget() {
+        // What all customers have used is not at hand: the redemption itself says what it would say.
+        let previewed = app.store.read(|tx| preview(tx, who))?;
+        return Ok(previewed.and_then(|(offer, occurrence)| {
+            let is_it =
+                |one: &FoundGrant| one.row.offer == offer && one.row.occurrence == occurrence;
+            found.iter().position(is_it).ok_or(Refusal::NoGrant)
+        }));
+    }
+    let now_ms = app.clock.now_ms();
+    let others = found.iter().enumerate().filter(|(place, grant)| {
+        let used = grant.row.used;
+        *place != index && (used.redeemed > 0 || is_in_cart(used, now_ms))
+    });
+    facts.usage.by_customer = others.count() as u64;
+    if found[index].row.used.redeemed > 0 {
+        facts.limits.per_customer = None;
+    }
+    Ok(facts.covers(Minor::ZERO).map(|()| index))
+}
+
+fn facts_of(tenant: &Tenant, found: &FoundGrant, now: Timestamp) -> (GrantFacts, CampaignFacts) {
+    let mut facts = facts_of_use(window_of(found.window), found.row.used);
+    facts.cleared = found.cleared;
+    if is_in_cart(found.row.used, now.as_millisecond()) {
+        facts.uses_max = Some(facts.redeemed_count);
+    }
+    (facts, campaign_facts(tenant, &found.campaign))
 }

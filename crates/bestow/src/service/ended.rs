@@ -266,6 +266,21 @@ impl Ends {
             .map(Self)
     }
 
+    /// As [`Ends::of`], within a transaction.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn read(
+        tx: &mut Tx<'_>,
+        tenant: &Tenant,
+        customer: &str,
+    ) -> std::result::Result<Self, StoreError> {
+        if tenant.expiry() == Expiry::Duration {
+            return Ok(Self::default());
+        }
+        tx.grant_ends(tenant.no(), customer).map(Self)
+    }
+
     /// The window of a grant, cut short where a list ended it.
     pub(crate) fn cut(&self, offer: u32, occurrence: &str, window: WindowSpec) -> WindowSpec {
         let is_it = |end: &&GrantEnd| end.offer == offer && end.occurrence == occurrence;

@@ -88,14 +88,16 @@ pub async fn exclude(
         return Err(Error::invalid("bad_reason", message));
     }
     let (no, actor) = (tenant.no(), actor.id.clone());
-    app.tx("exclude", move |tx| {
+    let excluded = app.tx("exclude", move |tx| {
         let added = tx.exclude(no, &customers, &reason, &actor)?;
         let known = customers.len() as u64 - added;
         let detail = serde_json::json!({ "reason": reason, "added": added, "known": known });
         Object::Exclusions.record(tx, no, &actor, "customers.excluded", &detail)?;
         Ok(Excluded { added, known })
-    })
-    .await
+    });
+    let excluded = excluded.await?;
+    app.facts_changed();
+    Ok(excluded)
 }
 
 /// Lets customers in again.

@@ -13,7 +13,7 @@ use bestow_core::{
     CampaignFacts, CampaignId, Clearance, CustomerId, GrantFacts, GrantStatus, Window, grant,
 };
 use bestow_store::campaigns::{Campaign, WindowSpec};
-use bestow_store::grants::Grant as GrantRow;
+use bestow_store::grants::{Grant as GrantRow, Used};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -82,6 +82,7 @@ pub(crate) struct Told<'a> {
     /// Milliseconds; when the page that gave it landed.
     pub(crate) created_at: i64,
     pub(crate) cleared: Clearance,
+    pub(crate) used: Used,
 }
 
 impl GrantView {
@@ -95,7 +96,7 @@ impl GrantView {
         } = told;
         let facts = GrantFacts {
             cleared: told.cleared,
-            ..GrantFacts::single_use(window_of(window))
+            ..facts_of_use(window_of(window), told.used)
         };
         let key = [
             tenant.id(),
@@ -120,6 +121,15 @@ impl GrantView {
             redeemed_count: facts.redeemed_count,
             created_at: Instant(told.created_at),
         }
+    }
+}
+
+/// The facts of a grant that is used so far; what is known of its clearance is to be added.
+pub(crate) fn facts_of_use(window: Window, used: Used) -> GrantFacts {
+    GrantFacts {
+        redeemed_count: used.redeemed,
+        uses_max: used.is_spent.then_some(used.redeemed),
+        ..GrantFacts::single_use(window)
     }
 }
 
@@ -268,11 +278,12 @@ fn of_row(
         campaign,
         created_at: row.created_at,
         cleared: cleared(&row.clearance, customer),
+        used: row.used,
     };
     Ok(GrantView::new(tenant, told, now))
 }
 
-fn spec_of(row: &GrantRow) -> WindowSpec {
+pub(crate) fn spec_of(row: &GrantRow) -> WindowSpec {
     WindowSpec {
         starts_at: row.starts_at,
         ends_at: row.ends_at,
@@ -289,7 +300,7 @@ fn spelling(app: &App, tenant: &Tenant, code_fold: &str, own: &str) -> Result<St
 
 /// The id of a grant: 128 bits of a digest of its key, in 26 characters. The parts hold no control
 /// characters, so that none can pass for two.
-fn grant_id(key: &[&str]) -> String {
+pub(crate) fn grant_id(key: &[&str]) -> String {
     let mut digest = Sha256::new();
     for (place, part) in key.iter().enumerate() {
         if place > 0 {

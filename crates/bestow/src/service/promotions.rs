@@ -5,12 +5,14 @@ mod drift;
 mod plan;
 mod rules;
 mod sync;
+mod terms;
 mod write;
 
 pub use csv::{CsvRefusal, CsvReport, import_csv};
 pub use drift::{Drift, drift, run};
 pub use plan::{ChangedThere, RefusedCode};
 pub use sync::{CatalogueReport, Foreign, SyncWish, sync, sync_with};
+pub(crate) use terms::RedeemTerms;
 
 use bestow_core::id::fold_code;
 use bestow_store::promotions::Promotion;
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use rules::{check, check_change, document, is_equal};
+use rules::{check, check_change, document, is_equal, terms_document};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -112,12 +114,21 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Redemptions per customer; 1 unless said otherwise.
+    /// Grants that one customer may use; 1 unless said otherwise.
     pub per_customer: Option<u64>,
-    /// Redemptions by all customers.
+    /// How often one grant may be used; 1 unless said otherwise. One that is used in parts is used
+    /// until nothing is left.
+    pub per_grant: u32,
+    /// Grants that all customers together may use.
     pub total: Option<u64>,
     /// Value of all redemptions, in minor units of `currency`.
     pub budget_minor: Option<i64>,
+    /// Value of the redemptions of one day of the tenant's time zone.
+    pub budget_day_minor: Option<i64>,
+    /// Value of the redemptions of one week, from Monday.
+    pub budget_week_minor: Option<i64>,
+    /// Value of the redemptions of one month.
+    pub budget_month_minor: Option<i64>,
     /// Three letters.
     pub currency: Option<String>,
 }
@@ -126,8 +137,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             per_customer: Some(1),
+            per_grant: 1,
             total: None,
             budget_minor: None,
+            budget_day_minor: None,
+            budget_week_minor: None,
+            budget_month_minor: None,
             currency: None,
         }
     }
@@ -271,6 +286,7 @@ pub async fn put(
                 check_change(tx, no, known, &wanted)?;
             }
             let written = tx.put_promotion(no, &wanted)?;
+            tx.add_promotion_version(no, &written, &terms_document(&written)?)?;
             let now = tx.now_ms();
             release::want_for_code(tx, no, &wanted.code_fold, now)?;
             let object = Object::Promotion(&written.code);

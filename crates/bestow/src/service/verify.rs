@@ -2,6 +2,7 @@
 //! customer at a time.
 
 mod landed;
+mod spent;
 mod tally;
 
 use bestow_store::Error as StoreError;
@@ -66,6 +67,8 @@ fn check_tenant(app: &App, tenant: i64) -> Result<Vec<Violation>> {
         violations.extend(tx.verify_triggers(tenant)?);
         violations.extend(tx.verify_audit(tenant)?);
         violations.extend(tx.verify_ends(tenant)?);
+        violations.extend(tx.verify_redemptions(tenant)?);
+        violations.extend(spent::check(tx, tenant)?);
         Ok::<_, StoreError>(violations)
     })?;
     let mut after = 0;

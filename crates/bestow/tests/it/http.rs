@@ -16,6 +16,7 @@ mod inbox;
 mod listener;
 mod lists;
 mod openapi;
+mod redemptions;
 mod rights;
 mod streams;
 mod support;

@@ -4,6 +4,7 @@ mod cancels;
 mod clearance;
 mod codes;
 mod endings;
+mod redemptions;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};

@@ -2,7 +2,7 @@
 
 use bestow_core::GivenCode;
 use bestow_store::campaigns::SuspendedBy;
-use bestow_store::grants::{Clearing, Grant, LedgerRow};
+use bestow_store::grants::{Clearing, Grant, LedgerRow, Used};
 use bestow_store::merge::{MergeChunk, NewGrant};
 
 use crate::support::{CHANNEL, Fresh, NOW_MS, Reading, TENANT, WINDOW, reading};
@@ -122,6 +122,7 @@ pub(crate) async fn grant_tells_its_facts(fresh: Fresh) {
         created_at: NOW_MS + 1_000,
         given: GivenCode::Shared,
         clearance: Clearing::NotNeeded,
+        used: Used::default(),
     };
     let found = fresh.read(|tx| tx.grant(TENANT, "anna", reading.offer));
     assert_eq!(found.as_ref(), Some(&grant));
@@ -149,6 +150,7 @@ pub(crate) async fn letter_case_is_kept(fresh: Fresh) {
         window: reading.window,
         page: 1,
         code: GivenCode::Shared,
+        used: Used::default(),
     };
     for customer in ["anna", "Anna", "ANNA"] {
         assert_eq!(

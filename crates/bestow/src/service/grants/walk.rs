@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bestow_core::{CampaignId, CampaignKind, Clearance, GivenCode};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::{Campaign, WindowSpec};
-use bestow_store::grants::LedgerRow;
+use bestow_store::grants::{LedgerRow, Used};
 use bestow_store::holders::{HolderGroup, Holders};
 use bestow_store::runs::{GroupEntry, Pages, Runs};
 use jiff::Timestamp;
@@ -71,6 +71,7 @@ struct FoundRow {
     taken_at: Option<i64>,
     given: GivenCode,
     cleared: Clearance,
+    used: Used,
 }
 
 #[derive(Debug)]
@@ -200,6 +201,7 @@ impl CampaignGrants {
                 taken_at: Some(grant.taken_at),
                 given: grant.code,
                 cleared: Clearance::NotNeeded,
+                used: grant.used,
             })
             .collect();
         Ok(!self.found.is_empty())
@@ -238,6 +240,7 @@ impl CampaignGrants {
                         taken_at: None,
                         given: row.code,
                         cleared,
+                        used: row.used,
                     });
                 }
             }
@@ -261,6 +264,7 @@ impl CampaignGrants {
             campaign: &self.campaign,
             created_at: self.created_at(&row)?,
             cleared: row.cleared,
+            used: row.used,
         };
         let view = GrantView::new(&self.tenant, told, self.now);
         let FoundRow {

@@ -6,7 +6,7 @@ use bestow_store::Tx;
 use bestow_store::promotions::Promotion;
 use serde_json::{Map, Value};
 
-use super::{Kind, Limits, PutPromotion};
+use super::{Kind, Limits, PutPromotion, RedeemTerms};
 use crate::error::{Error, Result};
 use crate::service::tenants::check_name;
 
@@ -17,6 +17,8 @@ const DOCUMENT_BYTES_MAX: usize = 16_384;
 pub(super) fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
     let code =
         PromoCode::define(code).map_err(|e| Error::invalid("bad_promo_code", e.to_string()))?;
+    let limits = check_limits(&put.limits)?;
+    RedeemTerms::of(&put.reward, &put.limits).map_err(|e| Error::invalid("bad_reward", e))?;
     Ok(Promotion {
         code_fold: code.fold().to_owned(),
         code: code.as_str().to_owned(),
@@ -24,7 +26,7 @@ pub(super) fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
         status: put.status.as_str().to_owned(),
         kind: put.kind.as_str().to_owned(),
         reward: check_document("reward", &put.reward)?,
-        limits: check_limits(&put.limits)?,
+        limits,
         metadata: check_document("metadata", &put.metadata)?,
         version: 0,
         created_at: 0,
@@ -97,13 +99,19 @@ fn check_document(field: &str, document: &Map<String, Value>) -> Result<String> 
 
 fn check_limits(limits: &Limits) -> Result<String> {
     let wrong = |message: &str| Err(Error::invalid("bad_limits", message));
-    if limits.per_customer == Some(0) || limits.total == Some(0) {
+    if limits.per_customer == Some(0) || limits.total == Some(0) || limits.per_grant == 0 {
         return wrong("a limit is above zero, or null for none");
     }
-    if limits.budget_minor.is_some_and(|budget| budget <= 0) {
+    let budgets = [
+        limits.budget_minor,
+        limits.budget_day_minor,
+        limits.budget_week_minor,
+        limits.budget_month_minor,
+    ];
+    if budgets.iter().flatten().any(|budget| *budget <= 0) {
         return wrong("a budget is above zero, in minor units, or null for none");
     }
-    if limits.budget_minor.is_some() && limits.currency.is_none() {
+    if limits.facts().has_budget() && limits.currency.is_none() {
         return wrong("a budget needs its currency");
     }
     let currency = limits.currency.as_deref().map(Currency::parse).transpose();
@@ -128,6 +136,20 @@ pub(super) fn is_equal(a: &Promotion, b: &Promotion) -> bool {
         (texts.map(String::clone), p.fallback_code.clone())
     };
     said(a) == said(b) && a.validity_days == b.validity_days
+}
+
+/// Everything that was said of a promotion, as its version keeps it.
+pub(super) fn terms_document(promotion: &Promotion) -> Result<String> {
+    let json = |text: &str| {
+        serde_json::from_str::<Value>(text)
+            .map_err(|e| Error::invalid("bad_document", e.to_string()))
+    };
+    let said = serde_json::json!({
+        "name": promotion.name, "kind": promotion.kind, "reward": json(&promotion.reward)?,
+        "limits": json(&promotion.limits)?, "metadata": json(&promotion.metadata)?,
+        "validity_days": promotion.validity_days, "fallback_code": promotion.fallback_code,
+    });
+    Ok(said.to_string())
 }
 
 /// What an audit record says of a promotion.

@@ -4,7 +4,7 @@ use bestow_core::grant::status;
 use bestow_core::promotion::Limits as CoreLimits;
 use bestow_core::trigger::{CodeFacts, Standing, Supply};
 use bestow_core::window::Duration;
-use bestow_core::{CampaignFacts, GrantFacts, GrantStatus, Minor, PromotionKind, PromotionStatus};
+use bestow_core::{CampaignFacts, GrantFacts, GrantStatus, PromotionKind, PromotionStatus};
 use bestow_store::gateway::Reservation;
 use bestow_store::grants::Grant;
 use bestow_store::promotions::Promotion;
@@ -13,6 +13,7 @@ use bestow_store::{Error as StoreError, Tx};
 
 use crate::clock::instant;
 use crate::facts::cleared;
+use crate::service::grants::facts_of_use;
 use crate::service::promotions::Limits;
 
 /// Lapsed reservations dropped at once where a limit seems to be reached.
@@ -111,11 +112,7 @@ fn unknown() -> CodeFacts {
 pub(crate) fn limits(promotion: &Promotion) -> Stored<CoreLimits> {
     let kept: Limits =
         serde_json::from_str(&promotion.limits).map_err(|e| corrupt(promotion, &e))?;
-    Ok(CoreLimits {
-        per_customer: kept.per_customer,
-        total: kept.total,
-        budget: kept.budget_minor.map(Minor),
-    })
+    Ok(kept.facts())
 }
 
 pub(crate) fn promotion_status(promotion: &Promotion) -> Stored<PromotionStatus> {
@@ -138,7 +135,7 @@ fn supply(tx: &mut Tx<'_>, tenant: i64, promotion: &Promotion) -> Stored<Supply>
     })
 }
 
-/// Whether a grant to this customer can never be had again.
+/// Whether a grant to this customer counts for nothing any more: it was not used, and can never be.
 pub(crate) fn is_over(grant: &Grant, customer: &str, now_ms: i64) -> bool {
     let window = bestow_core::Window {
         starts_at: instant(grant.starts_at),
@@ -150,16 +147,17 @@ pub(crate) fn is_over(grant: &Grant, customer: &str, now_ms: i64) -> bool {
     };
     let facts = GrantFacts {
         cleared: cleared(&grant.clearance, customer),
-        ..GrantFacts::single_use(window)
+        ..facts_of_use(window, grant.used)
     };
+    if grant.used.redeemed > 0 {
+        return false;
+    }
     match status(&facts, &campaign, instant(now_ms)) {
         GrantStatus::Pending
         | GrantStatus::AwaitingClearance
         | GrantStatus::Active
-        | GrantStatus::Suspended => false,
-        GrantStatus::Redeemed
-        | GrantStatus::Expired
-        | GrantStatus::Revoked
-        | GrantStatus::NotCleared => true,
+        | GrantStatus::Suspended
+        | GrantStatus::Redeemed => false,
+        GrantStatus::Expired | GrantStatus::Revoked | GrantStatus::NotCleared => true,
     }
 }

@@ -32,7 +32,10 @@ async fn a_put_says_what_it_did_and_repeats_change_nothing() {
     );
     assert_eq!(
         made.limits,
-        json!({"per_customer": 1, "total": null, "budget_minor": null, "currency": null})
+        json!({
+            "per_customer": 1, "per_grant": 1, "total": null, "budget_minor": null, "budget_day_minor": null,
+            "budget_week_minor": null, "budget_month_minor": null, "currency": null,
+        })
     );
     assert_eq!(
         put(&world, "FS20", body).await.unwrap(),
