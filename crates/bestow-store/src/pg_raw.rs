@@ -4,6 +4,7 @@ use std::thread;
 
 use crate::pg_connect::{Connector, Io, Role};
 use crate::postgres::{Begin, Session, Uncommitted};
+use crate::raw::RawRedemption;
 use crate::{Error, Value, migrate};
 
 /// Rows as columns; the rest of a grant is the same in all of them.
@@ -25,6 +26,35 @@ const COUNT_RESERVATIONS: &str = "-- raw_count_reservations
     ON CONFLICT (tenant, code_fold) DO UPDATE SET reserved = promotion_count.reserved + excluded.reserved";
 const LOOK_UP: &str = "-- raw_look_up
     SELECT offer, window_no, page, occurrence, code FROM grants WHERE tenant = 1 AND customer = $1";
+
+/// The rows of a group as columns: ids, keys, customers, answers.
+const REDEEM: [&str; 5] = [
+    "-- raw_redeem_answers
+    INSERT INTO kept_answer (tenant, id, actor, key, request, status, body)
+    SELECT 1, id, 'cli', key, '', 201, body FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[])
+        AS given (id, key, customer, body)",
+    "-- raw_redeem_redemptions
+    INSERT INTO redemption (tenant, id, customer, offer, occurrence, code_fold, version, amount_minor, actor, redeemed_at)
+    SELECT 1, id, customer, 1, '', 'fs20', 1, 0, 'cli', 1
+    FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[]) AS given (id, key, customer, body)",
+    "-- raw_redeem_figures
+    INSERT INTO promotion_use (tenant, code_fold, period, used, spent_minor, pledged)
+    SELECT 1, 'fs20', '', COUNT(*), 0, 0
+    FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[]) AS given (id, key, customer, body)
+    ON CONFLICT (tenant, code_fold, period) DO UPDATE SET used = promotion_use.used + excluded.used",
+    "-- raw_redeem_audit
+    INSERT INTO audit (tenant, at, actor, action, object, detail, seq)
+    SELECT 1, 1, 'cli', 'redemption.created', id, '{}',
+        place + (SELECT COALESCE(MAX(seq), 0) FROM audit WHERE tenant = 1)
+    FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[]) WITH ORDINALITY
+        AS given (id, key, customer, body, place)",
+    "-- raw_redeem_grants
+    UPDATE grants SET redeemed = 1, spent = 1
+    FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[]) AS given (id, key, customer, body)
+    WHERE grants.tenant = 1 AND grants.customer = given.customer AND offer = 1 AND occurrence = ''
+        AND NOT EXISTS (SELECT 1 FROM kept_answer a
+            WHERE a.tenant = 1 AND a.actor = 'cli' AND a.key = given.key AND a.id <> given.id)",
+];
 
 /// Connections to a database of its own.
 pub(crate) struct RawServer {
@@ -94,6 +124,41 @@ impl RawServer {
             }
             Ok(inserted)
         })
+    }
+
+    /// Redeems group by group on one connection: the figures of a promotion are one row, which others would wait for.
+    pub(crate) fn redeem(
+        &mut self,
+        asked: &[RawRedemption],
+        per_commit: usize,
+    ) -> Result<u64, Error> {
+        let Some(first) = self.connections.first() else {
+            return Ok(0);
+        };
+        let session = &first.session;
+        let mut redeemed = 0;
+        for group in asked.chunks(per_commit.max(1)) {
+            let rows: Vec<[Value<'_>; 4]> = group
+                .iter()
+                .map(|one| {
+                    [
+                        Value::from(&one.id),
+                        Value::from(&one.key),
+                        Value::from(&one.customer),
+                        Value::from(&one.answer),
+                    ]
+                })
+                .collect();
+            session.begin(Begin::Beside);
+            let mut changed = 0;
+            for sql in REDEEM {
+                // The last one changes the grants.
+                changed = session.execute_columns(sql, &rows)? as u64;
+            }
+            redeemed += changed;
+            commit(session)?;
+        }
+        Ok(redeemed)
     }
 
     /// Looks customers up, so many on their way at once on each connection.

@@ -83,6 +83,19 @@ impl RawDatabase {
         }
     }
 
+    /// Redeems a grant of each customer, `per_commit` in each transaction: looks for the key and the grant, and writes
+    /// the answer, the redemption, the grant, the promotion's figures and the audit record. Each gives an id, a key, a
+    /// customer and the answer.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn redeem(&mut self, asked: &[RawRedemption], per_commit: usize) -> Result<u64, Error> {
+        match &mut self.0 {
+            Raw::File(file) => file.redeem(asked, per_commit),
+            Raw::Server(server) => server.redeem(asked, per_commit),
+        }
+    }
+
     /// Looks up the grants of each customer, and tells how many there are. On PostgreSQL, where each is a way to the
     /// server and back, `at_once` are on their way on each connection; a file is looked into one by one.
     ///
@@ -94,6 +107,19 @@ impl RawDatabase {
             Raw::Server(server) => server.look_up(customers, at_once),
         }
     }
+}
+
+/// What a bare redemption is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRedemption {
+    /// Time-ordered.
+    pub id: String,
+    /// Names the request.
+    pub key: String,
+    /// Who redeems.
+    pub customer: String,
+    /// Byte for byte.
+    pub answer: Vec<u8>,
 }
 
 /// The bare file.
@@ -197,6 +223,18 @@ impl RawFile {
         Ok(found)
     }
 
+    fn redeem(&mut self, asked: &[RawRedemption], per_commit: usize) -> Result<u64, Error> {
+        let mut redeemed = 0;
+        for group in asked.chunks(per_commit.max(1)) {
+            let tx = self.begin()?;
+            for one in group {
+                redeemed += redeem_one(&tx, one)?;
+            }
+            tx.commit().map_err(|e| classify("commit", &e))?;
+        }
+        Ok(redeemed)
+    }
+
     fn begin(&self) -> Result<rusqlite::Transaction<'_>, Error> {
         rusqlite::Transaction::new_unchecked(
             &self.connection,
@@ -204,4 +242,45 @@ impl RawFile {
         )
         .map_err(|e| classify("begin", &e))
     }
+}
+
+/// The fewest statements that a redemption can do with.
+fn redeem_one(tx: &Connection, one: &RawRedemption) -> Result<u64, Error> {
+    const ANSWER: &str = "-- raw_answer
+        SELECT status, body FROM kept_answer WHERE tenant = 1 AND actor = 'cli' AND key = ?1";
+    const GRANT: &str = "-- raw_grant
+        SELECT redeemed, spent, window_no FROM grants WHERE tenant = 1 AND customer = ?1";
+    const KEEP: &str = "-- raw_keep_answer
+        INSERT INTO kept_answer (tenant, id, actor, key, request, status, body)
+        VALUES (1, ?1, 'cli', ?2, zeroblob(32), 201, ?3)";
+    const REDEEM: &str = "-- raw_redeem
+        INSERT INTO redemption (tenant, id, customer, offer, occurrence, code_fold, version, amount_minor, actor,
+            redeemed_at)
+        VALUES (1, ?1, ?2, 1, '', 'fs20', 1, 0, 'cli', 1)";
+    const USE: &str = "-- raw_use_grant
+        UPDATE grants SET redeemed = 1, spent = 1 WHERE tenant = 1 AND customer = ?1 AND offer = 1 AND occurrence = ''";
+    const COUNT: &str = "-- raw_use_promotion
+        INSERT INTO promotion_use (tenant, code_fold, period, used, spent_minor, pledged)
+        VALUES (1, 'fs20', '', 1, 0, 0)
+        ON CONFLICT (tenant, code_fold, period) DO UPDATE SET used = promotion_use.used + 1";
+    const AUDIT: &str = "-- raw_audit
+        INSERT INTO audit (tenant, at, actor, action, object, detail, seq)
+        VALUES (1, 1, 'cli', 'redemption.created', ?1, '{}',
+            1 + (SELECT COALESCE(MAX(seq), 0) FROM audit WHERE tenant = 1))";
+    let run = |sql: &'static str, values: &[&dyn rusqlite::ToSql]| {
+        let mut statement = tx.prepare_cached(sql).map_err(|e| classify(sql, &e))?;
+        statement.execute(values).map_err(|e| classify(sql, &e))
+    };
+    let exists = |sql: &'static str, value: &str| {
+        let mut statement = tx.prepare_cached(sql).map_err(|e| classify(sql, &e))?;
+        statement.exists([value]).map_err(|e| classify(sql, &e))
+    };
+    if exists(ANSWER, &one.key)? || !exists(GRANT, &one.customer)? {
+        return Ok(0);
+    }
+    run(KEEP, &[&one.id, &one.key, &one.answer])?;
+    run(REDEEM, &[&one.id, &one.customer])?;
+    run(COUNT, &[])?;
+    run(AUDIT, &[&one.id])?;
+    run(USE, &[&one.customer]).map(|changed| changed as u64)
 }

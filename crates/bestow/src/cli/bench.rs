@@ -9,6 +9,7 @@ mod gateway;
 mod import;
 mod listener;
 mod load;
+mod redeem;
 mod rig;
 
 pub(crate) use load::now;
@@ -29,6 +30,8 @@ pub enum Bench {
     Eligibility(Shape),
     /// Questions to the gateway at half of the machine's capacity, while an import runs.
     Gateway(Shape),
+    /// Redemptions, each durable and with its key.
+    Redeem(Shape),
     /// How long after a cancel is acknowledged anybody is still told yes.
     Cancel(Shape),
 }
@@ -36,13 +39,13 @@ pub enum Bench {
 /// How large and how long.
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
-    /// Customers of the campaign (import, eligibility, cancel).
+    /// Customers of the campaign (import, eligibility, redeem, cancel).
     #[arg(long, default_value_t = 1_000_000)]
     pub customers: u64,
-    /// Connections of the load (listener, eligibility, cancel).
+    /// Connections of the load (listener, eligibility, redeem, cancel).
     #[arg(long)]
     pub connections: Option<usize>,
-    /// Seconds of each measurement (listener, eligibility, cancel).
+    /// Seconds of each measurement (listener, eligibility, redeem, cancel).
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
     /// Measure on this PostgreSQL server instead of SQLite, in databases of their own.
@@ -111,6 +114,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Listener(shape) => (listener::run(shape)?, shape.json),
         Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
         Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),
+        Bench::Redeem(shape) => (redeem::run(shape)?, shape.json),
         Bench::Cancel(shape) => (cancel::run(shape)?, shape.json),
     };
     print(&report, json)

@@ -209,12 +209,23 @@ pub(super) fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
 
 /// Appends a POST request with a JSON body.
 pub(super) fn post(out: &mut Vec<u8>, path: &str, token: Option<&str>, body: &str) {
+    post_with(out, path, token, "", body);
+}
+
+/// The same with further lines of its head.
+pub(super) fn post_with(
+    out: &mut Vec<u8>,
+    path: &str,
+    token: Option<&str>,
+    lines: &str,
+    body: &str,
+) {
     use std::io::Write;
     let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
     // Writing to a Vec cannot fail.
     let _ = write!(
         out,
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{lines}{}Content-Length: {}\r\n\r\n{body}",
         authorization.unwrap_or_default(),
         body.len()
     );

@@ -96,6 +96,21 @@ async fn codes_and_values_that_break_a_rule_are_refused() {
         ),
         (
             "NEW",
+            json!({"name": "x", "limits": {"budget_day_minor": -1, "currency": "EUR"}}),
+            "bad_limits",
+        ),
+        (
+            "NEW",
+            json!({"name": "x", "limits": {"per_grant": 0}}),
+            "bad_limits",
+        ),
+        (
+            "NEW",
+            json!({"name": "x", "reward": {"type": "amount", "amount_minor": 0, "currency": "EUR"}}),
+            "bad_reward",
+        ),
+        (
+            "NEW",
             json!({"name": "x", "metadata": {"a": "b".repeat(20_000)}}),
             "bad_document",
         ),
