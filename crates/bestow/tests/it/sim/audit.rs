@@ -294,7 +294,13 @@ async fn windows(
     let mut grants: Vec<_> = ledger.iter().collect();
     dice.shuffle(&mut grants);
     let tenant = stage.tenant_of(campaign);
+    let path = format!("{}/exclusions?limit=1000", stage.tenant_path(tenant));
+    let (_, excluded) = stage.get(&path).await?;
+    let excluded = excluded["data"].as_array().cloned().unwrap_or_default();
     for grant in grants.into_iter().take(TRIED_MAX) {
+        let is_excluded = excluded
+            .iter()
+            .any(|one| one["customer_id"] == grant.customer.as_str());
         let end = grant.ends_at.unwrap_or(grant.starts_at + 1);
         for at in [grant.starts_at - 1, grant.starts_at, end - 1, end] {
             let of_tenant = (0..live.len()).filter(|other| stage.tenant_of(*other) == tenant);
@@ -305,6 +311,7 @@ async fn windows(
             let question = json!({ "customer_id": grant.customer, "promo_code": grant.code });
             let path = format!("{}/eligibility", stage.tenant_path(tenant));
             let answer = stage.api(Method::POST, &path, &question).await?;
+            let expected = expected && !is_excluded;
             if answer["eligible"] != expected {
                 let at = instant(at);
                 return Err(format!(
