@@ -119,6 +119,12 @@ pub enum Error {
         /// How many are allowed.
         entries_max: usize,
     },
+    /// What processes with the same credential share cannot be reached. Nothing was sent.
+    #[error("calls cannot be shared with other processes: {reason}")]
+    Peers {
+        /// Why.
+        reason: String,
+    },
     /// The client cannot be built from these settings.
     #[error("client settings: {reason}")]
     Setup {
@@ -138,6 +144,7 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::TooSlow { .. }
             | Self::Malformed { .. }
+            | Self::Peers { .. }
             | Self::OtherCampaign => true,
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }

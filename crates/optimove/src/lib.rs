@@ -8,8 +8,8 @@
 //! - [`read`]: those readers' parts, for names, ids, times and lists of codes.
 //! - [`page`] and [`retry`]: when a list is complete, when a call is made again. Pure.
 //! - [`sign`]: signatures on bodies, both ways.
-//! - `client`, `rate` (feature `client`, on by default): calls with API key or login, in one budget
-//!   of calls by priority, within limits of time, size and speed.
+//! - `client`, `rate`, `peers` (feature `client`, on by default): calls with API key or login, in one
+//!   budget of calls by priority, within limits of time, size and speed; shared by several processes.
 //!
 //! # Example
 //!
@@ -22,6 +22,8 @@ pub mod client;
 pub mod error;
 pub mod limits;
 pub mod page;
+#[cfg(feature = "client")]
+pub mod peers;
 #[cfg(feature = "client")]
 pub mod rate;
 pub mod read;

@@ -13,6 +13,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::error::Error;
+use crate::peers::{Peers, Place};
+
 /// What a call is for. Earlier ones are served first whenever a place is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
@@ -55,6 +58,7 @@ const REGROWTH_PARTS: u32 = 8;
 #[derive(Debug)]
 pub struct CallBudget {
     config: BudgetConfig,
+    peers: Option<Arc<dyn Peers>>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -62,6 +66,8 @@ pub struct CallBudget {
 #[derive(Debug)]
 struct State {
     in_flight: usize,
+    /// Somebody asks the other processes for a place: whoever is most urgent, once they have it.
+    is_asking: bool,
     /// When the places of ended calls become free, in order.
     leaving: VecDeque<Instant>,
     waiting: BTreeSet<(Priority, u64)>,
@@ -85,12 +91,22 @@ enum Look {
 impl CallBudget {
     /// An unused budget. A size of 0 counts as 1.
     pub fn new(config: BudgetConfig) -> Self {
+        Self::with(config, None)
+    }
+
+    /// A budget that other processes share: each call waits for a place here and then among them.
+    pub fn shared(config: BudgetConfig, peers: Arc<dyn Peers>) -> Self {
+        Self::with(config, Some(peers))
+    }
+
+    fn with(config: BudgetConfig, peers: Option<Arc<dyn Peers>>) -> Self {
         let config = BudgetConfig {
             calls_max: config.calls_max.max(1),
             ..config
         };
         let state = State {
             in_flight: 0,
+            is_asking: false,
             leaving: VecDeque::new(),
             waiting: BTreeSet::new(),
             arrivals: 0,
@@ -100,6 +116,7 @@ impl CallBudget {
         };
         Self {
             config,
+            peers,
             state: Mutex::new(state),
             changed: Notify::new(),
         }
@@ -107,7 +124,20 @@ impl CallBudget {
 
     /// Waits for a place. Of those who wait, the most urgent starts first, and the one who came
     /// first among equals. Dropping the future gives up the turn.
-    pub async fn acquire(self: &Arc<Self>, priority: Priority) -> Permit {
+    ///
+    /// # Errors
+    /// [`Error::Peers`] where other processes share it and cannot be asked.
+    pub async fn acquire(self: &Arc<Self>, priority: Priority) -> Result<Permit, Error> {
+        let mut permit = self.acquire_here(priority).await;
+        if let Some(peers) = &self.peers {
+            let asking = Asking(self);
+            permit.place = Some(peers.place().await?);
+            drop(asking);
+        }
+        Ok(permit)
+    }
+
+    async fn acquire_here(self: &Arc<Self>, priority: Priority) -> Permit {
         let ticket = self.enter(priority);
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -117,6 +147,7 @@ impl CallBudget {
                 Look::Start => {
                     return Permit {
                         budget: Arc::clone(self),
+                        place: None,
                     };
                 }
                 // Whether time or a change ends the wait, the next look decides.
@@ -161,7 +192,7 @@ impl CallBudget {
     fn look(&self, ticket: &Ticket<'_>) -> Look {
         let now = Instant::now();
         let mut state = self.lock();
-        if state.waiting.first() != Some(&ticket.key) {
+        if state.waiting.first() != Some(&ticket.key) || state.is_asking {
             return Look::Later;
         }
         if let Some(until) = state.closed_until.filter(|until| *until > now) {
@@ -175,6 +206,7 @@ impl CallBudget {
         let taken = state.in_flight + state.leaving.len();
         if taken < places {
             state.in_flight += 1;
+            state.is_asking = self.peers.is_some();
             return Look::Start;
         }
         let regrowth = state.changed_at.map(|at| at + self.config.window);
@@ -217,14 +249,27 @@ impl Drop for Ticket<'_> {
     }
 }
 
+/// Ends the asking of the other processes, however it goes.
+struct Asking<'b>(&'b CallBudget);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_asking = false;
+        self.0.changed.notify_waiters();
+    }
+}
+
 /// The right to make one call. Keep it until the answer is complete, then drop it.
 #[derive(Debug)]
 pub struct Permit {
     budget: Arc<CallBudget>,
+    /// Among the calls of all processes; goes with this.
+    place: Option<Place>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        drop(self.place.take());
         let mut state = self.budget.lock();
         state.in_flight = state.in_flight.saturating_sub(1);
         state

@@ -17,11 +17,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::answer::{Absent, Answer, check_status, is_expired_token, scrub};
 use crate::client::{Auth, Limits};
 use crate::error::Error;
+use crate::peers::Peers;
 use crate::rate::{CallBudget, Priority};
 use crate::read::ReadError;
 use crate::retry::{CallKind, Decision, Failure, RetryPolicy, decide};
 use crate::secret::Secret;
-use crate::token::{Token, TokenCell};
+use crate::token::{DoorPolicy, Token, TokenCell};
 use crate::wire::{Login, read_token};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -56,6 +57,7 @@ pub(crate) struct Http {
     pub(crate) limits: Limits,
     pub(crate) policy: RetryPolicy,
     pub(crate) budget: Arc<CallBudget>,
+    pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) token: TokenCell,
     pub(crate) jitter: Jitter,
 }
@@ -124,8 +126,12 @@ impl Http {
             return Ok(None);
         };
         let login = || self.login(user_name, password);
+        let door = DoorPolicy {
+            retry: &self.policy,
+            peers: self.peers.as_deref(),
+        };
         self.token
-            .get(expired, &self.policy, || self.jitter.next(), login)
+            .get(expired, &door, || self.jitter.next(), login)
             .await
             .map(Some)
     }
@@ -189,7 +195,7 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        let permit = self.budget.acquire(priority).await;
+        let permit = self.budget.acquire(priority).await?;
         let limit = self.limits.total_timeout;
         let answer = timeout(limit, async {
             let response = request.send().await.map_err(transport)?;

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::Error;
+use crate::peers::{Peers, Session};
 use crate::retry::{CallKind, Decision, Failure, RetryPolicy, decide};
 use crate::secret::Secret;
 
@@ -22,6 +23,14 @@ pub(crate) struct Token {
     pub(crate) generation: u64,
 }
 
+/// How logins go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DoorPolicy<'p> {
+    pub(crate) retry: &'p RetryPolicy,
+    /// The other processes with this credential, if there are any.
+    pub(crate) peers: Option<&'p dyn Peers>,
+}
+
 /// Holds the current token, and the door through which one login at a time goes.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCell {
@@ -33,9 +42,24 @@ pub(crate) struct TokenCell {
 #[derive(Debug, Default)]
 struct Door {
     token: Option<Token>,
+    /// One that the server does not know (any more): other processes may not have noticed yet.
+    dead: Option<Secret>,
     generation: u64,
     last_login: Option<Instant>,
     failure: Option<Failed>,
+}
+
+impl Door {
+    fn take(&mut self, text: Secret) -> Token {
+        self.generation += 1;
+        self.failure = None;
+        let token = Token {
+            text,
+            generation: self.generation,
+        };
+        self.token = Some(token.clone());
+        token
+    }
 }
 
 #[derive(Debug)]
@@ -52,7 +76,7 @@ impl TokenCell {
     pub(crate) async fn get<L: Future<Output = Result<Secret, Error>>>(
         &self,
         expired: Option<u64>,
-        policy: &RetryPolicy,
+        policy: &DoorPolicy<'_>,
         jitter: impl Fn() -> u64,
         login: impl Fn() -> L,
     ) -> Result<Token, Error> {
@@ -71,7 +95,11 @@ impl TokenCell {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.login_once(&mut door, login()).await {
+            let tried = match policy.peers {
+                Some(peers) => self.shared(&mut door, peers, &login).await,
+                None => self.login_once(&mut door, login()).await,
+            };
+            let error = match tried {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
@@ -80,7 +108,7 @@ impl TokenCell {
             };
             let failure = Failure::Status(429);
             match decide(
-                policy,
+                policy.retry,
                 CallKind::Login,
                 attempt,
                 failure,
@@ -101,8 +129,30 @@ impl TokenCell {
             .as_ref()
             .is_some_and(|token| token.generation == generation)
         {
-            door.token = None;
+            door.dead = door.token.take().map(|token| token.text);
         }
+    }
+
+    /// The token of another process, or one login for all of them.
+    async fn shared<L: Future<Output = Result<Secret, Error>>>(
+        &self,
+        door: &mut Door,
+        peers: &dyn Peers,
+        login: &impl Fn() -> L,
+    ) -> Result<Token, Error> {
+        let known = door.token.as_ref().map(|token| token.text.clone());
+        let session = peers.session(known.or(door.dead.clone()).as_ref()).await?;
+        let turn = match session {
+            Session::Token(text) => return Ok(door.take(text)),
+            Session::LogIn(turn) => turn,
+        };
+        let outcome = self.login_once(door, login()).await;
+        let told = outcome.as_ref().map(|token| token.text.clone());
+        // Whoever cannot be told waits until this process is gone; the token is good all the same.
+        if let Err(error) = turn.end(told.map_err(Clone::clone)).await {
+            tracing::warn!(%error, "optimove.login.untold");
+        }
+        outcome
     }
 
     async fn login_once(
@@ -118,15 +168,7 @@ impl TokenCell {
         let result = login.await;
         door.last_login = Some(Instant::now());
         self.logins_ended.fetch_add(1, Ordering::AcqRel);
-        let text = result?;
-        door.generation += 1;
-        door.failure = None;
-        let token = Token {
-            text,
-            generation: door.generation,
-        };
-        door.token = Some(token.clone());
-        Ok(token)
+        Ok(door.take(result?))
     }
 
     fn fail(&self, door: &mut Door, error: Error) -> Error {

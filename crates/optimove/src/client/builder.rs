@@ -8,6 +8,7 @@ use url::{Host, Url};
 
 use super::{Client, path};
 use crate::error::Error;
+use crate::peers::Peers;
 use crate::rate::{BudgetConfig, CallBudget, Priority};
 use crate::request::{Http, Jitter};
 use crate::retry::RetryPolicy;
@@ -73,6 +74,7 @@ pub struct ClientBuilder {
     limits: Limits,
     policy: RetryPolicy,
     budget: Option<Arc<CallBudget>>,
+    peers: Option<Arc<dyn Peers>>,
     jitter_seed: u64,
     empty_page_wait: Duration,
     plain_http: PlainHttp,
@@ -87,6 +89,7 @@ impl ClientBuilder {
             limits: Limits::default(),
             policy: RetryPolicy::default(),
             budget: None,
+            peers: None,
             jitter_seed: 0,
             empty_page_wait: Duration::from_secs(5),
             plain_http: PlainHttp::LoopbackOnly,
@@ -98,6 +101,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn budget(mut self, budget: Arc<CallBudget>) -> Self {
         self.budget = Some(budget);
+        self
+    }
+
+    /// The other processes with this credential, for logins. Calls ask them by their budget: give it
+    /// the same ones, with [`CallBudget::shared`].
+    #[must_use]
+    pub fn peers(mut self, peers: Arc<dyn Peers>) -> Self {
+        self.peers = Some(peers);
         self
     }
 
@@ -159,6 +170,7 @@ impl ClientBuilder {
             limits: self.limits,
             policy: self.policy,
             budget,
+            peers: self.peers,
             token: TokenCell::default(),
             jitter: Jitter::new(self.jitter_seed),
         };

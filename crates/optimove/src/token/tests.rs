@@ -44,8 +44,11 @@ impl Logins {
 }
 
 async fn get(cell: &TokenCell, logins: &Logins, expired: Option<u64>) -> Result<Token, Error> {
-    cell.get(expired, &RetryPolicy::default(), || 0, || logins.login())
-        .await
+    let policy = DoorPolicy {
+        retry: &RetryPolicy::default(),
+        peers: None,
+    };
+    cell.get(expired, &policy, || 0, || logins.login()).await
 }
 
 /// The results of callers who all come at once.

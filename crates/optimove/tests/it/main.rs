@@ -16,6 +16,8 @@ mod page;
 #[cfg(feature = "client")]
 mod paging;
 #[cfg(feature = "client")]
+mod peers;
+#[cfg(feature = "client")]
 mod rate;
 mod read;
 mod retry;

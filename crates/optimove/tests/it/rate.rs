@@ -40,7 +40,7 @@ async fn never_more_in_a_window_than_the_budget_holds() {
                 Arc::clone(&arrivals),
             );
             tokio::spawn(async move {
-                let permit = budget.acquire(Priority::Import).await;
+                let permit = budget.acquire(Priority::Import).await.unwrap();
                 starts.lock().unwrap().push(Instant::now());
                 sleep(Duration::from_millis(index * 37 % 3_000)).await;
                 arrivals.lock().unwrap().push(Instant::now());
@@ -62,7 +62,7 @@ async fn never_more_in_a_window_than_the_budget_holds() {
 async fn the_most_urgent_starts_first_and_equals_in_turn() {
     use Priority::{Cancel, Catalogue, Clearance, Import, Sweep};
     let budget = budget(1);
-    let first = budget.acquire(Sweep).await;
+    let first = budget.acquire(Sweep).await.unwrap();
     let order = Arc::new(Mutex::new(vec![]));
     let mut tasks = vec![];
     let arriving = [
@@ -71,7 +71,7 @@ async fn the_most_urgent_starts_first_and_equals_in_turn() {
     for (index, priority) in arriving.into_iter().enumerate() {
         let (budget, order) = (Arc::clone(&budget), Arc::clone(&order));
         tasks.push(tokio::spawn(async move {
-            let _permit = budget.acquire(priority).await;
+            let _permit = budget.acquire(priority).await.unwrap();
             order.lock().unwrap().push((priority, index));
         }));
         // Lets the task enter the queue before the next one.
@@ -97,17 +97,17 @@ async fn the_most_urgent_starts_first_and_equals_in_turn() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_gives_up_leaves_its_turn_to_others() {
     let budget = budget(1);
-    let first = budget.acquire(Priority::Import).await;
+    let first = budget.acquire(Priority::Import).await.unwrap();
     let waiting = {
         let budget = Arc::clone(&budget);
-        tokio::spawn(async move { drop(budget.acquire(Priority::Clearance).await) })
+        tokio::spawn(async move { drop(budget.acquire(Priority::Clearance).await.unwrap()) })
     };
     tokio::task::yield_now().await;
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
     drop(first);
     let started = Instant::now();
-    drop(budget.acquire(Priority::Sweep).await);
+    drop(budget.acquire(Priority::Sweep).await.unwrap());
     assert_eq!(started.elapsed(), WINDOW);
 }
 
@@ -115,10 +115,10 @@ async fn a_call_that_gives_up_leaves_its_turn_to_others() {
 async fn a_place_stays_taken_for_a_window_after_the_call() {
     let budget = budget(1);
     let started = Instant::now();
-    let permit = budget.acquire(Priority::Import).await;
+    let permit = budget.acquire(Priority::Import).await.unwrap();
     sleep(Duration::from_secs(3)).await;
     drop(permit);
-    drop(budget.acquire(Priority::Import).await);
+    drop(budget.acquire(Priority::Import).await.unwrap());
     assert_eq!(started.elapsed(), Duration::from_secs(13));
 }
 
@@ -129,7 +129,7 @@ async fn a_429_halves_the_budget_and_it_grows_back() {
     budget.on_rate_limited(None);
     budget.on_rate_limited(None);
     assert_eq!(budget.calls_allowed(), 20);
-    drop(budget.acquire(Priority::Import).await);
+    drop(budget.acquire(Priority::Import).await.unwrap());
     assert_eq!(started.elapsed(), WINDOW / 5);
     let mut sizes = vec![];
     for _ in 0..5 {
@@ -151,7 +151,7 @@ async fn the_servers_hint_closes_the_budget() {
     let started = Instant::now();
     budget.on_rate_limited(Some(Duration::from_secs(30)));
     budget.on_rate_limited(Some(Duration::from_secs(7)));
-    drop(budget.acquire(Priority::Clearance).await);
+    drop(budget.acquire(Priority::Clearance).await.unwrap());
     assert_eq!(started.elapsed(), Duration::from_secs(30));
 }
 
@@ -164,7 +164,7 @@ async fn a_shrunk_budget_is_kept_too() {
         .map(|_| {
             let (budget, starts) = (Arc::clone(&budget), Arc::clone(&starts));
             tokio::spawn(async move {
-                drop(budget.acquire(Priority::Import).await);
+                drop(budget.acquire(Priority::Import).await.unwrap());
                 starts.lock().unwrap().push(Instant::now());
             })
         })
