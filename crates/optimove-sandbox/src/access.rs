@@ -34,6 +34,9 @@ pub(crate) struct Usage {
     pub(crate) by_status: BTreeMap<u16, u64>,
     buckets: BTreeMap<String, Bucket>,
     last_login: Option<Duration>,
+    login_came: Option<Duration>,
+    pub(crate) logins: u64,
+    least_between_logins: Option<Duration>,
 }
 
 /// The calls of one credential.
@@ -124,6 +127,7 @@ impl World {
         let mut tenants = self.tenants.iter_mut();
         let found = tenants.find(|(_, tenant)| tenant.username.eq_ignore_ascii_case(user));
         let (name, tenant) = found.ok_or_else(failed)?;
+        tenant.usage.note_login(at.elapsed);
         if switches.login_while_valid == LoginWhileValid::Reject {
             let sessions = self
                 .sessions
@@ -243,6 +247,24 @@ impl Tenant {
 }
 
 impl Usage {
+    /// A login came, let through or not.
+    fn note_login(&mut self, elapsed: Duration) {
+        self.logins += 1;
+        if let Some(before) = self.login_came.replace(elapsed) {
+            let between = elapsed.saturating_sub(before);
+            let least = self
+                .least_between_logins
+                .map_or(between, |least| least.min(between));
+            self.least_between_logins = Some(least);
+        }
+    }
+
+    /// The shortest time from one login to the next, in milliseconds.
+    pub(crate) fn least_ms_between_logins(&self) -> Option<u64> {
+        self.least_between_logins
+            .map(|least| least.as_millis() as u64)
+    }
+
     /// The most calls that one credential made in any ten seconds.
     pub(crate) fn most_in_10_s(&self) -> usize {
         self.buckets

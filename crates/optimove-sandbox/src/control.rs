@@ -248,6 +248,8 @@ fn requests(shared: &Shared, wanted: Option<&str>) -> Result<Reply, Problem> {
                 "by_function": usage.by_function,
                 "by_status": by_status,
                 "most_in_10_s": usage.most_in_10_s(),
+                "logins": usage.logins,
+                "least_ms_between_logins": usage.least_ms_between_logins(),
             });
             (name.clone(), view)
         })
