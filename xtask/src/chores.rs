@@ -59,6 +59,24 @@ pub(crate) fn sim(seeds: &Seeds) -> anyhow::Result<ExitCode> {
     gate::close(&mut io::stdout(), totals, &[], ran)
 }
 
+/// Plays rounds of things that go wrong among three processes, on a private server.
+///
+/// # Errors
+/// When the server does not start or the child cannot be run.
+pub(crate) fn nodes(rounds: u32) -> anyhow::Result<ExitCode> {
+    let (root, server) = (repository::root(), Server::start()?);
+    let mut command = cargo(
+        &root,
+        "test --locked -p bestow --features postgres-tests --test it -- nodes::rounds:: --nocapture",
+    );
+    command
+        .env(postgres::URL_VARIABLE, server.url())
+        .env("BESTOW_NODES_ROUNDS", rounds.to_string());
+    let (totals, ended) = cargo::tests(command)?;
+    let ran = gate::judge(totals, ended).map_err(|error| format!("rounds: {error:#}"));
+    gate::close(&mut io::stdout(), totals, &[], ran)
+}
+
 /// Lends a database server to whoever works on one crate.
 ///
 /// # Errors

@@ -39,6 +39,12 @@ enum Command {
         #[arg(long, value_name = "A..B")]
         seeds: Seeds,
     },
+    /// Lets three processes on one database suffer rounds of pauses, kills and cut connections.
+    Nodes {
+        /// How many rounds.
+        #[arg(long, default_value_t = 1_000)]
+        rounds: u32,
+    },
     /// Starts a private PostgreSQL, prints its address and keeps it until the input ends.
     Postgres,
     /// Writes docs/openapi.json from the routes of the binary.
@@ -49,6 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Test => gate::test(),
         Command::Sim { seeds } => chores::sim(&seeds),
+        Command::Nodes { rounds } => chores::nodes(rounds),
         Command::Postgres => chores::postgres(),
         Command::Openapi => chores::openapi(),
     }

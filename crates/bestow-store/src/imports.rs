@@ -168,7 +168,7 @@ impl Tx<'_> {
             WHERE tenant = $3 AND campaign = $4 AND channel = $5",
             values![pass, page_rows, job.tenant, campaign, channel],
         )?;
-        Ok(())
+        self.drop_ranges(job.tenant, campaign, channel)
     }
 
     /// Moves an import to another state.
@@ -214,6 +214,23 @@ impl Tx<'_> {
         if moved == 0 {
             return Ok(None);
         }
+        self.keep_page(tenant, campaign, landing).map(Some)
+    }
+
+    /// Ends a pass whose list was read to its end.
+    pub fn end_pass(&mut self, job: &Job, campaign: i64, channel: i64) -> Result<(), Error> {
+        self.check_lease(job)?;
+        self.set_import_state(job.tenant, campaign, channel, "read", None)?;
+        self.drop_ranges(job.tenant, campaign, channel)
+    }
+
+    /// A page behind a cursor that has moved already. Gives its number.
+    pub(crate) fn keep_page(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        landing: &LandingPage,
+    ) -> Result<u32, Error> {
         let page = self.insert_page(tenant, campaign, landing)?;
         self.execute(
             "-- note_first_page
@@ -226,7 +243,7 @@ impl Tx<'_> {
             self.insert_held_rows(tenant, campaign, page, &landing.held)?;
         }
         self.audit_page(tenant, campaign, page, landing)?;
-        Ok(Some(page))
+        Ok(page)
     }
 
     /// The newest page of a campaign's lists of who was sent to; 0: none has landed.
@@ -282,11 +299,14 @@ impl Tx<'_> {
 
     /// Refuses where somebody else holds the job by now.
     pub fn check_lease(&mut self, job: &Job) -> Result<(), Error> {
-        self.lock_rows(pairs::LOCK_JOB, values![job.tenant, &job.kind, &job.key])?;
-        let held = self.query_one(
+        let check = self.either(
             "-- check_lease
             SELECT 1 FROM job
             WHERE tenant = $1 AND kind = $2 AND key = $3 AND lease_token = $4 AND lease_until IS NOT NULL",
+            pairs::CHECK_LEASE,
+        );
+        let held = self.query_one(
+            check,
             values![job.tenant, &job.kind, &job.key, job.token],
             |row| row.int(0),
         )?;

@@ -94,20 +94,34 @@ impl Tx<'_> {
         let Some((tenant, kind, key)) = due else {
             return Ok(None);
         };
+        let token = self.next_token(tenant)?;
         let claimed = self.query_one(
             "-- claim_job
-            UPDATE job SET lease_until = $1, lease_token = lease_token + 1, attempts = attempts + 1, again = 0
-            WHERE tenant = $2 AND kind = $3 AND key = $4 RETURNING attempts, lease_token",
-            values![now + lease_ms, tenant, &kind, &key],
-            |row| Ok((row.count(0)?, row.int(1)?)),
+            UPDATE job SET lease_until = $1, lease_token = $2, lease_node = NULL, attempts = attempts + 1, again = 0
+            WHERE tenant = $3 AND kind = $4 AND key = $5 RETURNING attempts",
+            values![now + lease_ms, token, tenant, &kind, &key],
+            |row| row.count(0),
         )?;
-        Ok(claimed.map(|(attempts, token)| Job {
+        Ok(claimed.map(|attempts| Job {
             tenant,
             kind,
             key,
             attempts,
             token,
         }))
+    }
+
+    /// A token that no claim had before. Counted apart from the jobs: one that is done goes, and one of the same name
+    /// that comes later must not be written to under an old claim.
+    fn next_token(&mut self, tenant: i64) -> Result<i64, Error> {
+        let token = self.query_one(
+            "-- next_token
+            INSERT INTO lease_count (tenant, claims) VALUES ($1, 1)
+            ON CONFLICT (tenant) DO UPDATE SET claims = lease_count.claims + 1 RETURNING claims",
+            values![tenant],
+            |row| row.int(0),
+        )?;
+        token.ok_or_else(|| Error::Corrupt("an insert returned nothing".into()))
     }
 
     /// When the first job of a kind that nobody holds is due.
@@ -278,6 +292,42 @@ impl Tx<'_> {
         } else {
             Err(Error::LeaseLost)
         }
+    }
+
+    /// Says which process holds a claim, so that others need not wait for its end once the process is gone.
+    pub fn sign_job(&mut self, job: &Job, node: i64) -> Result<(), Error> {
+        self.execute(
+            "-- sign_job
+            UPDATE job SET lease_node = $1 WHERE tenant = $2 AND kind = $3 AND key = $4 AND lease_token = $5",
+            values![node, job.tenant, &job.kind, &job.key, job.token],
+        )?;
+        Ok(())
+    }
+
+    /// Processes that hold claims and are gone.
+    pub fn gone_holders(&mut self) -> Result<Vec<i64>, Error> {
+        let holders = self.query(
+            "-- lease_holders
+            SELECT DISTINCT lease_node FROM job WHERE lease_until IS NOT NULL AND lease_node IS NOT NULL",
+            values![],
+            |row| row.int(0),
+        )?;
+        let mut gone = Vec::new();
+        for node in holders {
+            if !self.is_there(node)? {
+                gone.push(node);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Gives back the claims of a process that is gone.
+    pub fn release_leases_of(&mut self, node: i64) -> Result<usize, Error> {
+        self.execute(
+            "-- release_leases_of
+            UPDATE job SET lease_until = NULL, lease_node = NULL WHERE lease_until IS NOT NULL AND lease_node = $1",
+            values![node],
+        )
     }
 
     /// Gives every claim back at once: only right where this process is the only one and has just started.

@@ -9,6 +9,8 @@ use crate::{Error, Tx, values};
 struct Migration {
     version: i64,
     name: &'static str,
+    /// The oldest version whose programs may go on serving beside this schema: what they write is still right.
+    beside: i64,
     sqlite: &'static str,
     postgres: &'static str,
 }
@@ -16,15 +18,17 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "initial",
+    beside: 1,
     sqlite: include_str!("../migrations/sqlite/0001_initial.sql"),
     postgres: include_str!("../migrations/postgres/0001_initial.sql"),
 }];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
-    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL
+    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL, beside INTEGER NOT NULL
 )";
 const CREATE_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
-    version BIGINT NOT NULL PRIMARY KEY, name TEXT COLLATE \"C\" NOT NULL, applied_at BIGINT NOT NULL
+    version BIGINT NOT NULL PRIMARY KEY, name TEXT COLLATE \"C\" NOT NULL, applied_at BIGINT NOT NULL,
+    beside BIGINT NOT NULL
 )";
 /// For as long as a step may take; rows are many by then.
 const STEP_MS_MAX: u32 = 3_600_000;
@@ -49,23 +53,17 @@ pub(crate) fn apply(connection: &mut Connection, now_ms: i64) -> Result<(), Erro
         tx.execute_batch(CREATE)
             .map_err(|e| classify("migrate", &e))?;
         let found = version(&tx)?;
-        if found > known() {
-            return Err(Error::SchemaTooNew {
-                found,
-                known: known(),
-            });
+        if found.version >= known() {
+            is_known(found)?;
         }
-        let Some(next) = MIGRATIONS
-            .iter()
-            .find(|migration| migration.version > found)
-        else {
+        let Some(next) = after(found) else {
             return tx.commit().map_err(|e| classify("migrate", &e));
         };
         tx.execute_batch(next.sqlite)
             .map_err(|e| classify(next.name, &e))?;
         tx.execute(
-            "INSERT INTO schema_migration (version, name, applied_at) VALUES (?1, ?2, ?3)",
-            (next.version, next.name, now_ms),
+            "INSERT INTO schema_migration (version, name, applied_at, beside) VALUES (?1, ?2, ?3, ?4)",
+            (next.version, next.name, now_ms, next.beside),
         )
         .map_err(|e| classify("migrate", &e))?;
         tx.commit().map_err(|e| classify("migrate", &e))?;
@@ -77,34 +75,56 @@ pub(crate) fn apply(connection: &mut Connection, now_ms: i64) -> Result<(), Erro
     }
 }
 
-/// Refuses a database whose schema is not this program's.
+/// Refuses a database whose schema this program cannot work with.
 pub(crate) fn check(connection: &Connection) -> Result<(), Error> {
     let exists = connection
         .table_exists(None, "schema_migration")
         .map_err(|e| classify("migrate", &e))?;
-    is_known(if exists { version(connection)? } else { 0 })
+    is_known(if exists {
+        version(connection)?
+    } else {
+        Found::default()
+    })
 }
 
-fn is_known(found: i64) -> Result<(), Error> {
-    match found.cmp(&known()) {
-        std::cmp::Ordering::Less => Err(Error::SchemaTooOld {
-            found,
-            known: known(),
-        }),
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => Err(Error::SchemaTooNew {
-            found,
-            known: known(),
-        }),
+/// The schema of a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Found {
+    version: i64,
+    beside: i64,
+}
+
+/// A schema of ours, or a newer one that leaves room for programs as old as this.
+fn is_known(found: Found) -> Result<(), Error> {
+    let (known, Found { version, beside }) = (known(), found);
+    if version < known {
+        let found = version;
+        return Err(Error::SchemaTooOld { found, known });
     }
+    if version > known && beside > known {
+        let found = version;
+        return Err(Error::SchemaTooNew { found, known });
+    }
+    Ok(())
 }
 
-fn version(connection: &Connection) -> Result<i64, Error> {
+fn after(found: Found) -> Option<&'static Migration> {
+    MIGRATIONS
+        .iter()
+        .find(|migration| migration.version > found.version)
+}
+
+fn version(connection: &Connection) -> Result<Found, Error> {
     connection
         .query_row(
-            "SELECT COALESCE(MAX(version), 0) FROM schema_migration",
+            "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(beside), 0) FROM schema_migration",
             [],
-            |row| row.get(0),
+            |row| {
+                Ok(Found {
+                    version: row.get(0)?,
+                    beside: row.get(1)?,
+                })
+            },
         )
         .map_err(|e| classify("migrate", &e))
 }
@@ -130,20 +150,17 @@ fn step(session: &Session, now_ms: i64) -> Result<bool, Error> {
     session.run(CREATE_POSTGRES)?;
     let mut tx = Tx::postgres(session, now_ms);
     let found = tx.schema_version()?;
-    if found >= known() {
+    if found.version >= known() {
         return is_known(found).map(|()| false);
     }
-    let Some(next) = MIGRATIONS
-        .iter()
-        .find(|migration| migration.version > found)
-    else {
+    let Some(next) = after(found) else {
         return Ok(false);
     };
     session.run(next.postgres)?;
     tx.execute(
         "-- note_migration
-        INSERT INTO schema_migration (version, name, applied_at) VALUES ($1, $2, $3)",
-        values![next.version, next.name, now_ms],
+        INSERT INTO schema_migration (version, name, applied_at, beside) VALUES ($1, $2, $3, $4)",
+        values![next.version, next.name, now_ms, next.beside],
     )?;
     tracing::info!(
         schema.version = next.version,
@@ -159,7 +176,7 @@ pub(crate) fn check_postgres(session: &Session) -> Result<(), Error> {
     is_known(if tx.has_schema()? {
         tx.schema_version()?
     } else {
-        0
+        Found::default()
     })
 }
 
@@ -174,12 +191,17 @@ impl Tx<'_> {
         Ok(exists == Some(1))
     }
 
-    fn schema_version(&mut self) -> Result<i64, Error> {
+    fn schema_version(&mut self) -> Result<Found, Error> {
         let found = self.query_one(
             "-- schema_version
-            SELECT COALESCE(MAX(version), 0) FROM schema_migration",
+            SELECT COALESCE(MAX(version), 0), COALESCE(MAX(beside), 0) FROM schema_migration",
             &[],
-            |row| row.int(0),
+            |row| {
+                Ok(Found {
+                    version: row.int(0)?,
+                    beside: row.int(1)?,
+                })
+            },
         )?;
         Ok(found.unwrap_or_default())
     }

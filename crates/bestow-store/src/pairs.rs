@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use crate::campaigns::campaign_columns;
 use crate::gateway::reservation_columns;
 use crate::grants::{grant_columns, grant_joins};
-use crate::postgres::{Numbers, SERVING};
+use crate::postgres::{NODE, Numbers, SERVING, key};
 use crate::promotions::promotion_columns;
 use crate::{Error, Row, Tx, values};
 
@@ -20,12 +20,40 @@ pub(crate) const DURABILITY: &str = "-- durability
 pub(crate) const CHECKSUM_FAILURES: &str = "-- checksum_failures
     SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()";
 
-/// Until the connection ends.
+/// Until the connection ends, beside others that serve.
 const CLAIM_SERVING: &str = "-- claim_serving
-    SELECT pg_try_advisory_lock($1)";
+    SELECT pg_try_advisory_lock_shared($1)";
 
 const RELEASE_SERVING: &str = "-- release_serving
+    SELECT pg_advisory_unlock_shared($1)";
+
+/// As [`CLAIM_SERVING`], where nobody else may.
+const CLAIM_ALONE: &str = "-- claim_alone
+    SELECT pg_try_advisory_lock($1)";
+
+const RELEASE_ALONE: &str = "-- release_alone
     SELECT pg_advisory_unlock($1)";
+
+/// Not the time at which the transaction began.
+pub(crate) const SERVER_NOW: &str = "-- server_now
+    SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// By the connection and when it began: 48 bits that no other process has, nor had lately.
+pub(crate) const NODE_NUMBER: &str = "-- node_number
+    SELECT hashtextextended(CONCAT(pid, ' ', backend_start), 0) & 281474976710655 FROM pg_stat_activity
+    WHERE pid = pg_backend_pid()";
+
+/// Until the connection ends.
+pub(crate) const JOIN_NODES: &str = "-- join_nodes
+    SELECT pg_advisory_lock($1) IS NULL";
+
+/// Nobody can share the lock of a process that is there.
+pub(crate) const NODE_IS_THERE: &str = "-- node_is_there
+    SELECT NOT pg_try_advisory_xact_lock_shared($1)";
+
+/// Told to whoever listens, once the transaction is committed.
+pub(crate) const CRY: &str = "-- cry
+    SELECT pg_notify($1, $2) IS NULL";
 
 const CHANGE_MARK: &str = "-- change_mark
     SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)";
@@ -43,9 +71,10 @@ pub(crate) const DUE_JOB_OF_TENANT: &str = "-- due_job_of_tenant
     WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
     ORDER BY run_at, kind, key LIMIT 1 FOR UPDATE SKIP LOCKED";
 
-/// Kept until the transaction ends, so that nobody claims the job meanwhile.
-pub(crate) const LOCK_JOB: &str = "-- lock_job
-    SELECT 1 FROM job WHERE tenant = $1 AND kind = $2 AND key = $3 FOR UPDATE";
+/// As its namesake for SQLite; and nobody claims the job until the transaction ends.
+pub(crate) const CHECK_LEASE: &str = "-- check_lease
+    SELECT 1 FROM job
+    WHERE tenant = $1 AND kind = $2 AND key = $3 AND lease_token = $4 AND lease_until IS NOT NULL FOR UPDATE";
 
 /// Who lands a page or opens a round counts on those of its campaign.
 pub(crate) const LOCK_CAMPAIGN: &str = "-- lock_campaign
@@ -211,6 +240,20 @@ pub(crate) const WAITING_OF: &str = "-- waiting_of
     FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS k (tenant, offer, customer)
     JOIN waiting_pair w ON w.tenant = k.tenant AND w.offer = k.offer AND w.customer = k.customer";
 
+/// Who else may serve from the same database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Any number of processes, on a database that has a server; on SQLite there is only ever one.
+    Beside,
+    /// Nobody.
+    Alone,
+}
+
+/// The lock of a process.
+pub(crate) fn node_lock(node: i64) -> i64 {
+    key(NODE, node)
+}
+
 /// What tells the grants of a tenant apart: customer, offer, occurrence.
 pub(crate) type GrantKey<'k> = (&'k str, u32, &'k str);
 
@@ -235,15 +278,23 @@ impl Tx<'_> {
         mark.ok_or_else(|| Error::Corrupt("a question was not answered".into()))
     }
 
-    /// Whether no other connection serves, so that this one does from now on.
-    pub(crate) fn claim_serving(&mut self) -> Result<bool, Error> {
-        let claimed = self.query_one(CLAIM_SERVING, values![SERVING], |row| row.int(0))?;
+    /// Whether this connection serves from now on: beside others, or as the only one.
+    pub(crate) fn claim_serving(&mut self, sharing: Sharing) -> Result<bool, Error> {
+        let claim = match sharing {
+            Sharing::Beside => CLAIM_SERVING,
+            Sharing::Alone => CLAIM_ALONE,
+        };
+        let claimed = self.query_one(claim, values![SERVING], |row| row.int(0))?;
         Ok(claimed == Some(1))
     }
 
     /// Gives back what was claimed.
-    pub(crate) fn release_serving(&mut self) -> Result<(), Error> {
-        self.execute(RELEASE_SERVING, values![SERVING]).map(|_| ())
+    pub(crate) fn release_serving(&mut self, sharing: Sharing) -> Result<(), Error> {
+        let release = match sharing {
+            Sharing::Beside => RELEASE_SERVING,
+            Sharing::Alone => RELEASE_ALONE,
+        };
+        self.execute(release, values![SERVING]).map(|_| ())
     }
 
     /// Whoever makes a campaign, offer, window or pool counts on their numbers.

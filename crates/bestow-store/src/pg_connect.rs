@@ -3,10 +3,13 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::poll_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::pg_error::classify;
@@ -21,8 +24,10 @@ const WRITE_MS_MAX: u32 = 60_000;
 const READ_MS_MAX: u32 = 300_000;
 /// Longest wait for a lock, in milliseconds. The whole transaction is tried again then.
 const LOCK_MS_MAX: u32 = 10_000;
-/// Longest rest within a transaction, in milliseconds: a process that hangs must not hold its locks for ever.
+/// Longest rest within a transaction that reads, in milliseconds.
 const REST_MS_MAX: u32 = 60_000;
+/// The same where it writes: a process that stands still must not hold locks that all others wait for.
+const WRITE_REST_MS_MAX: u32 = 5_000;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +125,15 @@ impl Connector {
 
     /// Opens one. To be called on the thread that does the input and output.
     pub(crate) async fn open(&self, role: Role) -> Result<Client, Error> {
+        self.open_to_hear(role, None).await
+    }
+
+    /// The same; what the database tells on it of its own accord goes to `heard`.
+    pub(crate) async fn open_to_hear(
+        &self,
+        role: Role,
+        heard: Option<mpsc::Sender<String>>,
+    ) -> Result<Client, Error> {
         // Whatever keeps us from connecting may be mended without us: the server, a password, a database.
         let failed = |e: tokio_postgres::Error| {
             Error::Unavailable(format!("{}: {}", self.place(), classify("connect", &e).1))
@@ -130,12 +144,12 @@ impl Connector {
             let mut config = self.config.clone();
             config.ssl_mode(SslMode::Disable);
             let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
-            tokio::spawn(carry(connection));
+            tokio::spawn(carry(connection, heard));
             client
         } else {
             let tls = self.tls.clone();
             let (client, connection) = self.config.connect(tls).await.map_err(failed)?;
-            tokio::spawn(carry(connection));
+            tokio::spawn(carry(connection, heard));
             client
         };
         client
@@ -152,21 +166,35 @@ impl Connector {
 }
 
 /// Does a connection's input and output until it ends.
-async fn carry(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
-    if let Err(error) = connection.await {
-        tracing::warn!(error.message = %error, "a connection to the database ended");
+async fn carry<S, T>(mut connection: Connection<S, T>, heard: Option<mpsc::Sender<String>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut messages = poll_fn(|context| connection.poll_message(context));
+    while let Some(message) = messages.next().await {
+        match (message, &heard) {
+            (Ok(AsyncMessage::Notification(said)), Some(heard)) => {
+                // A listener with so much to do will look anyway.
+                let _ = heard.try_send(said.payload().to_owned());
+            }
+            (Ok(_), _) => {}
+            (Err(error), _) => {
+                return tracing::warn!(error.message = %error, "a connection to the database ended");
+            }
+        }
     }
 }
 
 fn settings(role: Role) -> String {
-    let statement_ms = match role {
-        Role::Reads => READ_MS_MAX,
-        Role::Writes => WRITE_MS_MAX,
+    let (statement_ms, rest_ms) = match role {
+        Role::Reads => (READ_MS_MAX, REST_MS_MAX),
+        Role::Writes => (WRITE_MS_MAX, WRITE_REST_MS_MAX),
     };
     // What is acknowledged is on disk, whatever the default of the database is. A stronger default stays.
     format!(
         "SET statement_timeout = {statement_ms}; SET lock_timeout = {LOCK_MS_MAX}; \
-         SET idle_in_transaction_session_timeout = {REST_MS_MAX}; SET jit = off; \
+         SET idle_in_transaction_session_timeout = {rest_ms}; SET jit = off; \
          SELECT set_config('synchronous_commit', 'on', false) \
          WHERE current_setting('synchronous_commit') IN ('off', 'local')"
     )

@@ -36,13 +36,15 @@ pub(crate) enum Numbers {
     Tenants = 3,
 }
 
-/// Locks that are no row's: one for each kind of numbers of each tenant, and these.
+/// Locks that are no row's: one for each kind of numbers of each tenant, one for each process, and these.
 const TURN: i64 = key(0, 0);
 pub(crate) const MIGRATION: i64 = key(0, 1);
 pub(crate) const SERVING: i64 = key(0, 2);
+/// The family of the locks of processes.
+pub(crate) const NODE: i64 = 4;
 
 /// The name of a lock in a database that others may use too: a letter of ours in front.
-const fn key(family: i64, tenant: i64) -> i64 {
+pub(crate) const fn key(family: i64, tenant: i64) -> i64 {
     (0x62 << 56) | (family << 48) | tenant
 }
 

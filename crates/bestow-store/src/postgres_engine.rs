@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
+use crate::pairs::Sharing;
 use crate::pg_connect::{Connector, Io, Role};
 use crate::pg_look_ups::LookUps;
 use crate::pg_readers::Readers;
@@ -10,7 +11,7 @@ use crate::pg_writer::Writers;
 use crate::postgres::Session;
 use crate::store::{Durability, Migrate, Options};
 use crate::testing_hooks::Hooks;
-use crate::{Error, Tx, migrate, pairs};
+use crate::{Error, Tx, migrate, pairs, pg_hear, values};
 
 /// What an address of PostgreSQL starts with.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -20,8 +21,7 @@ pub(crate) struct Postgres {
     pub(crate) writers: Writers,
     pub(crate) readers: Readers,
     pub(crate) look_ups: LookUps,
-    /// Only looks whether anybody committed.
-    watcher: Mutex<Option<Session>>,
+    presence: Mutex<Option<Presence>>,
     pub(crate) clock: Clock,
     connector: Connector,
     url: String,
@@ -31,6 +31,12 @@ pub(crate) struct Postgres {
     )]
     pub(crate) hooks: Arc<Hooks>,
     _io: Io,
+}
+
+/// A connection that stays: its lock says that this process is there, and it looks whether anybody committed.
+struct Presence {
+    session: Session,
+    node: i64,
 }
 
 /// Whether an address is one of PostgreSQL.
@@ -49,27 +55,32 @@ pub(crate) fn exists(url: &str) -> Result<bool, Error> {
 /// A connection whose lock says that its process serves from the database.
 pub(crate) struct Claim {
     session: Session,
+    sharing: Sharing,
     _io: Io,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         // The end of the connection gives it back too, but nobody can wait for the server to see that.
-        if let Err(error) = Tx::postgres(&self.session, 0).release_serving() {
+        if let Err(error) = Tx::postgres(&self.session, 0).release_serving(self.sharing) {
             tracing::debug!(error.message = %error, "the right to serve ended with its connection");
         }
     }
 }
 
 /// Claims the right to serve from the database at `url`, which may be empty.
-pub(crate) fn claim(url: &str) -> Result<Claim, Error> {
+pub(crate) fn claim(url: &str, sharing: Sharing) -> Result<Claim, Error> {
     let io = Io::start()?;
     let connector = Connector::new(url, &io)?;
     let session = connector.connect(Role::Reads)?;
-    if !Tx::postgres(&session, 0).claim_serving()? {
+    if !Tx::postgres(&session, 0).claim_serving(sharing)? {
         return Err(Error::InUse(connector.place()));
     }
-    Ok(Claim { session, _io: io })
+    Ok(Claim {
+        session,
+        sharing,
+        _io: io,
+    })
 }
 
 impl std::fmt::Debug for Claim {
@@ -93,7 +104,7 @@ impl Postgres {
             writers: Writers::start(pool.writers, first, &connector, &options.clock, &hooks)?,
             readers: Readers::new(pool.readers, connector.clone(), options.clock.clone()),
             look_ups: LookUps::start(&connector),
-            watcher: Mutex::new(None),
+            presence: Mutex::new(None),
             clock: options.clock.clone(),
             connector,
             url: url.to_owned(),
@@ -103,8 +114,8 @@ impl Postgres {
     }
 
     /// Claims the right to serve from this database.
-    pub(crate) fn claim(&self) -> Result<Claim, Error> {
-        claim(&self.url)
+    pub(crate) fn claim(&self, sharing: Sharing) -> Result<Claim, Error> {
+        claim(&self.url, sharing)
     }
 
     /// Where the database is.
@@ -114,14 +125,51 @@ impl Postgres {
 
     /// A digest of which transactions are over: it differs once another one is, in this database or beside it.
     pub(crate) fn change_mark(&self) -> Result<i64, Error> {
-        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = match watcher.take().filter(Session::is_connected) {
-            Some(session) => session,
-            None => self.connector.connect(Role::Reads)?,
-        };
-        let mark = Tx::postgres(&session, 0).change_mark();
-        *watcher = Some(session);
-        mark
+        self.present(|tx, _| tx.change_mark())
+    }
+
+    /// The number of this process. Another one once its connection was lost: what was held under the old one is given
+    /// away by then.
+    pub(crate) fn node(&self) -> Result<i64, Error> {
+        self.present(|_, node| Ok(node))
+    }
+
+    /// The server's own time.
+    pub(crate) fn server_now_ms(&self) -> Result<i64, Error> {
+        self.present(|tx, _| tx.server_now_ms())
+    }
+
+    /// Says a word to all processes that listen.
+    pub(crate) fn cry(&self, word: &str) -> Result<(), Error> {
+        self.present(|tx, _| {
+            tx.execute(pairs::CRY, values![pg_hear::CHANNEL, word])
+                .map(|_| ())
+        })
+    }
+
+    /// Gives what others say to `on`; see [`pg_hear::start`].
+    pub(crate) fn hear(&self, on: impl Fn(&str) + Send + Sync + 'static) {
+        pg_hear::start(&self.connector, on);
+    }
+
+    fn present<T>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>, i64) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut kept = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.take().filter(|one| one.session.is_connected());
+        let present = known.map_or_else(|| self.join(), Ok)?;
+        let done = work(&mut Tx::postgres(&present.session, 0), present.node);
+        // Each statement stands alone here, so one that was refused spoils nothing for the next.
+        present.session.roll_back();
+        *kept = Some(present);
+        done
+    }
+
+    fn join(&self) -> Result<Presence, Error> {
+        let session = self.connector.connect(Role::Reads)?;
+        let node = Tx::postgres(&session, 0).join_nodes()?;
+        Ok(Presence { session, node })
     }
 
     /// Asks the server for the settings that decide whether a commit survives.

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::grants::LedgerRow;
+use crate::pairs::Sharing;
 use crate::pg_near::Ahead;
 use crate::pg_readers::Reading;
 use crate::postgres_engine::{self, Claim, Postgres};
@@ -145,20 +146,21 @@ impl Store {
     pub fn lock(&self) -> Result<Lock, Error> {
         let lock = match &self.engine {
             Engine::Sqlite(sqlite) => Lock::file(sqlite_engine::claim(&sqlite.path)?),
-            Engine::Postgres(postgres) => Lock::connection(postgres.claim()?),
+            Engine::Postgres(postgres) => Lock::connection(postgres.claim(Sharing::Beside)?),
         };
         self.hold(&lock);
         Ok(lock)
     }
 
     /// Claims the right to serve from the database at `url`, for as long as the lock is held. The database is neither
-    /// opened nor made: whoever is refused has changed nothing.
+    /// opened nor made: whoever is refused has changed nothing. On PostgreSQL any number of processes may share it,
+    /// unless one wants to be alone.
     ///
     /// # Errors
     /// [`Error::BadUrl`]; [`Error::InUse`] where another process holds it.
-    pub fn claim(url: &str) -> Result<Lock, Error> {
+    pub fn claim(url: &str, sharing: Sharing) -> Result<Lock, Error> {
         Ok(if postgres_engine::is_address(url) {
-            Lock::connection(postgres_engine::claim(url)?)
+            Lock::connection(postgres_engine::claim(url, sharing)?)
         } else {
             Lock::file(sqlite_engine::claim(&path_of(url)?)?)
         })
@@ -292,6 +294,53 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.change_mark(),
             Engine::Postgres(postgres) => postgres.change_mark(),
+        }
+    }
+
+    /// Whether other processes may share the database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// The number that this process has among those that share the database; `None` on a file, which nobody shares.
+    /// It is another one once the connection that stands for it was lost.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn node(&self) -> Result<Option<i64>, Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(postgres) => postgres.node().map(Some),
+        }
+    }
+
+    /// The time of the server that keeps the database, in milliseconds since 1970 UTC; `None` on a file.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn server_now_ms(&self) -> Result<Option<i64>, Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(postgres) => postgres.server_now_ms().map(Some),
+        }
+    }
+
+    /// Says a word to all processes that share the database and listen. Nobody may hear it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn cry(&self, word: &str) -> Result<(), Error> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(postgres) => postgres.cry(word),
+        }
+    }
+
+    /// Gives `on` each word that a process says, this one included, and an empty one whenever some may have been
+    /// missed. For as long as the store is open; never on a file.
+    pub fn hear(&self, on: impl Fn(&str) + Send + Sync + 'static) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.hear(on);
         }
     }
 

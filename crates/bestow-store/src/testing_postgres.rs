@@ -20,6 +20,21 @@ impl Scratch {
         Self::copied(server, &template)
     }
 
+    /// Ends up to `most` connections to it, whatever is on its way on them. The same number of the draw and the same
+    /// connections: the same end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn cut(&self, draw: u64, most: u64) -> Result<(), Error> {
+        let cut = self.raw(&format!(
+            "SELECT COUNT(*) FROM (SELECT pg_terminate_backend(pid) FROM (
+                SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                ORDER BY md5(CAST(pid AS TEXT) || '{draw}') LIMIT {most}) chosen) ended"
+        ));
+        cut.map(|_| ())
+    }
+
     /// Whether a text stands in any column of any row.
     ///
     /// # Errors

@@ -133,6 +133,14 @@ impl Row<'_> {
         }
     }
 
+    /// Bytes or nothing, copied.
+    pub fn opt_blob(&self, at: usize) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(|e| wrong(at, &e)),
+            Self::Postgres(row) => row.try_get(at).map_err(|e| wrong(at, &e)),
+        }
+    }
+
     /// Bytes, copied.
     pub fn blob(&self, at: usize) -> Result<Vec<u8>, Error> {
         match self {

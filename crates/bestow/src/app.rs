@@ -1,5 +1,6 @@
 //! Everything a use case works with, built once.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use bestow_store::{
 };
 use optimove::Client;
 use optimove::rate::Priority;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
+use crate::bell::{Bell, Crier, Word};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -23,7 +25,8 @@ use crate::service::gateway::Places;
 use crate::service::notifications::Arrivals;
 use crate::service::redemptions::Attempts;
 use crate::tenant::Tenant;
-use crate::work::Turns;
+use crate::watch::Watch;
+use crate::work::{Turns, fence};
 
 /// Events kept for a slow listener of the event stream before it misses some.
 const EVENTS_KEPT_MAX: usize = 1_024;
@@ -50,9 +53,15 @@ pub struct App {
     /// Progress and state changes, for whoever watches.
     pub events: broadcast::Sender<Event>,
     /// Rung when there is work; a courtesy, since workers also look by themselves.
-    pub work: Notify,
+    pub work: Bell,
     /// Rung when a notification waits. A bell of its own: whoever settles the inbox must not miss it.
-    pub arrived: Arc<Notify>,
+    pub arrived: Arc<Bell>,
+    /// What the other processes on the same database are to be told.
+    pub crier: Arc<Crier>,
+    /// What is known of the changes of other processes.
+    pub watch: Watch,
+    /// Writes of workers that were refused, since somebody else had their job by then.
+    pub stale_writes: AtomicU64,
     /// Jobs that run, by tenant.
     pub turns: Turns,
     /// Those that run beside, since they could not wait for their turn.
@@ -96,19 +105,22 @@ impl App {
             },
         };
         let store = Store::open(&config.database_url(), &options)?;
+        clock.follow(|| store.server_now_ms())?;
+        let crier = Arc::<Crier>::default();
         let public_url = OnceLock::new();
         if !config.public_url.is_empty() {
             // A cell that was just made is empty, so this cannot fail.
             let _ = public_url.set(config.public_url.trim_end_matches('/').to_owned());
         }
-        let arrived = Arc::new(Notify::new());
+        let arrived = Arc::new(Bell::new(&crier, Word::Arrived));
         let app = Self {
             arrivals: Arc::new(Arrivals::new(Arc::clone(&arrived))),
             arrived,
             clients: Clients::new(
                 &config.optimove,
                 Duration::from_millis(config.work.empty_answer_wait_ms),
-                random.number(),
+                &random,
+                &store,
             ),
             config,
             store,
@@ -118,7 +130,10 @@ impl App {
             directory: Directory::default(),
             facts: Facts::default(),
             events: broadcast::Sender::new(EVENTS_KEPT_MAX),
-            work: Notify::new(),
+            work: Bell::new(&crier, Word::Work),
+            crier,
+            watch: Watch::default(),
+            stale_writes: AtomicU64::new(0),
             turns: Turns::default(),
             urgent_turns: Turns::default(),
             gateway: Places::default(),
@@ -129,7 +144,7 @@ impl App {
         Ok(Arc::new(app))
     }
 
-    /// Runs a named transaction; see [`Store::tx`].
+    /// Runs a named transaction; see [`Store::tx`]. What a job does is refused once somebody else has the job.
     ///
     /// # Errors
     /// The store's.
@@ -138,10 +153,13 @@ impl App {
         name: &'static str,
         work: impl FnMut(&mut Tx<'_>) -> std::result::Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
-        Ok(self.store.tx::<T, StoreError, _>(name, work).await?)
+        Ok(self
+            .store
+            .tx::<T, StoreError, _>(name, fenced(work))
+            .await?)
     }
 
-    /// Runs a chunk of a large job; see [`Store::bulk`].
+    /// Runs a chunk of a large job; see [`Store::bulk`] and [`App::tx`].
     ///
     /// # Errors
     /// The store's.
@@ -150,7 +168,10 @@ impl App {
         name: &'static str,
         work: impl FnMut(&mut Tx<'_>) -> std::result::Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
-        Ok(self.store.bulk::<T, StoreError, _>(name, work).await?)
+        Ok(self
+            .store
+            .bulk::<T, StoreError, _>(name, fenced(work))
+            .await?)
     }
 
     /// A tenant by its slug.
@@ -197,16 +218,31 @@ impl App {
     /// # Errors
     /// The store's.
     pub fn directory_changed(&self) -> Result<()> {
+        self.crier.say(Word::Directory);
         self.directory.refresh(&self.store)
     }
 
     /// To be called after a change of promotions or campaigns is durable.
     pub fn facts_changed(&self) {
         self.facts.forget_changeable();
+        self.crier.say(Word::Facts);
     }
 
     /// Tells whoever watches; nobody watching is fine.
     pub fn tell(&self, event: Event) {
         let _ = self.events.send(event);
+    }
+}
+
+/// The same work, refused where the task that asks for it is a job that somebody else has by now.
+fn fenced<T>(
+    mut work: impl FnMut(&mut Tx<'_>) -> std::result::Result<T, StoreError> + Send + 'static,
+) -> impl FnMut(&mut Tx<'_>) -> std::result::Result<T, StoreError> + Send + 'static {
+    let claim = fence::claim();
+    move |tx| {
+        if let Some(claim) = &claim {
+            tx.check_lease(claim)?;
+        }
+        work(tx)
     }
 }

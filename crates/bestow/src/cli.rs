@@ -104,7 +104,7 @@ pub fn run() -> ExitCode {
     }
     let settings = Settings { file: cli.config };
     if let Command::Serve(command) = &cli.command {
-        return exit(serve::run(&settings, *command));
+        return exit(serve::run(&settings, command));
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -129,7 +129,7 @@ fn exit(ended: anyhow::Result<Outcome>) -> ExitCode {
 
 async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Serve(command) => serve::run(&settings, command),
+        Command::Serve(command) => serve::run(&settings, &command),
         Command::Sandbox(command) => sandbox::run(&command).await,
         Command::Demo(command) => demo::run(&command).await.map(Outcome::from),
         Command::Tenant(command) => tenant::run(&settings, command).await,

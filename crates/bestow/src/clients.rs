@@ -1,17 +1,24 @@
 //! Optimove's clients: one for each tenant, one budget of calls for each credential.
 
+mod peers;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bestow_store::Store;
+use bestow_store::calls::CallLimit;
 use optimove::client::{Auth, Limits, PlainHttp};
+use optimove::peers::Peers;
 use optimove::rate::{BudgetConfig, CallBudget};
 use optimove::retry::RetryPolicy;
 use optimove::{Client, Secret};
 
+use self::peers::SharedCalls;
 use crate::config::OptimoveLimits;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
+use crate::random::Random;
 use crate::tenant::{Credential, Tenant, credential_place};
 
 /// Makes clients and keeps them.
@@ -20,6 +27,9 @@ pub struct Clients {
     limits: OptimoveLimits,
     empty_page_wait: Duration,
     jitter_seed: u64,
+    /// Makes the numbers by which processes tell apart what they share.
+    random: Random,
+    store: Store,
     made: Mutex<HashMap<i64, Made>>,
     /// By a hash of base URL and credential. Optimove counts calls and logins by these, whoever makes them: tenants
     /// with the same ones share the client, its budget of calls and its session.
@@ -36,11 +46,19 @@ struct Made {
 
 impl Clients {
     /// No client yet. An empty page where rows were to be expected is asked for again after a wait.
-    pub fn new(limits: &OptimoveLimits, empty_page_wait: Duration, jitter_seed: u64) -> Self {
+    /// Where other processes share the store they share the calls and the sessions, too.
+    pub fn new(
+        limits: &OptimoveLimits,
+        empty_page_wait: Duration,
+        random: &Random,
+        store: &Store,
+    ) -> Self {
         Self {
             limits: limits.clone(),
             empty_page_wait,
-            jitter_seed,
+            jitter_seed: random.number(),
+            random: random.clone(),
+            store: store.clone(),
             made: Mutex::default(),
             shared: Mutex::default(),
         }
@@ -92,14 +110,19 @@ impl Clients {
                 password: Secret::new(password),
             },
         };
+        let peers = self.peers(key, keys);
         let limits = &self.limits;
         let plain_http = if limits.allow_plain_http {
             PlainHttp::Anywhere
         } else {
             PlainHttp::LoopbackOnly
         };
-        let client = Client::builder(&tenant.row.base_url, auth)
-            .budget(self.budget())
+        let mut builder = Client::builder(&tenant.row.base_url, auth);
+        if let Some(peers) = &peers {
+            builder = builder.peers(Arc::clone(peers));
+        }
+        let client = builder
+            .budget(self.budget(peers))
             .limits(Limits {
                 connect_timeout: Duration::from_millis(limits.connect_ms_max),
                 total_timeout: Duration::from_millis(limits.call_ms_max),
@@ -120,10 +143,27 @@ impl Clients {
         Ok(client)
     }
 
-    fn budget(&self) -> Arc<CallBudget> {
-        Arc::new(CallBudget::new(BudgetConfig {
+    /// The other processes, where there may be some.
+    fn peers(&self, credential: [u8; 32], keys: &Keys) -> Option<Arc<dyn Peers>> {
+        if !self.store.is_shared() {
+            return None;
+        }
+        let limit = CallLimit {
+            calls_max: self.limits.calls_max,
+            window_ms: i64::try_from(self.limits.calls_window_ms).unwrap_or(i64::MAX),
+        };
+        let shared = SharedCalls::new(&self.store, keys, &self.random, credential, limit);
+        Some(Arc::new(shared))
+    }
+
+    fn budget(&self, peers: Option<Arc<dyn Peers>>) -> Arc<CallBudget> {
+        let config = BudgetConfig {
             calls_max: self.limits.calls_max,
             window: Duration::from_millis(self.limits.calls_window_ms),
-        }))
+        };
+        Arc::new(match peers {
+            Some(peers) => CallBudget::shared(config, peers),
+            None => CallBudget::new(config),
+        })
     }
 }

@@ -1,4 +1,7 @@
 //! The one place that reads the machine's clocks.
+//!
+//! Where processes share a database, all of them follow the clock of its server: each asks for it now and then, and counts
+//! on from there by the machine's steady clock, which runs while a process stands still and which nobody sets.
 
 mod watched;
 
@@ -10,6 +13,9 @@ use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use watched::Watched;
+
+/// How long the question for the server's time may take, in milliseconds, for its answer to be of use.
+const ASKING_MS_MAX: i64 = 250;
 
 /// Tells the time. Under `--test-clock` it can be set and moved; it runs on at the usual pace from there.
 #[derive(Debug, Clone)]
@@ -99,6 +105,25 @@ impl Clock {
         }
     }
 
+    /// Takes the time that `ask` tells, in milliseconds since 1970 UTC, for that of the wall. `None`: there is nobody to
+    /// follow. A clock that can be moved follows nobody.
+    ///
+    /// # Errors
+    /// Those of `ask`; then the clock runs on as before.
+    pub fn follow<E>(&self, ask: impl FnOnce() -> Result<Option<i64>, E>) -> Result<(), E> {
+        let Kind::Machine(machine) = &self.0 else {
+            return Ok(());
+        };
+        let asked_at = machine.steady_ms();
+        let Some(told) = ask()? else { return Ok(()) };
+        let took = machine.steady_ms() - asked_at;
+        // Of a late answer nobody knows when it was right; the first one is better than none.
+        if took <= ASKING_MS_MAX || !machine.is_following() {
+            machine.follow(told - asked_at - took / 2);
+        }
+        Ok(())
+    }
+
     /// Moves it by milliseconds, back or forward. False where it cannot be set.
     pub fn advance(&self, by_ms: i64) -> bool {
         self.set(instant(self.now_ms().saturating_add(by_ms)))
@@ -115,12 +140,17 @@ pub fn instant(ms: i64) -> Timestamp {
 }
 
 fn read() -> Reading {
-    // Of the steady clocks the one that also runs while the machine sleeps, as the wall's does.
-    let steady = clock_gettime(ClockId::Boottime);
     Reading {
         wall_ms: wall_ms(),
-        steady_ms: steady.tv_sec * 1_000 + steady.tv_nsec / 1_000_000,
+        steady_ms: steady_ms(),
     }
+}
+
+/// Milliseconds since the machine was started.
+pub(crate) fn steady_ms() -> i64 {
+    // Of the steady clocks the one that also runs while the machine sleeps, as the wall's does.
+    let steady = clock_gettime(ClockId::Boottime);
+    steady.tv_sec * 1_000 + steady.tv_nsec / 1_000_000
 }
 
 #[expect(

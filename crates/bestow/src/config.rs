@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::roles::NodeRoles;
+
 /// The commented default file.
 pub const DEFAULT_FILE: &str = include_str!("config.default.toml");
 
@@ -24,6 +26,8 @@ pub struct Config {
     pub database_url: String,
     /// Where the database and the key file are kept.
     pub data_dir: PathBuf,
+    /// What this process does.
+    pub roles: NodeRoles,
     /// Accepted as a token of role admin while not empty.
     pub admin_token: AdminToken,
     /// What is logged, in the syntax of `tracing-subscriber`'s filters.
@@ -97,6 +101,8 @@ pub struct WorkPace {
     pub lease_seconds: u64,
     /// How often the inbox and the jobs are looked at when nothing wakes the workers.
     pub poll_ms: u64,
+    /// Pages of a long list that are read as one part, where several processes share the reading; 0: none is shared.
+    pub range_pages_max: u64,
     /// Grants written in one transaction of a merge.
     pub merge_grants_max: usize,
     /// How often Optimove's lists of executed campaigns are looked at.

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod app;
+pub mod bell;
 pub mod clients;
 pub mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod keys;
 mod near;
 mod problem;
 pub mod random;
+pub mod roles;
 pub mod service;
 pub mod tenant;
 pub mod threads;

@@ -4,6 +4,7 @@
 //! Tenants take turns: no tenant's flood, and no tenant that is dead, keeps another's work waiting.
 //! A job is claimed by lease: whoever holds the newest token may write.
 
+pub(crate) mod fence;
 mod reach;
 pub mod run;
 mod turns;
@@ -24,6 +25,8 @@ use crate::service::notifications;
 pub mod kind {
     /// Reads and merges one campaign. Key: its number.
     pub const IMPORT: &str = "import";
+    /// Reads a part of a list of one campaign. Key: the campaign's number, the channel, the first row.
+    pub const PAGES: &str = "pages";
     /// Wants the channels of a campaign whose event 13 did not come. Key: its number.
     pub const GRACE: &str = "grace";
     /// Held pairs of a campaign may be grantable by now. Key: its number.

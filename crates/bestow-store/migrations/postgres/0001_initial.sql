@@ -167,6 +167,18 @@ CREATE TABLE import (
     PRIMARY KEY (tenant, campaign, channel)
 );
 
+-- A part of a list that is read apart from the others, by whichever process comes first. Gone with its pass.
+CREATE TABLE page_range (
+    tenant   BIGINT           NOT NULL,
+    campaign BIGINT           NOT NULL,
+    channel  BIGINT           NOT NULL,                             -- as in its import
+    first    BIGINT           NOT NULL,                             -- its first row, from 0
+    skip     BIGINT           NOT NULL,                             -- rows before the next page
+    until    BIGINT,                                                -- the first row behind it; NULL: to the end of the list
+    state    TEXT COLLATE "C" NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'read')),
+    PRIMARY KEY (tenant, campaign, channel, first)
+);
+
 -- A page as received: its counts and digest stay for ever, whatever became of the rows.
 CREATE TABLE landed_page (
     tenant            BIGINT           NOT NULL,
@@ -257,8 +269,9 @@ CREATE TABLE job (
     key         TEXT COLLATE "C" NOT NULL,                          -- one job per kind and key
     run_at      BIGINT           NOT NULL,
     attempts    BIGINT           NOT NULL DEFAULT 0,
-    lease_token BIGINT           NOT NULL DEFAULT 0,                -- rises with every claim
+    lease_token BIGINT           NOT NULL DEFAULT 0,                -- of the newest claim; rises
     lease_until BIGINT,                                             -- NULL: not claimed
+    lease_node  BIGINT,                                             -- the process that holds it; NULL: nobody said
     again       BIGINT           NOT NULL DEFAULT 0 CHECK (again IN (0, 1)), -- asked for once more while claimed
     last_error  TEXT COLLATE "C",
     PRIMARY KEY (tenant, kind, key)
@@ -266,6 +279,35 @@ CREATE TABLE job (
 CREATE INDEX job_due ON job (run_at);
 CREATE INDEX job_turn ON job (tenant, run_at);
 CREATE INDEX job_kind ON job (kind, run_at);
+
+-- Calls that one process may make to Optimove: all of them together stay below its limit. Only where several
+-- processes share a database. Times of this table and the next are the database's own.
+CREATE TABLE call_slice (
+    credential BYTEA  NOT NULL,                                     -- hash of a credential and of where it is used: what Optimove counts by
+    no         BIGINT NOT NULL,
+    node       BIGINT NOT NULL,                                     -- the process
+    calls      BIGINT NOT NULL,                                     -- how many; once ended, how many were made
+    ends_at    BIGINT,                                              -- counts until then; NULL: the process may still make some
+    PRIMARY KEY (credential, no)
+);
+
+-- The session that all processes with one credential use, and whose turn it is to log in.
+CREATE TABLE optimove_session (
+    credential      BYTEA            NOT NULL PRIMARY KEY,          -- as above
+    token           BYTEA,                                          -- sealed
+    turn            BIGINT           NOT NULL DEFAULT 0,            -- number of the newest turn
+    turn_of         BIGINT,                                         -- the process that logs in; NULL: nobody does
+    ended_at        BIGINT           NOT NULL DEFAULT 0,            -- of the newest login
+    refused_until   BIGINT           NOT NULL DEFAULT 0,            -- nobody logs in before, since the credential was refused
+    refused_status  BIGINT,                                         -- what the server answered then
+    refused_message TEXT COLLATE "C"                                -- and said
+);
+
+-- Counts claims, so that no token is ever given twice.
+CREATE TABLE lease_count (
+    tenant BIGINT NOT NULL PRIMARY KEY,
+    claims BIGINT NOT NULL                                          -- so far; the newest lease's token
+);
 
 -- A tenant whose work rests, since Optimove refused it or could not be reached. Goes with the first success.
 CREATE TABLE tenant_rest (

@@ -167,6 +167,18 @@ CREATE TABLE import (
     PRIMARY KEY (tenant, campaign, channel)
 ) WITHOUT ROWID;
 
+-- A part of a list that is read apart from the others, by whichever process comes first. Gone with its pass.
+CREATE TABLE page_range (
+    tenant   INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,
+    channel  INTEGER NOT NULL,                          -- as in its import
+    first    INTEGER NOT NULL,                          -- its first row, from 0
+    skip     INTEGER NOT NULL,                          -- rows before the next page
+    until    INTEGER,                                   -- the first row behind it; NULL: to the end of the list
+    state    TEXT    NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'read')),
+    PRIMARY KEY (tenant, campaign, channel, first)
+) WITHOUT ROWID;
+
 -- A page as received: its counts and digest stay for ever, whatever became of the rows.
 CREATE TABLE landed_page (
     tenant            INTEGER NOT NULL,
@@ -257,8 +269,9 @@ CREATE TABLE job (
     key         TEXT    NOT NULL,                       -- one job per kind and key
     run_at      INTEGER NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,
-    lease_token INTEGER NOT NULL DEFAULT 0,             -- rises with every claim
+    lease_token INTEGER NOT NULL DEFAULT 0,             -- of the newest claim; rises
     lease_until INTEGER,                                -- NULL: not claimed
+    lease_node  INTEGER,                                -- the process that holds it; NULL: nobody said
     again       INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)), -- asked for once more while claimed
     last_error  TEXT,
     PRIMARY KEY (tenant, kind, key)
@@ -266,6 +279,35 @@ CREATE TABLE job (
 CREATE INDEX job_due ON job (run_at);
 CREATE INDEX job_turn ON job (tenant, run_at);
 CREATE INDEX job_kind ON job (kind, run_at);
+
+-- Calls that one process may make to Optimove: all of them together stay below its limit. Only where several
+-- processes share a database. Times of this table and the next are the database's own.
+CREATE TABLE call_slice (
+    credential BLOB    NOT NULL,                        -- hash of a credential and of where it is used: what Optimove counts by
+    no         INTEGER NOT NULL,
+    node       INTEGER NOT NULL,                        -- the process
+    calls      INTEGER NOT NULL,                        -- how many; once ended, how many were made
+    ends_at    INTEGER,                                 -- counts until then; NULL: the process may still make some
+    PRIMARY KEY (credential, no)
+) WITHOUT ROWID;
+
+-- The session that all processes with one credential use, and whose turn it is to log in.
+CREATE TABLE optimove_session (
+    credential      BLOB    NOT NULL PRIMARY KEY,       -- as above
+    token           BLOB,                               -- sealed
+    turn            INTEGER NOT NULL DEFAULT 0,         -- number of the newest turn
+    turn_of         INTEGER,                            -- the process that logs in; NULL: nobody does
+    ended_at        INTEGER NOT NULL DEFAULT 0,         -- of the newest login
+    refused_until   INTEGER NOT NULL DEFAULT 0,         -- nobody logs in before, since the credential was refused
+    refused_status  INTEGER,                            -- what the server answered then
+    refused_message TEXT                                -- and said
+) WITHOUT ROWID;
+
+-- Counts claims, so that no token is ever given twice.
+CREATE TABLE lease_count (
+    tenant INTEGER NOT NULL PRIMARY KEY,
+    claims INTEGER NOT NULL                             -- so far; the newest lease's token
+) WITHOUT ROWID;
 
 -- A tenant whose work rests, since Optimove refused it or could not be reached. Goes with the first success.
 CREATE TABLE tenant_rest (

@@ -4,6 +4,7 @@
 pub(crate) mod ahead;
 pub(crate) mod audit;
 pub(crate) mod batches;
+pub(crate) mod calls;
 pub(crate) mod campaigns;
 pub(crate) mod cancellations;
 pub(crate) mod catalogue;
@@ -17,6 +18,7 @@ pub(crate) mod jobs;
 pub(crate) mod ledger;
 pub(crate) mod merging;
 pub(crate) mod offers;
+pub(crate) mod ranges;
 pub(crate) mod redemptions;
 pub(crate) mod tenants;
 pub(crate) mod transactions;
@@ -58,10 +60,15 @@ macro_rules! stamp {
                 holding_forgets_failures, suspended_tenant_waits, deployment_needs_no_tenant,
                 leases_are_released_at_start, many_claimers_share_nothing,
                 kinds_tell_who_has_none, each_tenant_has_its_turn,
-                resting_tenant_waits_and_is_on_trial, failed_jobs_are_hastened;
+                resting_tenant_waits_and_is_on_trial, failed_jobs_are_hastened,
+                token_never_comes_again, leases_of_the_gone_are_released;
+            calls: all_together_stay_below_the_limit, what_was_not_made_is_free_at_once,
+                the_same_number_is_the_same_slice, one_logs_in_for_all, refused_login_rests,
+                logins_are_a_second_apart;
             imports: wanted_once, page_lands_once, cursor_decides, passes_count_apart,
                 pages_count_over_channels, held_rows_count_in_the_first_pass,
                 each_page_has_its_record, states_are_kept, held_import_goes_on;
+            ranges: parts_land_in_any_order, what_is_held_takes_no_page, a_new_pass_forgets_the_parts;
             merging: chunk_counts_once, known_grants_are_repeats, chunk_brings_windows,
                 chunk_widens, confirming_pairs_are_counted, end_moves_the_mark,
                 release_twice_is_once, only_confirmed_rows_are_dropped;

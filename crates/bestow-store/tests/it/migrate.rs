@@ -63,7 +63,7 @@ fn newer_schema_is_refused() {
     drop(open(&path, Migrate::Apply).expect("made"));
     raw(&path)
         .execute(
-            "INSERT INTO schema_migration VALUES (99, 'tomorrow', 0)",
+            "INSERT INTO schema_migration VALUES (99, 'tomorrow', 0, 2)",
             [],
         )
         .expect("planted");

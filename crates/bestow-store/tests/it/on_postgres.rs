@@ -2,6 +2,7 @@
 //! several writers do no harm, and a connection that is lost is no more than a delay.
 
 mod migrate;
+mod nodes;
 mod parity;
 mod statements;
 mod tls;

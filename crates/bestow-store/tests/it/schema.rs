@@ -38,22 +38,34 @@ const INSERT_ONLY: [&str; 7] = [
     "taken_code",
 ];
 /// Tables without a tenant's rows in them.
-const TENANTLESS: [&str; 3] = ["tenant", "api_token", "schema_migration"];
+const TENANTLESS: [&str; 5] = [
+    "tenant",
+    "api_token",
+    "schema_migration",
+    // Optimove counts by credential, which tenants may share.
+    "call_slice",
+    "optimove_session",
+];
 /// Statements that look over all tenants, and why they may.
-const OVER_ALL_TENANTS: [(&str, &str); 13] = [
+const OVER_ALL_TENANTS: [(&str, &str); 15] = [
     ("due_job", "workers serve whoever is due"),
     ("due_turns", "workers serve whoever is due"),
     ("grants_total", "a figure of the deployment"),
     ("inbox_size", "a figure of the deployment"),
     ("inbox_totals", "a figure of the deployment"),
     ("jobs", "a list for the operator of the deployment"),
+    ("lease_holders", "a process works for whoever is due"),
     (
         "listeners",
         "an address is looked up before its tenant is known",
     ),
     ("next_job_at", "workers serve whoever is due"),
     ("next_job_of_kind_at", "workers serve whoever is due"),
-    ("release_all_leases", "a starting process is the only one"),
+    (
+        "release_all_leases",
+        "a starting process that is the only one",
+    ),
+    ("release_leases_of", "a process works for whoever is due"),
     ("tenants_without_job", "tells which tenants there are"),
     ("waiting_cancels", "workers serve whoever waits"),
     ("waiting_tenants", "workers serve whoever waits"),
@@ -70,7 +82,7 @@ const SELF_EVIDENT_IN: &str = "api_token.id audit.seq audit.at audit.correlation
     trigger_pair.code_fold trigger_minute.granted reservation.customer reservation.asked_at \
     redemption.customer pledge.customer promotion_count.code_fold promotion_count.granted campaign.lead_time_days campaign_count.counter \
     campaign_count.n eligibility_window.starts_at offer.code_fold \
-    schema_migration.applied_at";
+    schema_migration.applied_at schema_migration.beside";
 
 /// A statement of a transaction: what stands behind its name.
 struct Statement {

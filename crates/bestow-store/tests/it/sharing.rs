@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use bestow_store::audit::AuditEntry;
-use bestow_store::{Connections, Error, Migrate, Options, Store};
+use bestow_store::{Connections, Error, Migrate, Options, Sharing, Store};
 
 use crate::support::{Fresh, TENANT, sqlite};
 
@@ -38,11 +38,14 @@ fn lock_is_claimed_before_the_database_is_touched() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("bestow.db");
     let url = format!("sqlite:{}", path.display());
-    let held = Store::claim(&url).expect("nobody holds it");
-    assert!(matches!(Store::claim(&url), Err(Error::InUse(_))));
+    let held = Store::claim(&url, Sharing::Beside).expect("nobody holds it");
+    assert!(matches!(
+        Store::claim(&url, Sharing::Beside),
+        Err(Error::InUse(_))
+    ));
     assert!(!path.exists(), "whoever is refused has made nothing");
     drop(held);
-    Store::claim(&url).expect("given back");
+    Store::claim(&url, Sharing::Beside).expect("given back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

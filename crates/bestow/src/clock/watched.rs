@@ -12,11 +12,15 @@ use super::Reading;
 const APART_MS_MAX: i64 = 2_000;
 /// How long the clocks have to run alike before the wall's small corrections are taken over, in milliseconds.
 const TOGETHER_MS: i64 = 60_000;
+/// The lead of a server that is not followed.
+const NOBODY: i64 = i64::MIN;
 
 /// Both clocks of a machine, and what is believed of them.
 #[derive(Debug)]
 pub(super) struct Watched {
     read: fn() -> Reading,
+    /// The lead over the steady clock of the server that is the wall here; [`NOBODY`]: the machine's own wall is.
+    server_ms: AtomicI64,
     /// The wall's lead over the steady clock when they were last together.
     lead_ms: AtomicI64,
     /// When that was, by the steady clock.
@@ -30,6 +34,7 @@ impl Watched {
     pub(super) fn new(read: fn() -> Reading) -> Self {
         let this = Self {
             read,
+            server_ms: AtomicI64::new(NOBODY),
             lead_ms: AtomicI64::new(0),
             together_ms: AtomicI64::new(0),
             is_doubted: AtomicBool::new(false),
@@ -40,7 +45,7 @@ impl Watched {
 
     /// Milliseconds since 1970 UTC: the wall's, or what it would be had nobody set it.
     pub(super) fn now_ms(&self) -> i64 {
-        let now = (self.read)();
+        let now = self.reading();
         let lead = now.wall_ms.saturating_sub(now.steady_ms);
         let believed = self.lead_ms.load(Ordering::Acquire);
         if lead.abs_diff(believed) > APART_MS_MAX.unsigned_abs() {
@@ -60,6 +65,33 @@ impl Watched {
         now.wall_ms
     }
 
+    fn reading(&self) -> Reading {
+        let now = (self.read)();
+        match self.server_ms.load(Ordering::Acquire) {
+            NOBODY => now,
+            lead => Reading {
+                wall_ms: now.steady_ms.saturating_add(lead),
+                ..now
+            },
+        }
+    }
+
+    pub(super) fn steady_ms(&self) -> i64 {
+        (self.read)().steady_ms
+    }
+
+    /// Whether a server's clock is the wall.
+    pub(super) fn is_following(&self) -> bool {
+        self.server_ms.load(Ordering::Acquire) != NOBODY
+    }
+
+    /// A server's clock leads the steady one by so much. It is the wall from now on, believed at first sight.
+    pub(super) fn follow(&self, lead_ms: i64) {
+        if self.server_ms.swap(lead_ms, Ordering::AcqRel) == NOBODY {
+            self.confirm();
+        }
+    }
+
     /// Whether the clocks parted and nobody has confirmed the wall since.
     pub(super) fn is_doubted(&self) -> bool {
         self.is_doubted.load(Ordering::Acquire)
@@ -67,7 +99,7 @@ impl Watched {
 
     /// Believes the wall as it is now.
     pub(super) fn confirm(&self) {
-        let now = (self.read)();
+        let now = self.reading();
         let lead = now.wall_ms.saturating_sub(now.steady_ms);
         self.lead_ms.store(lead, Ordering::Release);
         self.together_ms.store(now.steady_ms, Ordering::Relaxed);
@@ -135,6 +167,21 @@ mod tests {
             assert_eq!(clock.now_ms(), WALL.get());
         }
         assert!(!clock.is_doubted());
+    }
+
+    #[test]
+    fn a_server_that_is_followed_is_the_wall() {
+        let clock = Watched::new(read);
+        clock.follow(YEAR_MS);
+        pass(1_000, YEAR_MS);
+        assert_eq!(clock.now_ms(), STEADY.get() + YEAR_MS);
+        clock.follow(YEAR_MS + 500);
+        assert_eq!(clock.now_ms(), STEADY.get() + YEAR_MS + 500);
+        assert!(!clock.is_doubted());
+        // It may jump as well as any other.
+        clock.follow(-YEAR_MS);
+        assert_eq!(clock.now_ms(), STEADY.get() + YEAR_MS);
+        assert!(clock.is_doubted());
     }
 
     #[test]

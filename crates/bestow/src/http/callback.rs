@@ -32,6 +32,8 @@ impl Callback {
         answer: impl FnOnce(ListenerTarget, Request) -> A,
     ) -> Response {
         let begun = Instant::now();
+        // Where the database does not answer, nothing is stored and nobody is allowed anything.
+        let _ = shared.app.ensure_fresh();
         let Some(target) = self.target(shared, &request) else {
             return shared.plain_not_found();
         };

@@ -89,6 +89,7 @@ fn admit(at: &At, request: &mut Request) -> Result<(), Problem> {
         return Ok(());
     };
     let app = &at.shared.app;
+    app.ensure_fresh()?;
     let token = bearer(request.headers());
     let actor = token.and_then(|token| tokens::authenticate(app, token));
     let actor = actor.ok_or_else(Problem::unauthorized)?;

@@ -120,6 +120,19 @@ impl Metrics {
             "1 while the machine's clock jumped and nobody has confirmed it.",
         );
         line(&mut text, name, "", u64::from(app.clock.is_doubted()));
+        let name = "bestow_stale_writes_refused_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Jobs of this process that somebody else had by the time of their next write.",
+        );
+        line(
+            &mut text,
+            name,
+            "",
+            app.stale_writes.load(Ordering::Relaxed),
+        );
         write_store(&mut text, app)?;
         Ok(text)
     }

@@ -25,6 +25,7 @@ use crate::http::door::{At, RequestIds, door};
 use crate::http::metrics::Metrics;
 use crate::http::problem::Problem;
 use crate::http::{api, gateway, listener};
+use crate::roles::NodeRole;
 use crate::service::listeners::{GATEWAY_PATH, LISTENER_PATH};
 
 /// Whoever may read.
@@ -235,9 +236,10 @@ impl Front {
         let request = request.map(Body::new);
         let path = request.uri().path();
         let is_head = request.method() == Method::HEAD;
-        let mut answer = if path.starts_with(LISTENER_PATH) {
+        let listens = self.shared.app.config.roles.has(NodeRole::Listener);
+        let mut answer = if listens && path.starts_with(LISTENER_PATH) {
             listener::take(&self.shared, request).await
-        } else if path.starts_with(GATEWAY_PATH) {
+        } else if listens && path.starts_with(GATEWAY_PATH) {
             gateway::ask(&self.shared, request).await
         } else {
             return match self.router.clone().oneshot(request).await {
@@ -257,6 +259,8 @@ impl Front {
 fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> (Shared, Router) {
     let mut routes = table();
     routes.retain(|route| app.clock.is_adjustable() || !moves_clock(route.path));
+    let roles = &app.config.roles;
+    routes.retain(|route| roles.has(NodeRole::Api) || !route.path.starts_with("/v1/"));
     if offer == Offer::Bench {
         routes.extend(bench_table());
     }

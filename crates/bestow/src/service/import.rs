@@ -6,6 +6,7 @@
 mod agree;
 pub(crate) mod details;
 pub(crate) mod read;
+pub(crate) mod share;
 mod verdict;
 
 use bestow_core::{HoldReason, ScheduleTime};
@@ -45,6 +46,12 @@ enum Step {
     Details,
     /// Start a pass over a channel's list.
     Begin { channel: i64, pass: u32 },
+    /// Share out a channel's list, of which nothing has been read.
+    Share(Import),
+    /// Others read the parts of a channel's list.
+    Wait(Import),
+    /// All parts of a channel's list are read.
+    EndPass(Import),
     /// Go on with a channel's list.
     Read(Import),
     /// Look whether the size makes sense before anything is granted.
@@ -91,6 +98,15 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
                 work.begin_pass(campaign_no, channel, pass, work.page_rows())
                     .await?;
             }
+            Step::Share(import) => share::out(&work, campaign, &import).await?,
+            Step::Wait(import) => {
+                share::want(&work, campaign.no, &import).await?;
+                return Ok(Ended::Done);
+            }
+            Step::EndPass(import) => {
+                work.end_pass(campaign.no, import.channel).await?;
+                size_checked = false;
+            }
             Step::Read(import) => {
                 read::pass(&work, campaign, &import).await?;
                 size_checked = false;
@@ -117,6 +133,8 @@ struct State {
     imports: Vec<Import>,
     /// The newest landed page; 0: none.
     last_page: u32,
+    /// How the list that is read next is shared out, or could be.
+    shared: share::Shared,
     /// Pairs are held for a code that is known by now, or wait for a unique code and there is one.
     releasable: bool,
 }
@@ -127,6 +145,7 @@ fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
         campaign,
         imports,
         last_page,
+        shared,
         releasable,
     } = state;
     let in_state = |state: &str| imports.iter().find(|import| import.state == state);
@@ -139,7 +158,12 @@ fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
     }
     if let Some(import) = unread {
         return if import.state == "reading" {
-            Step::Read(import.clone())
+            match shared {
+                share::Shared::Not => Step::Read(import.clone()),
+                share::Shared::CanBe => Step::Share(import.clone()),
+                share::Shared::Open => Step::Wait(import.clone()),
+                share::Shared::Read => Step::EndPass(import.clone()),
+            }
         } else {
             let pass = if import.skip == 0 {
                 import.pass
@@ -233,9 +257,12 @@ impl Work<'_> {
         let tenant = self.job.tenant;
         self.app.store.read(|tx| {
             let found = tx.campaign_by_no(tenant, campaign)?;
+            let found = found.ok_or(Error::NotFound("campaign"))?;
+            let imports = lists(tx.imports(tenant, campaign)?);
             Ok(State {
-                campaign: found.ok_or(Error::NotFound("campaign"))?,
-                imports: lists(tx.imports(tenant, campaign)?),
+                shared: share::look(tx, self, &found, &imports)?,
+                campaign: found,
+                imports,
                 last_page: tx.last_landed_page(tenant, campaign)?,
                 releasable: !release::releasable(tx, tenant, campaign)?.is_empty()
                     || !release::waiting_with_codes(tx, tenant, campaign)?.is_empty(),
@@ -257,6 +284,13 @@ impl Work<'_> {
             })
             .await?;
         Ok(())
+    }
+
+    async fn end_pass(&self, campaign: i64, channel: i64) -> Result<()> {
+        let job = self.job.clone();
+        self.app
+            .tx("end_pass", move |tx| tx.end_pass(&job, campaign, channel))
+            .await
     }
 
     /// Stops the reading of a channel until a person acts; what is granted already stays.

@@ -1,8 +1,11 @@
 //! Running one job: claim, do, and settle the claim by what came of it.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use bestow_core::turns::{self, Due, Places};
-use bestow_store::Error as StoreError;
 use bestow_store::jobs::Job;
+use bestow_store::{Error as StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -11,9 +14,9 @@ use crate::service::notifications::seconds_ms;
 use crate::service::{
     cancel, clearance, ended, gateway, import, promotions, release, sweep, triggered,
 };
-use crate::work::kind;
 use crate::work::reach::{self, Trouble};
 use crate::work::turns::{Turn, Turns};
+use crate::work::{fence, kind};
 
 /// How a job ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ const CLEARANCE_RETRY_MAX: i64 = 15_000;
 
 /// How long a job waits that needs a clock beyond doubt, in milliseconds.
 const DOUBTED_WAIT_MS: i64 = 60_000;
+/// How often a claim is kept in the time that it lasts.
+const KEEPS_PER_LEASE: u64 = 3;
 
 /// A job that is claimed and counted as running.
 #[derive(Debug)]
@@ -81,9 +86,11 @@ async fn claim(app: &App) -> Result<Option<Claimed>> {
         return Ok(None);
     };
     let lease_ms = seconds_ms(work.lease_seconds);
+    let node = app.store.node()?;
     let claimed = app
         .tx("claim_job", move |tx| {
-            tx.claim_job_of_tenant(tenant, lease_ms)
+            let job = tx.claim_job_of_tenant(tenant, lease_ms)?;
+            signed(tx, job, node)
         })
         .await?;
     Ok(claimed.map(|job| Claimed::new(app, job, &app.turns)))
@@ -98,10 +105,43 @@ async fn claim_urgent(app: &App) -> Result<Option<Claimed>> {
         return Ok(None);
     }
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
+    let node = app.store.node()?;
     let claimed = app
-        .tx("claim_job", move |tx| tx.claim_job_of(Some(only), lease_ms))
+        .tx("claim_job", move |tx| {
+            let job = tx.claim_job_of(Some(only), lease_ms)?;
+            signed(tx, job, node)
+        })
         .await?;
     Ok(claimed.map(|job| Claimed::new(app, job, &app.urgent_turns)))
+}
+
+fn signed(
+    tx: &mut Tx<'_>,
+    job: Option<Job>,
+    node: Option<i64>,
+) -> std::result::Result<Option<Job>, StoreError> {
+    if let (Some(job), Some(node)) = (&job, node) {
+        tx.sign_job(job, node)?;
+    }
+    Ok(job)
+}
+
+/// Gives back the jobs of processes that are gone, so that nobody waits for the end of their leases. How many.
+///
+/// # Errors
+/// The store's.
+pub async fn release_of_the_gone(app: &App) -> Result<usize> {
+    let gone = app.store.peek(|tx| tx.gone_holders())?;
+    if gone.is_empty() {
+        return Ok(0);
+    }
+    let released = app.tx("release_leases_of_the_gone", move |tx| {
+        gone.iter()
+            .try_fold(0, |all, node| Ok(all + tx.release_leases_of(*node)?))
+    });
+    let released = released.await?;
+    app.work.notify_one();
+    Ok(released)
 }
 
 impl Claimed {
@@ -119,12 +159,35 @@ impl Claimed {
 /// Runs a claimed job and settles its claim.
 pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToken) -> Result<()> {
     let job = &claimed.job;
-    let ran = match job.kind.as_str() {
+    let running = fence::under(job.clone(), run(app, job, stop));
+    let ran = tokio::select! {
+        ran = running => ran,
+        lost = keep(app, job) => Err(lost),
+    };
+    let settled = settle(app, &claimed, ran).await;
+    if let Err(Error::Store(StoreError::LeaseLost)) = settled {
+        // Somebody else has the job by now; what this run wanted to write was refused.
+        app.stale_writes.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            job.kind,
+            job.key,
+            job.token,
+            tenant.no = job.tenant,
+            "a job was taken over by somebody else; what was written too late was refused"
+        );
+        return Ok(());
+    }
+    settled
+}
+
+async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
+    match job.kind.as_str() {
         // A day that was read stays read: which day it is has to be beyond doubt.
         kind::ENDED if app.clock.is_doubted() => {
             Ok(Ended::Again(app.clock.now_ms() + DOUBTED_WAIT_MS))
         }
         kind::IMPORT => import::run(app, job, stop).await,
+        kind::PAGES => import::share::run(app, job, stop).await,
         kind::CLEARANCE => clearance::run(app, job, stop).await,
         kind::GRACE => sweep::grace(app, job).await,
         kind::RELEASE => release::run(app, job).await,
@@ -138,11 +201,22 @@ pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToke
             "unknown_job",
             format!("there is no job of kind {other}"),
         )),
-    };
-    match settle(app, &claimed, ran).await {
-        // With the lease lost, somebody else has the job by now; what this run wanted to write was refused.
-        Ok(()) | Err(Error::Store(StoreError::LeaseLost)) => Ok(()),
-        Err(error) => Err(error),
+    }
+}
+
+/// Keeps the claim while the job runs, however long it waits for something. Ends only once the claim is lost.
+async fn keep(app: &App, job: &Job) -> Error {
+    let lease_ms = seconds_ms(app.config.work.lease_seconds);
+    let pause = Duration::from_millis(lease_ms.unsigned_abs() / KEEPS_PER_LEASE);
+    loop {
+        tokio::time::sleep(pause).await;
+        let claim = job.clone();
+        let kept = app.tx("keep_job", move |tx| tx.keep_job(&claim, lease_ms));
+        match kept.await {
+            Err(lost @ Error::Store(StoreError::LeaseLost)) => return lost,
+            Ok(()) => {}
+            Err(error) => tracing::warn!(error.message = %error, "a claim could not be kept"),
+        }
     }
 }
 
@@ -157,7 +231,7 @@ async fn settle(app: &App, claimed: &Claimed, ran: Result<Ended>) -> Result<()> 
                 .tx("finish_job", move |tx| tx.finish_job(&job, Some(now)))
                 .await;
         }
-        Err(Error::Store(StoreError::LeaseLost)) => return Ok(()),
+        Err(lost @ Error::Store(StoreError::LeaseLost)) => return Err(lost),
         Err(error) => return fail(app, claimed, &error).await,
     };
     app.tx("finish_job", move |tx| {
@@ -200,12 +274,14 @@ async fn fail(app: &App, claimed: &Claimed, error: &Error) -> Result<()> {
 }
 
 fn note_campaign_error(
-    tx: &mut bestow_store::Tx<'_>,
+    tx: &mut Tx<'_>,
     job: &Job,
     message: &str,
 ) -> std::result::Result<(), StoreError> {
-    match (job.kind.as_str(), job.key.parse()) {
-        (kind::IMPORT | kind::CLEARANCE, Ok(campaign)) => {
+    // The campaign's number stands first in the key, or alone.
+    let campaign = job.key.split('/').next().unwrap_or_default().parse();
+    match (job.kind.as_str(), campaign) {
+        (kind::IMPORT | kind::PAGES | kind::CLEARANCE, Ok(campaign)) => {
             tx.set_campaign_error(job.tenant, campaign, Some(message))
         }
         _ => Ok(()),

@@ -34,6 +34,25 @@ impl Home {
         Self::in_folder(folder.expect("a temporary folder"))
     }
 
+    /// One that several processes may share, whatever other tests are kept on.
+    #[cfg(feature = "postgres-tests")]
+    pub(crate) fn shared() -> Self {
+        let url = std::env::var("BESTOW_TEST_POSTGRES_URL").expect(
+            "these tests need PostgreSQL: run `cargo xtask test`, which starts one, \
+             or name one in BESTOW_TEST_POSTGRES_URL",
+        );
+        Self {
+            database: Some(Scratch::migrated(&url).expect("a fresh database")),
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// The database, where it is on a server.
+    #[cfg(feature = "postgres-tests")]
+    pub(crate) fn database(&self) -> &Scratch {
+        self.database.as_ref().expect("it is on a server")
+    }
+
     fn in_folder(dir: TempDir) -> Self {
         let database = server().map(|url| Scratch::migrated(&url).expect("a fresh database"));
         Self { database, dir }

@@ -9,6 +9,8 @@ mod flows;
 mod harness;
 mod http;
 mod kill;
+#[cfg(feature = "postgres-tests")]
+mod nodes;
 mod scripted;
 mod services;
 mod sim;

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use bestow_store::tenants::TenantFields;
 use bestow_store::testing::HandClock;
-use bestow_store::{Connections, Error, Migrate, Options, Scratch, Store};
+use bestow_store::{Connections, Error, Migrate, Options, Scratch, Sharing, Store};
 
 use crate::support::{NOW_MS, TENANT, postgres, server};
 
@@ -61,12 +61,21 @@ async fn a_database_is_ours_once_it_has_a_tenant() {
 #[test]
 fn newer_schema_is_refused() {
     let fresh = postgres();
-    fresh.plant("INSERT INTO schema_migration VALUES (99, 'tomorrow', 0)");
+    fresh.plant("INSERT INTO schema_migration VALUES (99, 'tomorrow', 0, 2)");
     for migrate in [Migrate::Apply, Migrate::Refuse] {
         match open(&fresh.db.url(), migrate) {
             Err(Error::SchemaTooNew { found, known }) => assert_eq!((found, known), (99, 1)),
             opened => panic!("{opened:?}"),
         }
+    }
+}
+
+#[test]
+fn newer_schema_may_leave_room_for_older_programs() {
+    let fresh = postgres();
+    fresh.plant("INSERT INTO schema_migration VALUES (2, 'tomorrow', 0, 1)");
+    for migrate in [Migrate::Apply, Migrate::Refuse] {
+        open(&fresh.db.url(), migrate).expect("opened");
     }
 }
 
@@ -92,18 +101,20 @@ fn many_openers_at_once_all_succeed() {
 }
 
 #[test]
-fn one_process_serves() {
+fn many_processes_serve_unless_one_is_to_be_alone() {
     let database = empty();
-    let held = Store::claim(database.url()).expect("nobody holds it");
-    match Store::claim(database.url()) {
+    let alone = Store::claim(database.url(), Sharing::Alone).expect("nobody is there");
+    match Store::claim(database.url(), Sharing::Beside) {
         Err(Error::InUse(place)) => assert!(!place.contains("bestow@"), "{place}"),
         claimed => panic!("{claimed:?}"),
     }
     let store = open(database.url(), Migrate::Apply).expect("whoever asks may look");
     assert!(matches!(store.lock(), Err(Error::InUse(_))));
-    drop(held);
-    let _held = store.lock().expect("given back");
-    assert!(matches!(Store::claim(database.url()), Err(Error::InUse(_))));
+    drop(alone);
+    let _one = store.lock().expect("given back");
+    let _other = Store::claim(database.url(), Sharing::Beside).expect("there is room");
+    let alone = Store::claim(database.url(), Sharing::Alone);
+    assert!(matches!(alone, Err(Error::InUse(_))));
 }
 
 #[test]

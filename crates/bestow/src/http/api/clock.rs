@@ -94,7 +94,7 @@ pub(crate) async fn confirm(State(shared): State<Shared>, _: Ignored) -> Answer<
         clock.moved_ms = now.0.now.0 - before,
         "the machine's clock was confirmed"
     );
-    shared.app.work.notify_waiters();
+    shared.app.work.ring_here();
     now
 }
 
@@ -104,7 +104,7 @@ fn move_to(shared: &Inner, to: Timestamp) -> Result<Answer<Now>, Problem> {
         return Err(out_of_bounds());
     }
     // Jobs may be due by now.
-    shared.app.work.notify_waiters();
+    shared.app.work.ring_here();
     Ok(now(shared))
 }
 

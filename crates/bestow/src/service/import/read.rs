@@ -7,6 +7,7 @@ use bestow_core::{Duration, HoldReason, LeadTime};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::{Import, LandingPage};
+use bestow_store::ranges::Range;
 use optimove::client::PagedList;
 use optimove::page::{Next, Paging};
 use optimove::wire::Page;
@@ -25,39 +26,54 @@ type Fetch = JoinHandle<std::result::Result<Page, optimove::Error>>;
 /// Reads from the page cursor to the end of the list, or until told to stop. The import is `read` or `held` then, or
 /// stands where somebody can go on.
 pub(crate) async fn pass(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
-    match pages(work, campaign, import).await {
-        Ok(()) => Ok(()),
-        Err(Error::Optimove(error)) => match why_held(&error, work) {
-            Some(reason) => work.hold(campaign, import.channel, reason).await,
-            None => Err(error.into()),
-        },
-        Err(error) => Err(error),
+    match part(work, campaign, import, None).await? {
+        Reached::End { .. } => work.end_pass(campaign.no, import.channel).await,
+        Reached::Stop => Ok(()),
     }
 }
 
-async fn pages(work: &Work<'_>, campaign: &Campaign, import: &Import) -> Result<()> {
-    let mut reading = Reading::new(work, campaign, import)?;
+/// Reads a list, or a range of it, from where it stands. What holds the import has held it when this says
+/// [`Reached::Stop`].
+pub(super) async fn part(
+    work: &Work<'_>,
+    campaign: &Campaign,
+    import: &Import,
+    range: Option<&Range>,
+) -> Result<Reached> {
+    match pages(work, campaign, import, range).await {
+        Err(Error::Optimove(error)) => match why_held(&error, work) {
+            Some(reason) => {
+                work.hold(campaign, import.channel, reason).await?;
+                Ok(Reached::Stop)
+            }
+            None => Err(error.into()),
+        },
+        reached => reached,
+    }
+}
+
+async fn pages(
+    work: &Work<'_>,
+    campaign: &Campaign,
+    import: &Import,
+    range: Option<&Range>,
+) -> Result<Reached> {
+    let mut reading = Reading::new(work, campaign, import, range)?;
     let read = reading.read_on().await;
     // Whatever ended the reading: the page that is being written is settled before anybody decides what comes next.
     let written = reading.written().await;
-    if read? == Reached::Stop {
-        return written;
-    }
-    written?;
-    let (job, no, channel) = (work.job.clone(), campaign.no, import.channel);
-    work.app
-        .tx("end_pass", move |tx| {
-            tx.check_lease(&job)?;
-            tx.set_import_state(job.tenant, no, channel, "read", None)
-        })
-        .await
+    let reached = read?;
+    written.map(|()| reached)
 }
 
 /// How far a reading came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reached {
-    /// The end of the list.
-    End,
+pub(super) enum Reached {
+    /// The end of the list, or of the range.
+    End {
+        /// The rows before it.
+        skip: u64,
+    },
     /// Only the point where it was told to stop.
     Stop,
 }
@@ -89,6 +105,8 @@ struct Reading<'a> {
     work: &'a Work<'a>,
     campaign: &'a Campaign,
     import: &'a Import,
+    /// What is read of the list, if not all of it.
+    range: Option<&'a Range>,
     /// Taken while a page is being read on another thread.
     reader: Option<PageReader>,
     /// `offer.no` of each place in the reader's list of codes; likewise windows.
@@ -99,7 +117,12 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(work: &'a Work<'a>, campaign: &'a Campaign, import: &'a Import) -> Result<Self> {
+    fn new(
+        work: &'a Work<'a>,
+        campaign: &'a Campaign,
+        import: &'a Import,
+        range: Option<&'a Range>,
+    ) -> Result<Self> {
         let held = |what: &str| Error::invalid("no_terms", format!("the campaign has no {what}"));
         let days = campaign.duration_days.ok_or_else(|| held("duration"))?;
         let lead = campaign.lead_time_days.ok_or_else(|| held("lead time"))?;
@@ -118,6 +141,7 @@ impl<'a> Reading<'a> {
             work,
             campaign,
             import,
+            range,
             reader,
             offers: Vec::new(),
             windows: Vec::new(),
@@ -128,7 +152,8 @@ impl<'a> Reading<'a> {
     /// Reads from the page cursor on. The last page may still be being written afterwards.
     async fn read_on(&mut self) -> Result<Reached> {
         let work = self.work;
-        let mut paging = Paging::resume(self.import.page_rows, self.import.skip);
+        let skip = self.range.map_or(self.import.skip, |range| range.skip);
+        let mut paging = Paging::resume(self.rows_from(skip), skip);
         let mut fetch = Some(self.fetch(paging.top(), paging.skip()));
         while let Some(coming) = fetch.take() {
             if work.stop.is_cancelled() {
@@ -141,6 +166,12 @@ impl<'a> Reading<'a> {
                 .on_page(page.len(), page.digest())
                 .map_err(|error| optimove::Error::NoProgress { skip: error.skip })?;
             fetch = match next {
+                Next::Fetch { skip, .. } if self.rows_from(skip) == 0 => None,
+                Next::Fetch { skip, .. } if self.rows_from(skip) < paging.top() => {
+                    // The rest of the range is less than a page.
+                    paging = Paging::resume(self.rows_from(skip), skip);
+                    Some(self.fetch(paging.top(), skip))
+                }
                 Next::Fetch { top, skip } => Some(self.fetch(top, skip)),
                 // As many rows as the campaign says it has customers: this is the end.
                 Next::FetchAfterWait { skip, .. } if self.campaign.expected_size == Some(skip) => {
@@ -157,7 +188,18 @@ impl<'a> Reading<'a> {
                 self.land(page, skip).await?;
             }
         }
-        Ok(Reached::End)
+        Ok(Reached::End {
+            skip: paging.skip(),
+        })
+    }
+
+    /// How many rows to ask for in the page behind `skip`; 0 at the end of a range.
+    fn rows_from(&self, skip: u64) -> u32 {
+        let until = self.range.and_then(|range| range.until);
+        let left = until.map_or(u64::MAX, |until| until.saturating_sub(skip));
+        u32::try_from(left).map_or(self.import.page_rows, |left| {
+            left.min(self.import.page_rows)
+        })
     }
 
     fn fetch(&self, top: u32, skip: u64) -> Fetch {
@@ -276,6 +318,7 @@ impl<'a> Reading<'a> {
             self.campaign.no,
             self.work.lease_ms(),
         );
+        let first = self.range.map(|range| range.first);
         let landed = Event::PageLanded {
             tenant: self.work.tenant.id().to_owned(),
             campaign: self.campaign.id.clone(),
@@ -284,8 +327,9 @@ impl<'a> Reading<'a> {
         };
         async move {
             store
-                .bulk("land_page", move |tx| {
-                    tx.land_page(&job, campaign, &landing, lease_ms)
+                .bulk("land_page", move |tx| match first {
+                    Some(first) => tx.land_page_of_range(&job, campaign, first, &landing, lease_ms),
+                    None => tx.land_page(&job, campaign, &landing, lease_ms),
                 })
                 .await
                 .map(|_: Option<u32>| ())

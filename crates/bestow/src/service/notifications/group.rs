@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bestow_store::inbox::NewNotification;
 use bestow_store::{Error as StoreError, Store};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
+
+use crate::bell::Bell;
 
 /// Notifications of one commit, at most.
 const GROUP_MAX: usize = 1_024;
@@ -25,7 +27,7 @@ type Written = (Result<(), StoreError>, NewNotification);
 pub struct Arrivals {
     waiting: Mutex<Waiting>,
     /// Rung when some are durable.
-    arrived: Arc<Notify>,
+    arrived: Arc<Bell>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ struct Waiting {
 }
 
 impl Arrivals {
-    pub(crate) fn new(arrived: Arc<Notify>) -> Self {
+    pub(crate) fn new(arrived: Arc<Bell>) -> Self {
         Self {
             waiting: Mutex::default(),
             arrived,
