@@ -40,6 +40,9 @@ pub mod pool;
 pub mod promotion;
 pub mod redemption;
 
+pub mod announce;
+pub mod delivery;
+
 pub mod import;
 pub mod notification;
 pub mod outcome;

@@ -1,9 +1,11 @@
 //! What the core answers: scenarios as tables, the world's clock changes, and properties.
 
+mod announce;
 mod campaign;
 mod cancel;
 mod clearance;
 mod code;
+mod delivery;
 mod eligibility;
 mod ended;
 mod history;
