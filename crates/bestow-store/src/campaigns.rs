@@ -1,6 +1,7 @@
 //! Campaigns, what Optimove said of them, their offers, windows and counters.
 
 use bestow_core::CampaignKind;
+use bestow_core::announce::GrantEvent;
 
 use crate::{Error, Row, Tx, values};
 
@@ -364,12 +365,20 @@ impl Tx<'_> {
         reason: &str,
     ) -> Result<bool, Error> {
         let now = self.now_ms();
+        let known = self.campaign_by_no(tenant, campaign)?;
+        let is_new = known.is_some_and(|known| known.suspended_at.is_none());
         let changed = self.execute(
             "-- suspend_campaign
             UPDATE campaign SET suspended_at = COALESCE(suspended_at, $1), suspended_by = $2, stop_reason = $3
             WHERE tenant = $4 AND no = $5 AND revoked_at IS NULL
                 AND (suspended_at IS NULL OR (suspended_by = 'cancel' AND $2 = 'operator'))",
             values![now, by.as_str(), reason, tenant, campaign],
+        )?;
+        self.tell(
+            changed == 1 && is_new,
+            tenant,
+            campaign,
+            GrantEvent::Suspended,
         )?;
         Ok(changed == 1)
     }
@@ -382,6 +391,7 @@ impl Tx<'_> {
             WHERE tenant = $1 AND no = $2 AND suspended_at IS NOT NULL AND revoked_at IS NULL",
             values![tenant, campaign],
         )?;
+        self.tell(changed == 1, tenant, campaign, GrantEvent::Resumed)?;
         Ok(changed == 1)
     }
 
@@ -393,6 +403,7 @@ impl Tx<'_> {
             WHERE tenant = $1 AND no = $2 AND suspended_by = 'cancel' AND revoked_at IS NULL",
             values![tenant, campaign],
         )?;
+        self.tell(changed == 1, tenant, campaign, GrantEvent::Resumed)?;
         Ok(changed == 1)
     }
 
@@ -410,7 +421,22 @@ impl Tx<'_> {
             WHERE tenant = $3 AND no = $4 AND revoked_at IS NULL",
             values![now, reason, tenant, campaign],
         )?;
+        self.tell(changed == 1, tenant, campaign, GrantEvent::Revoked)?;
         Ok(changed == 1)
+    }
+
+    /// Lets destinations hear of a change to all of a campaign, where there was one.
+    fn tell(
+        &mut self,
+        has_changed: bool,
+        tenant: i64,
+        campaign: i64,
+        kind: GrantEvent,
+    ) -> Result<(), Error> {
+        if !has_changed {
+            return Ok(());
+        }
+        self.note_campaign(tenant, campaign, kind)
     }
 
     /// Adds to counters of a campaign.

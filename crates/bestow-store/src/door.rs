@@ -3,9 +3,13 @@
 //! A door is open within one transaction. It moves the pools on when it is closed; forgetting that cannot give a code
 //! twice, since the key of a taken code refuses the second.
 
+use std::collections::HashMap;
+
 use bestow_core::GivenCode;
+use bestow_core::announce::{Span, tells};
 use bestow_core::pool::{Supply, WhenEmpty};
 
+use crate::announcements::{Moves, Note};
 use crate::codes::Pool;
 use crate::{Error, Statement, Tx, Value, pairs, values};
 
@@ -45,6 +49,17 @@ pub struct Door<'c> {
     /// Offers met so far, each with the place of its pool if it has one.
     offers: Vec<(u32, Option<usize>)>,
     pub(crate) pools: Vec<OpenPool>,
+    /// What was granted, where somebody hears of it.
+    heard: Option<Vec<Given>>,
+}
+
+/// A grant that was made.
+struct Given {
+    customer: String,
+    offer: u32,
+    occurrence: String,
+    window: u32,
+    code: GivenCode,
 }
 
 struct Unique<'c> {
@@ -66,12 +81,22 @@ const INSERT_GRANT: &str = "-- insert_grant
 impl<'c> Tx<'c> {
     /// Opens the door for grants of one tenant.
     pub fn open_door(&mut self, tenant: i64) -> Result<Door<'c>, Error> {
+        let heard = self.is_heard(tenant)?.then(Vec::new);
+        Ok(Door {
+            heard,
+            ..self.open_silent_door(tenant)?
+        })
+    }
+
+    /// The same for grants that no destination hears of yet: those of a clearance round, until they are sent.
+    pub fn open_silent_door(&mut self, tenant: i64) -> Result<Door<'c>, Error> {
         Ok(Door {
             tenant,
             insert: self.prepare(INSERT_GRANT)?,
             unique: None,
             offers: Vec::new(),
             pools: Vec::new(),
+            heard: None,
         })
     }
 
@@ -94,7 +119,40 @@ impl<'c> Tx<'c> {
                 ],
             )?;
         }
-        Ok(())
+        match door.heard {
+            Some(given) => self.note_given(door.tenant, given),
+            None => Ok(()),
+        }
+    }
+
+    fn note_given(&mut self, tenant: i64, given: Vec<Given>) -> Result<(), Error> {
+        let (now, mut spans) = (self.now_ms(), HashMap::new());
+        let mut notes = Vec::with_capacity(given.len());
+        for one in given {
+            let span = match spans.get(&one.window) {
+                Some(span) => *span,
+                None => *spans
+                    .entry(one.window)
+                    .or_insert(self.span_of(tenant, one.window)?),
+            };
+            notes.push(Note {
+                customer: one.customer,
+                offer: one.offer,
+                occurrence: one.occurrence,
+                window: one.window,
+                span,
+                code: one.code,
+                tells: tells(None, span, now),
+            });
+        }
+        self.note(tenant, &notes, Moves::No)
+    }
+
+    /// From when to when a window is open.
+    pub(crate) fn span_of(&mut self, tenant: i64, window: u32) -> Result<Span, Error> {
+        let facts = self.window_facts(tenant, window)?;
+        let facts = facts.ok_or_else(|| Error::Corrupt(format!("window {window} is not there")))?;
+        Ok(Span::new(facts.starts_at, facts.ends_at, None))
     }
 
     /// What a promotion of kind unique gives next; `None` for every other one.
@@ -258,60 +316,21 @@ impl<'c> Door<'c> {
 
     fn insert(&mut self, promise: &Promise<'_>, code: GivenCode) -> Result<Gave, Error> {
         let inserted = self.insert.execute(&row(self.tenant, promise, code))?;
-        Ok(if inserted == 1 {
-            Gave::New
-        } else {
-            Gave::Known
-        })
-    }
-
-    fn unique(&mut self, tx: &mut Tx<'c>) -> Result<&mut Unique<'c>, Error> {
-        match &mut self.unique {
-            Some(unique) => Ok(unique),
-            none => Ok(none.insert(Unique {
-                exists: tx.prepare(
-                    "-- grant_exists
-                    SELECT 1 FROM grants
-                    WHERE tenant = $1 AND customer = $2 AND offer = $3 AND occurrence = $4",
-                )?,
-                take: tx.prepare(
-                    "-- take_code
-                    INSERT INTO taken_code (tenant, pool, no, customer, offer, occurrence)
-                    VALUES ($1, $2, $3, $4, $5, $6)",
-                )?,
-            })),
+        if inserted == 0 {
+            return Ok(Gave::Known);
         }
+        self.hear(promise, code);
+        Ok(Gave::New)
     }
 
-    /// The place of the pool that an offer's grants take their codes from; `None` for a shared code.
-    pub(crate) fn place_of(&mut self, tx: &mut Tx<'c>, offer: u32) -> Result<Option<usize>, Error> {
-        if let Some((_, place)) = self.offers.iter().find(|(known, _)| *known == offer) {
-            return Ok(*place);
+    /// Keeps a grant that was made for whoever hears of it.
+    pub(crate) fn hear(&mut self, promise: &Promise<'_>, code: GivenCode) {
+        if let Some(heard) = &mut self.heard {
+            heard.push(Given {
+                customer: promise.customer.to_owned(),
+                offer: promise.offer,
+                occurrence: promise.occurrence.to_owned(),
+                window: promise.window,
+                code,
+            });
         }
-        let facts = tx.offer_facts(self.tenant, offer)?;
-        let facts = facts.ok_or_else(|| Error::Corrupt(format!("offer {offer} is not there")))?;
-        let place = tx.open_pool(self.tenant, &facts.code_fold)?.map(|open| {
-            // Offers of several campaigns may share a pool.
-            let known = self.pools.iter().position(|one| one.no == open.no);
-            known.unwrap_or_else(|| {
-                self.pools.push(open);
-                self.pools.len() - 1
-            })
-        });
-        self.offers.push((offer, place));
-        Ok(place)
-    }
-}
-
-/// In the order of the statements that insert.
-pub(crate) fn row<'p>(tenant: i64, promise: &Promise<'p>, code: GivenCode) -> [Value<'p>; 7] {
-    [
-        tenant.into(),
-        promise.customer.into(),
-        promise.offer.into(),
-        promise.occurrence.into(),
-        promise.window.into(),
-        promise.page.into(),
-        code.number().into(),
-    ]
-}

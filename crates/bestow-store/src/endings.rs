@@ -256,6 +256,7 @@ impl Tx<'_> {
             ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING",
         )?;
         let (mut ended, mut of_offers) = (0, BTreeMap::new());
+        let mut new = Vec::new();
         for end in &page.ends {
             let is_new = insert.execute(values![
                 job.tenant,
@@ -266,9 +267,14 @@ impl Tx<'_> {
                 date
             ])?;
             ended += is_new;
+            if is_new == 1 {
+                new.push(end);
+            }
             *of_offers.entry(end.offer).or_default() += is_new;
         }
+        drop(insert);
         self.count_ended(job.tenant, of_offers)?;
+        self.note_ends(job.tenant, &new)?;
         self.execute(
             "-- add_ended
             UPDATE ended_day SET ended = ended + $1 WHERE tenant = $2 AND day = $3",

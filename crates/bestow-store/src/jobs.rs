@@ -65,7 +65,7 @@ impl Tx<'_> {
         self.claim(due, lease_ms)
     }
 
-    /// Claims a due job of one tenant that nobody holds, the longest due first.
+    /// Claims a due job of one tenant that nobody holds, the longest due first; no delivery.
     pub fn claim_job_of_tenant(
         &mut self,
         tenant: i64,
@@ -75,7 +75,7 @@ impl Tx<'_> {
         let due = self.either(
             "-- due_job_of_tenant
             SELECT kind, key FROM job
-            WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+            WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2) AND kind <> 'deliver'
             ORDER BY run_at, kind, key LIMIT 1",
             pairs::DUE_JOB_OF_TENANT,
         );
@@ -137,7 +137,8 @@ impl Tx<'_> {
         Ok(found.flatten())
     }
 
-    /// Tenants that have a job to be claimed, and are neither suspended nor resting.
+    /// Tenants that have a job to be claimed, and are neither suspended nor resting. Deliveries have places of their
+    /// own, and count as none.
     ///
     /// Goes from tenant to tenant and looks at the first due job of each: the cost follows the number of tenants, not
     /// of jobs.
@@ -153,6 +154,7 @@ impl Tx<'_> {
             SELECT h.tenant,
                 (SELECT j.run_at FROM job j
                     WHERE j.tenant = h.tenant AND j.run_at <= $1 AND (j.lease_until IS NULL OR j.lease_until <= $1)
+                        AND j.kind <> 'deliver'
                     ORDER BY j.run_at LIMIT 1),
                 r.until
             FROM listed h LEFT JOIN tenant t ON t.no = h.tenant LEFT JOIN tenant_rest r ON r.tenant = h.tenant
@@ -368,7 +370,7 @@ impl Tx<'_> {
         self.query(
             "-- jobs
             SELECT j.tenant, j.kind, j.key,
-                CASE WHEN r.until > j.run_at AND j.kind <> 'clearance' THEN r.until ELSE j.run_at END,
+                CASE WHEN r.until > j.run_at AND j.kind NOT IN ('clearance', 'deliver') THEN r.until ELSE j.run_at END,
                 j.attempts, j.lease_until, j.last_error
             FROM job j LEFT JOIN tenant_rest r ON r.tenant = j.tenant
             ORDER BY 4, j.tenant, j.kind, j.key",

@@ -147,6 +147,9 @@ impl<'c> Tx<'c> {
         }
         let windows = self.number_windows(tenant, campaign, &chunk.new_windows)?;
         let tally = self.grant_chunk(tenant, chunk, &windows)?;
+        let moved = chunk.widened.iter().chain(&chunk.executed);
+        let moved: Vec<_> = moved.map(|grant| chunk.promise(grant, &windows)).collect();
+        self.note_moves(tenant, campaign, &moved)?;
         self.widen(tenant, chunk, &windows)?;
         for grant in &chunk.executed {
             self.move_grant(tenant, &chunk.promise(grant, &windows))?;

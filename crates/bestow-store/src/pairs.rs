@@ -68,7 +68,7 @@ pub(crate) const DUE_JOB: &str = "-- due_job
 /// As [`DUE_JOB`], of one tenant.
 pub(crate) const DUE_JOB_OF_TENANT: &str = "-- due_job_of_tenant
     SELECT kind, key FROM job
-    WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+    WHERE tenant = $1 AND run_at <= $2 AND (lease_until IS NULL OR lease_until <= $2) AND kind <> 'deliver'
     ORDER BY run_at, kind, key LIMIT 1 FOR UPDATE SKIP LOCKED";
 
 /// As its namesake for SQLite; and nobody claims the job until the transaction ends.

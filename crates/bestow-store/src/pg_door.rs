@@ -54,6 +54,11 @@ impl<'c> Door<'c> {
             })
             .collect();
         session.query_columns(pairs::TAKE_CODES, &taken)?;
+        for (promise, plan) in promises.iter().zip(&plans) {
+            if plan.gave == Gave::New {
+                self.hear(promise, plan.code);
+            }
+        }
         Ok(plans.into_iter().map(|plan| plan.gave).collect())
     }
 

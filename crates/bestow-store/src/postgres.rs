@@ -34,6 +34,8 @@ pub(crate) enum Numbers {
     Terms = 2,
     /// `tenant.no`.
     Tenants = 3,
+    /// `no` of a tenant's blocks of grants and of its events.
+    Announcements = 4,
 }
 
 /// Locks that are no row's: one for each kind of numbers of each tenant, one for each process, and these.

@@ -641,3 +641,92 @@ CREATE TABLE promotion_use (
     pledged     BIGINT           NOT NULL,                          -- pledges among them that are open; 0 in periods
     PRIMARY KEY (tenant, code_fold, period)
 );
+
+-- A system of the operator's that hears of grants.
+CREATE TABLE destination (
+    tenant         BIGINT           NOT NULL,
+    no             BIGINT           NOT NULL,
+    id             TEXT COLLATE "C" NOT NULL,                       -- slug, chosen by the operator
+    kind           TEXT COLLATE "C" NOT NULL CHECK (kind IN ('http', 'jetstream')),
+    settings       TEXT COLLATE "C" NOT NULL,                       -- JSON: address, batches, pace
+    secrets        BYTEA,                                           -- sealed; NULL: none, or the destination is ended
+    heard_event    BIGINT           NOT NULL,                       -- where its next delivery begins: grant_event.no,
+    heard_block    BIGINT           NOT NULL DEFAULT 0,             -- grant_block.no within it; 0: its first,
+    heard_entry    BIGINT           NOT NULL DEFAULT 0,             -- and the place within the block
+    failures       BIGINT           NOT NULL DEFAULT 0,             -- tries that failed in a row, over all deliveries
+    rests_until    BIGINT,                                          -- nothing is sent before; NULL: it does not rest
+    trouble        TEXT COLLATE "C",                                -- what the newest failed try met
+    created_at     BIGINT           NOT NULL,
+    paused_at      BIGINT,                                          -- by the operator; what is to be told waits
+    ended_at       BIGINT,                                          -- no longer delivered to
+    PRIMARY KEY (tenant, no)
+);
+CREATE UNIQUE INDEX destination_id ON destination (tenant, id) WHERE ended_at IS NULL;
+
+-- What one transaction did to grants of a campaign, packed. Written only for tenants with a destination; only ever
+-- added to.
+CREATE TABLE grant_block (
+    tenant         BIGINT           NOT NULL,
+    no             BIGINT           NOT NULL,
+    campaign       BIGINT           NOT NULL,
+    moves          BIGINT           NOT NULL CHECK (moves IN (0, 1)), -- 1: grants of earlier blocks have other windows or ends now
+    entries        BIGINT           NOT NULL,                       -- how many grants
+    first_customer TEXT COLLATE "C" NOT NULL,                       -- smallest and
+    last_customer  TEXT COLLATE "C" NOT NULL,                       -- largest of its customers' ids
+    made_at        BIGINT           NOT NULL,                       -- when it was written
+    body           BYTEA            NOT NULL,
+    PRIMARY KEY (tenant, no)
+);
+CREATE INDEX grant_block_campaign ON grant_block (tenant, campaign, no);
+CREATE INDEX grant_block_moves ON grant_block (tenant, campaign, no) WHERE moves = 1;
+
+-- Starts and ends of windows that are still to be announced, one row for all grants of a block that share one.
+CREATE TABLE grant_due (
+    tenant         BIGINT           NOT NULL,
+    at             BIGINT           NOT NULL,                       -- when the windows start or end
+    what           TEXT COLLATE "C" NOT NULL CHECK (what IN ('start', 'end')),
+    block          BIGINT           NOT NULL,                       -- grant_block.no
+    PRIMARY KEY (tenant, at, what, block)
+);
+
+-- What destinations are told, in order: of the grants of a block, of all blocks of a campaign, or of one document.
+-- Only ever added to.
+CREATE TABLE grant_event (
+    tenant         BIGINT           NOT NULL,
+    no             BIGINT           NOT NULL,
+    kind           TEXT COLLATE "C" NOT NULL,                       -- grant.created, grant.activated, ...
+    campaign       BIGINT           NOT NULL,
+    block          BIGINT,                                          -- grant_block.no; NULL: every block of the campaign
+    through        BIGINT           NOT NULL,                       -- blocks up to this one were there
+    at             BIGINT           NOT NULL,                       -- the instant that it tells of
+    noted_at       BIGINT           NOT NULL,                       -- when it was written down
+    PRIMARY KEY (tenant, no)
+);
+
+-- A batch of events on its way to a destination: everything between two places of what it hears.
+CREATE TABLE delivery (
+    tenant         BIGINT           NOT NULL,
+    destination    BIGINT           NOT NULL,                       -- destination.no
+    no             BIGINT           NOT NULL,                       -- counted per destination
+    id             TEXT COLLATE "C" NOT NULL,                       -- the same in each try
+    state          TEXT COLLATE "C" NOT NULL CHECK (state IN ('waiting', 'sending', 'delivered', 'unknown', 'dead', 'overtaken')),
+    from_event     BIGINT           NOT NULL,                       -- as heard_event, heard_block, heard_entry
+    from_block     BIGINT           NOT NULL,                       -- grant_block.no; 0: the event's first
+    from_entry     BIGINT           NOT NULL,                       -- place within the block
+    to_event       BIGINT           NOT NULL,                       -- exclusive
+    to_block       BIGINT           NOT NULL,                       -- exclusive, as the next
+    to_entry       BIGINT           NOT NULL,                       -- exclusive
+    events         BIGINT           NOT NULL,                       -- how many
+    planned_at     BIGINT           NOT NULL,                       -- when it was written down
+    first_tried_at BIGINT,                                          -- since it was last given up
+    attempts       BIGINT           NOT NULL DEFAULT 0,             -- tries since then
+    next_at        BIGINT           NOT NULL,                       -- not tried before
+    in_doubt       BIGINT           NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)), -- a try may have been applied though it failed
+    redriven       BIGINT           NOT NULL DEFAULT 0,             -- times that somebody had it sent again
+    settled_at     BIGINT,                                          -- NULL: it waits or is on its way
+    detail         TEXT COLLATE "C",                                -- what the newest failed try met
+    PRIMARY KEY (tenant, destination, no),
+    UNIQUE (tenant, id)
+);
+-- The state stands in front so that each state's deliveries are found by themselves.
+CREATE INDEX delivery_state ON delivery (tenant, destination, state, no) WHERE state <> 'delivered';

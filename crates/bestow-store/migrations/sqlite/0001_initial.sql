@@ -641,3 +641,92 @@ CREATE TABLE promotion_use (
     pledged     INTEGER NOT NULL,                       -- pledges among them that are open; 0 in periods
     PRIMARY KEY (tenant, code_fold, period)
 ) WITHOUT ROWID;
+
+-- A system of the operator's that hears of grants.
+CREATE TABLE destination (
+    tenant        INTEGER NOT NULL,
+    no            INTEGER NOT NULL,
+    id            TEXT    NOT NULL,                     -- slug, chosen by the operator
+    kind          TEXT    NOT NULL CHECK (kind IN ('http', 'jetstream')),
+    settings      TEXT    NOT NULL,                     -- JSON: address, batches, pace
+    secrets       BLOB,                                 -- sealed; NULL: none, or the destination is ended
+    heard_event   INTEGER NOT NULL,                     -- where its next delivery begins: grant_event.no,
+    heard_block   INTEGER NOT NULL DEFAULT 0,           -- grant_block.no within it; 0: its first,
+    heard_entry   INTEGER NOT NULL DEFAULT 0,           -- and the place within the block
+    failures      INTEGER NOT NULL DEFAULT 0,           -- tries that failed in a row, over all deliveries
+    rests_until   INTEGER,                              -- nothing is sent before; NULL: it does not rest
+    trouble       TEXT,                                 -- what the newest failed try met
+    created_at    INTEGER NOT NULL,
+    paused_at     INTEGER,                              -- by the operator; what is to be told waits
+    ended_at      INTEGER,                              -- no longer delivered to
+    PRIMARY KEY (tenant, no)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX destination_id ON destination (tenant, id) WHERE ended_at IS NULL;
+
+-- What one transaction did to grants of a campaign, packed. Written only for tenants with a destination; only ever
+-- added to.
+CREATE TABLE grant_block (
+    tenant         INTEGER NOT NULL,
+    no             INTEGER NOT NULL,
+    campaign       INTEGER NOT NULL,
+    moves          INTEGER NOT NULL CHECK (moves IN (0, 1)), -- 1: grants of earlier blocks have other windows or ends now
+    entries        INTEGER NOT NULL,                    -- how many grants
+    first_customer TEXT    NOT NULL,                    -- smallest and
+    last_customer  TEXT    NOT NULL,                    -- largest of its customers' ids
+    made_at        INTEGER NOT NULL,                    -- when it was written
+    body           BLOB    NOT NULL,
+    PRIMARY KEY (tenant, no)
+);
+CREATE INDEX grant_block_campaign ON grant_block (tenant, campaign, no);
+CREATE INDEX grant_block_moves ON grant_block (tenant, campaign, no) WHERE moves = 1;
+
+-- Starts and ends of windows that are still to be announced, one row for all grants of a block that share one.
+CREATE TABLE grant_due (
+    tenant INTEGER NOT NULL,
+    at     INTEGER NOT NULL,                            -- when the windows start or end
+    what   TEXT    NOT NULL CHECK (what IN ('start', 'end')),
+    block  INTEGER NOT NULL,                            -- grant_block.no
+    PRIMARY KEY (tenant, at, what, block)
+) WITHOUT ROWID;
+
+-- What destinations are told, in order: of the grants of a block, of all blocks of a campaign, or of one document.
+-- Only ever added to.
+CREATE TABLE grant_event (
+    tenant   INTEGER NOT NULL,
+    no       INTEGER NOT NULL,
+    kind     TEXT    NOT NULL,                          -- grant.created, grant.activated, ...
+    campaign INTEGER NOT NULL,
+    block    INTEGER,                                   -- grant_block.no; NULL: every block of the campaign
+    through  INTEGER NOT NULL,                          -- blocks up to this one were there
+    at       INTEGER NOT NULL,                          -- the instant that it tells of
+    noted_at INTEGER NOT NULL,                          -- when it was written down
+    PRIMARY KEY (tenant, no)
+) WITHOUT ROWID;
+
+-- A batch of events on its way to a destination: everything between two places of what it hears.
+CREATE TABLE delivery (
+    tenant         INTEGER NOT NULL,
+    destination    INTEGER NOT NULL,                    -- destination.no
+    no             INTEGER NOT NULL,                    -- counted per destination
+    id             TEXT    NOT NULL,                    -- the same in each try
+    state          TEXT    NOT NULL CHECK (state IN ('waiting', 'sending', 'delivered', 'unknown', 'dead', 'overtaken')),
+    from_event     INTEGER NOT NULL,                    -- as heard_event, heard_block, heard_entry
+    from_block     INTEGER NOT NULL,                    -- grant_block.no; 0: the event's first
+    from_entry     INTEGER NOT NULL,                    -- place within the block
+    to_event       INTEGER NOT NULL,                    -- exclusive
+    to_block       INTEGER NOT NULL,                    -- exclusive, as the next
+    to_entry       INTEGER NOT NULL,                    -- exclusive
+    events         INTEGER NOT NULL,                    -- how many
+    planned_at     INTEGER NOT NULL,                    -- when it was written down
+    first_tried_at INTEGER,                             -- since it was last given up
+    attempts       INTEGER NOT NULL DEFAULT 0,          -- tries since then
+    next_at        INTEGER NOT NULL,                    -- not tried before
+    in_doubt       INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)), -- a try may have been applied though it failed
+    redriven       INTEGER NOT NULL DEFAULT 0,          -- times that somebody had it sent again
+    settled_at     INTEGER,                             -- NULL: it waits or is on its way
+    detail         TEXT,                                -- what the newest failed try met
+    PRIMARY KEY (tenant, destination, no),
+    UNIQUE (tenant, id)
+) WITHOUT ROWID;
+-- The state stands in front so that each state's deliveries are found by themselves.
+CREATE INDEX delivery_state ON delivery (tenant, destination, state, no) WHERE state <> 'delivered';

@@ -28,9 +28,11 @@ const BESIDE_THE_STATEMENTS: [&str; 10] = [
 /// SQL that begins or ends transactions.
 const TRANSACTION_WORDS: [&str; 4] = ["BEGIN DEFERRED", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
 /// Tables whose rows are only ever added to.
-const INSERT_ONLY: [&str; 7] = [
+const INSERT_ONLY: [&str; 9] = [
     "audit",
     "campaign_details",
+    "grant_block",
+    "grant_event",
     "pool_code",
     "promotion_version",
     "redemption",

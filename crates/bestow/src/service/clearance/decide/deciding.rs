@@ -85,7 +85,7 @@ impl<'t, 'c> Deciding<'t, 'c> {
         Ok(Some(Self {
             has_exclusions: tx.has_exclusions(tenant)?,
             has_denials: tx.has_denials(tenant, campaign.no)?,
-            door: Some(tx.open_door(tenant)?),
+            door: Some(tx.open_silent_door(tenant)?),
             tx,
             tenant,
             campaign,
