@@ -71,6 +71,7 @@ const STEPS: &[Step] = &[
 const ON_POSTGRES: &[&str] = &[
     "cli::demo",
     "cli::serving",
+    "deliveries::",
     "faults::",
     "flows::",
     "harness::",

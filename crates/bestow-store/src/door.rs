@@ -229,12 +229,15 @@ impl<'c> Door<'c> {
     }
 
     /// The same where none of their promotions gives unique codes: how many of them are grants now that were none
-    /// before. `None` where one does give them.
+    /// before. `None` where one does give them, and where somebody hears of grants: then it matters which are new.
     pub fn give_shared(
         &mut self,
         tx: &mut Tx<'c>,
         promises: &[Promise<'_>],
     ) -> Result<Option<usize>, Error> {
+        if self.heard.is_some() {
+            return Ok(None);
+        }
         for promise in promises {
             if self.place_of(tx, promise.offer)?.is_some() {
                 return Ok(None);
@@ -334,3 +337,55 @@ impl<'c> Door<'c> {
                 code,
             });
         }
+    }
+
+    fn unique(&mut self, tx: &mut Tx<'c>) -> Result<&mut Unique<'c>, Error> {
+        match &mut self.unique {
+            Some(unique) => Ok(unique),
+            none => Ok(none.insert(Unique {
+                exists: tx.prepare(
+                    "-- grant_exists
+                    SELECT 1 FROM grants
+                    WHERE tenant = $1 AND customer = $2 AND offer = $3 AND occurrence = $4",
+                )?,
+                take: tx.prepare(
+                    "-- take_code
+                    INSERT INTO taken_code (tenant, pool, no, customer, offer, occurrence)
+                    VALUES ($1, $2, $3, $4, $5, $6)",
+                )?,
+            })),
+        }
+    }
+
+    /// The place of the pool that an offer's grants take their codes from; `None` for a shared code.
+    pub(crate) fn place_of(&mut self, tx: &mut Tx<'c>, offer: u32) -> Result<Option<usize>, Error> {
+        if let Some((_, place)) = self.offers.iter().find(|(known, _)| *known == offer) {
+            return Ok(*place);
+        }
+        let facts = tx.offer_facts(self.tenant, offer)?;
+        let facts = facts.ok_or_else(|| Error::Corrupt(format!("offer {offer} is not there")))?;
+        let place = tx.open_pool(self.tenant, &facts.code_fold)?.map(|open| {
+            // Offers of several campaigns may share a pool.
+            let known = self.pools.iter().position(|one| one.no == open.no);
+            known.unwrap_or_else(|| {
+                self.pools.push(open);
+                self.pools.len() - 1
+            })
+        });
+        self.offers.push((offer, place));
+        Ok(place)
+    }
+}
+
+/// In the order of the statements that insert.
+pub(crate) fn row<'p>(tenant: i64, promise: &Promise<'p>, code: GivenCode) -> [Value<'p>; 7] {
+    [
+        tenant.into(),
+        promise.customer.into(),
+        promise.offer.into(),
+        promise.occurrence.into(),
+        promise.window.into(),
+        promise.page.into(),
+        code.number().into(),
+    ]
+}

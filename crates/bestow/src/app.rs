@@ -66,6 +66,8 @@ pub struct App {
     pub turns: Turns,
     /// Those that run beside, since they could not wait for their turn.
     pub urgent_turns: Turns,
+    /// Those that deliver.
+    pub delivery_turns: Turns,
     /// Notifications on their way into the inbox.
     pub arrivals: Arc<Arrivals>,
     /// Questions to the gateway under way.
@@ -136,6 +138,7 @@ impl App {
             stale_writes: AtomicU64::new(0),
             turns: Turns::default(),
             urgent_turns: Turns::default(),
+            delivery_turns: Turns::default(),
             gateway: Places::default(),
             attempts: Attempts::default(),
             public_url,

@@ -7,7 +7,9 @@ pub mod bench;
 pub mod call;
 mod campaign;
 mod codes;
+mod deliveries;
 pub mod demo;
+mod destinations;
 mod doctor;
 mod listeners;
 mod migrate;
@@ -66,6 +68,12 @@ enum Command {
     /// What happened to a campaign, with counts that add up.
     #[command(subcommand)]
     Campaign(campaign::Campaign),
+    /// The operator's systems that hear of grants.
+    #[command(subcommand)]
+    Destinations(destinations::Destinations),
+    /// Batches of events on their way to destinations.
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
     /// Checks what a deployment needs; one line per finding with its fix.
     Doctor,
     /// Derives every invariant again from the database; one line per violation.
@@ -138,6 +146,8 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Promotions(command) => promotions::run(&settings, &command).await,
         Command::Codes(command) => codes::run(&settings, &command).await,
         Command::Campaign(command) => campaign::run(&settings, &command).await,
+        Command::Destinations(command) => destinations::run(&settings, command).await,
+        Command::Deliveries(command) => deliveries::run(&settings, &command).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Verify => verify::run(&settings),
         Command::Migrate => migrate::run(&settings),

@@ -5,9 +5,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bestow_core::delivery::Retry;
 use serde::Deserialize;
 
 use crate::roles::NodeRoles;
+use crate::service::notifications::seconds_ms;
 
 /// The commented default file.
 pub const DEFAULT_FILE: &str = include_str!("config.default.toml");
@@ -40,6 +42,8 @@ pub struct Config {
     pub work: WorkPace,
     /// How Optimove is called.
     pub optimove: OptimoveLimits,
+    /// How destinations are delivered to.
+    pub delivery: DeliveryPace,
 }
 
 /// A token from the environment or file; never printed.
@@ -157,6 +161,50 @@ pub struct OptimoveLimits {
     pub retry_ms: u64,
     /// Whether plain http is allowed to hosts other than this machine.
     pub allow_plain_http: bool,
+}
+
+/// How destinations are delivered to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryPace {
+    /// Networks inside that destinations may be in, with commas between them.
+    pub allow_networks: String,
+    /// Whether plain http is allowed to any destination.
+    pub allow_plain_http: bool,
+    /// Time to connect.
+    pub connect_ms_max: u64,
+    /// Time of one try in all.
+    pub answer_ms_max: u64,
+    /// First wait before a delivery is tried again; it doubles with every further one.
+    pub retry_ms: u64,
+    /// The wait never grows beyond this.
+    pub retry_max_seconds: u64,
+    /// Time since its first try after which a delivery is given up.
+    pub give_up_seconds: u64,
+    /// How long a destination is left alone after five failures in a row; it doubles with every further one.
+    pub rest_ms: u64,
+    /// It is never left alone for longer.
+    pub rest_max_seconds: u64,
+}
+
+impl DeliveryPace {
+    /// How a delivery is tried again.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry {
+            first_ms: i64::try_from(self.retry_ms).unwrap_or(i64::MAX),
+            most_ms: seconds_ms(self.retry_max_seconds),
+            give_up_ms: seconds_ms(self.give_up_seconds),
+        }
+    }
+
+    /// How a destination that fails is left alone.
+    pub(crate) fn rest(&self) -> Retry {
+        Retry {
+            first_ms: i64::try_from(self.rest_ms).unwrap_or(i64::MAX),
+            most_ms: seconds_ms(self.rest_max_seconds),
+            give_up_ms: 0,
+        }
+    }
 }
 
 /// What can be wrong with the settings.

@@ -216,7 +216,13 @@ impl Facts {
         })
     }
 
-    fn offer(&self, store: &Store, tenant: i64, no: u32) -> Result<Arc<OfferFacts>, StoreError> {
+    /// What an offer stands for.
+    pub(crate) fn offer(
+        &self,
+        store: &Store,
+        tenant: i64,
+        no: u32,
+    ) -> Result<Arc<OfferFacts>, StoreError> {
         self.offers.get_or((tenant, no), || {
             let found = store.peek(|tx| tx.offer_facts(tenant, no))?;
             found
@@ -225,7 +231,13 @@ impl Facts {
         })
     }
 
-    fn window(&self, store: &Store, tenant: i64, no: u32) -> Result<WindowSpec, StoreError> {
+    /// What a window stands for.
+    pub(crate) fn window(
+        &self,
+        store: &Store,
+        tenant: i64,
+        no: u32,
+    ) -> Result<WindowSpec, StoreError> {
         self.windows.get_or((tenant, no), || {
             store
                 .peek(|tx| tx.window_facts(tenant, no))?

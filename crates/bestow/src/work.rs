@@ -43,6 +43,8 @@ pub mod kind {
     pub const ENDED: &str = "ended";
     /// Asks Optimove whether a campaign was cancelled. Key: its number.
     pub const CANCEL: &str = "cancel";
+    /// Delivers to one destination. Key: its number.
+    pub const DELIVER: &str = bestow_store::announcements::DELIVER;
     /// Compares Optimove's list of codes with the catalogue. No key.
     pub const CATALOGUE: &str = "catalogue";
     /// Those that each tenant always has: they come again and again.

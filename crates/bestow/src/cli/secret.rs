@@ -57,7 +57,7 @@ impl Credential {
 }
 
 /// A secret without the line end that editors and `echo` leave behind it.
-fn read(file: &str) -> anyhow::Result<String> {
+pub(super) fn read(file: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     if file == "-" {
         std::io::stdin()

@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod campaigns;
 pub(crate) mod clock;
 pub(crate) mod codes;
+pub(crate) mod deliveries;
+pub(crate) mod destinations;
 pub(crate) mod eligibility;
 pub(crate) mod events;
 pub(crate) mod exclusions;

@@ -30,6 +30,8 @@ use crate::http::{api, gateway, listener};
         api::notifications::list, api::notifications::get, api::notifications::replay,
         api::held::list, api::held::release, api::findings::list, api::findings::settle, api::audit::list,
         api::exclusions::list, api::exclusions::exclude, api::exclusions::include, api::exclusions::include_one,
+        api::destinations::list, api::destinations::create, api::destinations::get, api::destinations::update,
+        api::destinations::end, api::deliveries::list, api::deliveries::retry,
         api::events::stream, api::clock::get, api::clock::set, api::clock::advance,
         api::clock::confirm,
         api::health::alive, api::health::ready, api::health::metrics, listener::take, gateway::ask,

@@ -128,7 +128,8 @@ impl Inner {
 pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
     use api::{audit, campaigns, clock, codes, eligibility, events, exclusions, findings, grants};
-    use api::{health, held, listeners, notifications as inbox, promotions, redemptions, tenants};
+    use api::{deliveries, destinations, health, held, listeners, notifications as inbox};
+    use api::{promotions, redemptions, tenants};
     vec![
         get("/healthz", Public, health::alive),
         get("/readyz", Public, health::ready),
@@ -183,6 +184,14 @@ pub fn table() -> Vec<Route> {
         delete("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::include),
         delete("/v1/tenants/{tenant}/exclusions/{customer}", Tenant(OPERATORS), exclusions::include_one),
         get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
+
+        get("/v1/tenants/{tenant}/destinations", Tenant(READERS), destinations::list),
+        post("/v1/tenants/{tenant}/destinations", Tenant(ADMINS), destinations::create),
+        get("/v1/tenants/{tenant}/destinations/{id}", Tenant(READERS), destinations::get),
+        patch("/v1/tenants/{tenant}/destinations/{id}", Tenant(ADMINS), destinations::update),
+        delete("/v1/tenants/{tenant}/destinations/{id}", Tenant(ADMINS), destinations::end),
+        get("/v1/tenants/{tenant}/deliveries", Tenant(READERS), deliveries::list),
+        post("/v1/tenants/{tenant}/deliveries/{id}/retry", Tenant(OPERATORS), deliveries::retry),
 
         get("/v1/events", Any(READERS), events::stream),
         get("/v1/clock", Deployment(ADMINS), clock::get),

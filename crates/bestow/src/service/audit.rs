@@ -14,6 +14,10 @@ pub(crate) enum Object<'a> {
     Round(&'a str, i64),
     /// The pairs of one promo code in a campaign, both by our numbers.
     Offer { campaign_no: i64, offer: u32 },
+    /// A destination, by its id.
+    Destination(&'a str),
+    /// A delivery, by its id.
+    Delivery(&'a str),
     /// The list of customers who get nothing.
     Exclusions,
     /// A finding, by its kind and what it is about.
@@ -62,6 +66,8 @@ impl fmt::Display for Object<'_> {
             Self::Offer { campaign_no, offer } => {
                 write!(f, "campaign-no/{campaign_no}/offer/{offer}")
             }
+            Self::Destination(id) => write!(f, "destination/{id}"),
+            Self::Delivery(id) => write!(f, "delivery/{id}"),
             Self::Exclusions => f.write_str("exclusions"),
             Self::Finding(kind, about) => write!(f, "finding/{kind}/{about}"),
             Self::Notification(id) => write!(f, "notification/{id}"),

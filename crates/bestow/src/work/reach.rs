@@ -87,7 +87,7 @@ pub(super) fn note_failure(
 
 /// A job that asks Optimove came to its end: whatever was wrong is mended.
 pub(super) fn note_success(tx: &mut Tx<'_>, job: &Job) -> Result<(), StoreError> {
-    if [kind::RELEASE, kind::TRIGGERS].contains(&job.kind.as_str()) {
+    if [kind::RELEASE, kind::TRIGGERS, kind::DELIVER].contains(&job.kind.as_str()) {
         return Ok(());
     }
     tx.end_rest(job.tenant)?;

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
 use crate::service::{
-    cancel, clearance, ended, gateway, import, promotions, release, sweep, triggered,
+    cancel, clearance, delivery, ended, gateway, import, promotions, release, sweep, triggered,
 };
 use crate::work::reach::{self, Trouble};
 use crate::work::turns::{Turn, Turns};
@@ -28,6 +28,9 @@ pub enum Ended {
     /// The service is stopping; somebody goes on at once.
     Stopped,
 }
+
+/// Destinations delivered to at the same time.
+const DELIVERIES_MAX: usize = 64;
 
 /// A round of clearance has a deadline, so its job never waits longer than this between tries, in milliseconds.
 const CLEARANCE_RETRY_MAX: i64 = 15_000;
@@ -60,9 +63,13 @@ pub async fn one(app: &App, stop: &CancellationToken) -> Result<bool> {
 
 /// Claims a job that may start: the one whose turn it is, or one that cannot wait for its turn. One caller at a time.
 pub(super) async fn claim_any(app: &App) -> Result<Option<Claimed>> {
-    match claim(app).await? {
+    if let Some(claimed) = claim(app).await? {
+        return Ok(Some(claimed));
+    }
+    let urgent = app.config.work.jobs_max.max(1);
+    match claim_of_kind(app, kind::CLEARANCE, &app.urgent_turns, urgent).await? {
         Some(claimed) => Ok(Some(claimed)),
-        None => claim_urgent(app).await,
+        None => claim_of_kind(app, kind::DELIVER, &app.delivery_turns, DELIVERIES_MAX).await,
     }
 }
 
@@ -96,12 +103,21 @@ async fn claim(app: &App) -> Result<Option<Claimed>> {
     Ok(claimed.map(|job| Claimed::new(app, job, &app.turns)))
 }
 
-/// Claims a clearance, which has places of its own: long imports must not keep a deadline waiting, nor a rest.
-async fn claim_urgent(app: &App) -> Result<Option<Claimed>> {
-    let running: usize = app.urgent_turns.running().values().sum();
-    let (now, only) = (app.clock.now_ms(), kind::CLEARANCE);
+/// Claims a job of a kind that has places of its own: long imports must not keep a deadline waiting, nor a destination,
+/// and neither must a rest of the tenant's Optimove.
+async fn claim_of_kind(
+    app: &App,
+    only: &'static str,
+    turns: &Turns,
+    places: usize,
+) -> Result<Option<Claimed>> {
+    let running: usize = turns.running().values().sum();
+    if running >= places {
+        return Ok(None);
+    }
+    let now = app.clock.now_ms();
     let is_due = app.store.peek(|tx| tx.next_job_of_kind_at(only))?;
-    if running >= app.config.work.jobs_max.max(1) || is_due.is_none_or(|at| at > now) {
+    if is_due.is_none_or(|at| at > now) {
         return Ok(None);
     }
     let lease_ms = seconds_ms(app.config.work.lease_seconds);
@@ -112,7 +128,7 @@ async fn claim_urgent(app: &App) -> Result<Option<Claimed>> {
             signed(tx, job, node)
         })
         .await?;
-    Ok(claimed.map(|job| Claimed::new(app, job, &app.urgent_turns)))
+    Ok(claimed.map(|job| Claimed::new(app, job, turns)))
 }
 
 fn signed(
@@ -197,6 +213,7 @@ async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
         kind::CATALOGUE => promotions::run(app, job).await,
         kind::ENDED => ended::run(app, job, stop).await,
         kind::CANCEL => cancel::run(app, job, stop).await,
+        kind::DELIVER => delivery::run(app, job, stop).await,
         other => Err(Error::invalid(
             "unknown_job",
             format!("there is no job of kind {other}"),

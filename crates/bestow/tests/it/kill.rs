@@ -3,6 +3,7 @@
 mod cancels;
 mod clearance;
 mod codes;
+mod deliveries;
 mod endings;
 mod redemptions;
 
@@ -45,6 +46,9 @@ impl Service {
             .env("BESTOW_WORK__EMPTY_ANSWER_WAIT_MS", "1")
             .env("BESTOW_WORK__RETRY_MS", "1")
             .env("BESTOW_WORK__POLL_MS", "5")
+            .env("BESTOW_DELIVERY__ALLOW_NETWORKS", "127.0.0.1")
+            .env("BESTOW_DELIVERY__RETRY_MS", "1")
+            .env("BESTOW_DELIVERY__REST_MS", "1")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the service starts");

@@ -4,6 +4,7 @@ mod home;
 mod support;
 
 mod cli;
+mod deliveries;
 mod faults;
 mod flows;
 mod harness;
