@@ -208,6 +208,7 @@ fn write_store(text: &mut String, app: &App) -> Result<()> {
     );
     for kind in [
         kind::IMPORT,
+        kind::PAGES,
         kind::GRACE,
         kind::RELEASE,
         kind::SWEEP,

@@ -78,17 +78,22 @@ impl Node {
         self.ok(Method::GET, path, &Value::Null).await
     }
 
-    /// Writes of this process that were refused, since others had its jobs; `None` where it does not answer.
-    pub(crate) async fn stale_writes(&self) -> Option<u64> {
+    /// One of its numbers; `None` where it does not answer.
+    pub(crate) async fn number(&self, name: &str) -> Option<u64> {
         let mut found = None;
         let told = self.caller.lines("/metrics", |line| {
-            let number = line.strip_prefix(b"bestow_stale_writes_refused_total ");
-            found =
-                found.or(number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()));
+            let text = std::str::from_utf8(line)?;
+            let number = text.strip_prefix(name).map(str::trim);
+            found = found.or(number.and_then(|number| number.parse().ok()));
             Ok(())
         });
         told.await.ok()?;
         found
+    }
+
+    /// Writes of this process that were refused, since others had its jobs; `None` where it does not answer.
+    pub(crate) async fn stale_writes(&self) -> Option<u64> {
+        self.number("bestow_stale_writes_refused_total").await
     }
 
     /// `STOP` and `CONT`: it stands still in the middle of whatever it does, and goes on as if nothing had happened.

@@ -25,8 +25,9 @@ const ROUND_MS_MAX: u64 = 400;
 /// Campaigns that are worked on at a time.
 const OPEN_MAX: usize = 4;
 /// Small pages, so that a campaign is many steps; its calls are what the budget lets through in two seconds.
-const SETTINGS: [(&str, &str); 2] = [
+const SETTINGS: [(&str, &str); 3] = [
     ("BESTOW_OPTIMOVE__PAGE_ROWS", "150"),
+    ("BESTOW_WORK__RANGE_PAGES_MAX", "1"),
     ("BESTOW_WORK__MERGE_GRANTS_MAX", "40"),
 ];
 const ACME: &str = "/v1/tenants/acme";
@@ -54,6 +55,8 @@ struct Rig {
     /// Refused writes of processes that were killed since.
     stale: u64,
     acknowledged: u64,
+    /// Looks that found parts of a list being read apart from each other.
+    parts_seen: u64,
 }
 
 impl Rig {
@@ -76,6 +79,7 @@ impl Rig {
             open: Vec::new(),
             stale: 0,
             acknowledged: 0,
+            parts_seen: 0,
         };
         this.set_up().await;
         this
@@ -160,6 +164,11 @@ impl Rig {
                 node.kill();
             }
             _ => self.cut(),
+        }
+        if let Some(place) = self.somebody() {
+            let parts = "bestow_jobs{kind=\"pages\",state=\"running\"}";
+            let running = self.nodes[place].node.number(parts).await;
+            self.parts_seen += u64::from(running.is_some_and(|running| running > 1));
         }
         while Instant::now() < ends {
             self.feed().await;
@@ -375,6 +384,7 @@ async fn whatever_becomes_of_each_everything_is_done_once() {
         rig.campaigns.len(),
         rig.acknowledged
     );
+    assert!(rig.parts_seen > 0, "no list was shared");
     assert!(stale > 0, "nobody came too late: the rounds show nothing");
     rig.sandbox.stop().await;
 }
