@@ -205,14 +205,27 @@ pub(crate) const TAKEN_OF: &str = "-- taken_of
     FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (tenant, code_fold)
     JOIN promotion_count p ON p.tenant = k.tenant AND p.code_fold = k.code_fold";
 
-/// Reservations as columns, each in place of an older one for the same question.
-pub(crate) const PUT_RESERVATIONS: &str = "-- put_reservations
-    INSERT INTO reservation (tenant, customer, campaign, action, series, codes, asked_at, lapses_at)
+macro_rules! reservations_of_columns {
+    () => {
+        "INSERT INTO reservation (tenant, customer, campaign, action, series, codes, asked_at, lapses_at)
     SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[],
-        $8::BIGINT[])
+        $8::BIGINT[])"
+    };
+}
+
+/// Reservations as columns, each the first for its question.
+pub(crate) const INSERT_RESERVATIONS: &str =
+    concat!("-- insert_reservations\n", reservations_of_columns!());
+
+/// Reservations as columns, each in place of an older one for the same question.
+pub(crate) const PUT_RESERVATIONS: &str = concat!(
+    "-- put_reservations\n",
+    reservations_of_columns!(),
+    "
     ON CONFLICT (tenant, customer, campaign, action) DO UPDATE SET
         series = excluded.series, codes = excluded.codes, asked_at = excluded.asked_at,
-        lapses_at = excluded.lapses_at, consumed_by = NULL";
+        lapses_at = excluded.lapses_at, consumed_by = NULL"
+);
 
 /// As `lapsed_reservations` and `drop_reservation`, at once.
 pub(crate) const DROP_LAPSED: &str = "-- drop_lapsed

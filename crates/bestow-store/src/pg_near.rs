@@ -60,11 +60,27 @@ pub(crate) struct Near {
 #[derive(Debug, Default)]
 struct Pending {
     /// By tenant, customer, campaign and action.
-    reservations: BTreeMap<(i64, String, String, i64), Reservation>,
+    reservations: BTreeMap<(i64, String, String, i64), Put>,
     /// By how much the room that is reserved of a code changes.
     reserved: BTreeMap<Key, i64>,
     /// By tenant.
     lapsed: BTreeMap<i64, Lapsed>,
+}
+
+/// A reservation that is to be written.
+#[derive(Debug)]
+struct Put {
+    new: Reservation,
+    place: Place,
+}
+
+/// Where a reservation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nobody else has the turn, so nothing can be there.
+    Free,
+    /// One for the same question is there.
+    Taken,
 }
 
 /// Lapsed reservations that are to be dropped.
@@ -179,21 +195,23 @@ impl Near {
                 *reserved.entry((tenant, code.to_owned())).or_default() += n;
             }
         };
-        if let Some(place) = known.iter().position(is_same) {
-            let old = known.remove(place);
+        let mut place = Place::Free;
+        if let Some(at) = known.iter().position(is_same) {
+            let old = known.remove(at);
             if old.consumed_by.is_none() {
                 add(&old, -1);
             }
+            place = Place::Taken;
         }
         add(new, 1);
         known.push(new.clone());
-        let key = (
-            tenant,
-            new.customer.clone(),
-            new.campaign.clone(),
-            new.action,
-        );
-        self.pending.reservations.insert(key, new.clone());
+        let (customer, campaign) = (new.customer.clone(), new.campaign.clone());
+        let key = (tenant, customer, campaign, new.action);
+        let all = &mut self.pending.reservations;
+        // One that replaces another which is not written yet goes where that would have gone.
+        let place = all.get(&key).map_or(place, |before| before.place);
+        let new = new.clone();
+        all.insert(key, Put { new, place });
         true
     }
 
@@ -372,11 +390,14 @@ impl Session {
             mut reserved,
             lapsed,
         } = pending;
-        let rows: Vec<_> = reservations
-            .iter()
-            .map(|((tenant, ..), new)| gateway::columns(*tenant, new))
-            .collect();
-        self.answer_columns(pairs::PUT_RESERVATIONS, &rows)?;
+        for (place, sql) in [
+            (Place::Free, pairs::INSERT_RESERVATIONS),
+            (Place::Taken, pairs::PUT_RESERVATIONS),
+        ] {
+            let here = reservations.iter().filter(|(_, put)| put.place == place);
+            let rows = here.map(|((tenant, ..), put)| gateway::columns(*tenant, &put.new));
+            self.answer_columns(sql, &rows.collect::<Vec<_>>())?;
+        }
         for (tenant, lapsed) in lapsed {
             self.free_lapsed(tenant, lapsed, &mut reserved)?;
         }

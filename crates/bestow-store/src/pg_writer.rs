@@ -20,7 +20,7 @@ use crate::{Error, Tx};
 
 /// Interactive pieces of work that share one commit, at most. Each statement is a way to the server and back, and
 /// others wait for their turn meanwhile.
-const GROUP_MAX: usize = 128;
+const GROUP_MAX: usize = 256;
 /// Times a group is run again that met another transaction or lost its connection, before the callers are told.
 const TRIES_MAX: u32 = 10;
 /// How much longer is waited before each further try to connect.

@@ -7,6 +7,7 @@ mod cancel;
 mod eligibility;
 mod gateway;
 mod import;
+mod ledger;
 mod listener;
 mod load;
 mod redeem;
@@ -28,6 +29,8 @@ pub enum Bench {
     Listener(Shape),
     /// Questions whether a customer may redeem a code now.
     Eligibility(Shape),
+    /// Look-ups in a ledger of all customers, beside one of a tenth of them; and how long it takes to verify all.
+    Ledger(Shape),
     /// Questions to the gateway at half of the machine's capacity, while an import runs.
     Gateway(Shape),
     /// Redemptions, each durable and with its key.
@@ -39,7 +42,7 @@ pub enum Bench {
 /// How large and how long.
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
-    /// Customers of the campaign (import, eligibility, redeem, cancel).
+    /// Customers of the campaign (import, eligibility, ledger, redeem, cancel).
     #[arg(long, default_value_t = 1_000_000)]
     pub customers: u64,
     /// Connections of the load (listener, eligibility, redeem, cancel).
@@ -113,6 +116,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         }
         Bench::Listener(shape) => (listener::run(shape)?, shape.json),
         Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
+        Bench::Ledger(shape) => (ledger::run(shape)?, shape.json),
         Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),
         Bench::Redeem(shape) => (redeem::run(shape)?, shape.json),
         Bench::Cancel(shape) => (cancel::run(shape)?, shape.json),

@@ -186,7 +186,7 @@ fn question(number: u64, customers: u64) -> String {
 }
 
 /// Imports a campaign, so that the ledger is as the service itself makes it.
-async fn import_whole(
+pub(super) async fn import_whole(
     app: &Arc<App>,
     sandbox: &SandboxProcess,
     customers: u64,
