@@ -438,6 +438,11 @@ impl Session {
     }
 }
 
+/// A row, and how many columns it has: the last ones are its key.
+fn to_the_end(row: &Found) -> (Row<'_>, usize) {
+    (Row::Postgres(row), row.len())
+}
+
 impl Near {
     fn keep_of_customers(
         &mut self,
@@ -445,20 +450,20 @@ impl Near {
         excluded: &[Found],
         grants: &[Found],
     ) -> Result<(), Error> {
-        for row in reservations.iter().map(Row::Postgres) {
+        for (row, end) in reservations.iter().map(to_the_end) {
             let one = gateway::reservation(&row)?;
-            let key = (row.int(8)?, one.customer.clone());
+            let key = (row.int(end - 1)?, one.customer.clone());
             self.reservations.entry(key).or_default().push(one);
         }
         for row in excluded.iter().map(Row::Postgres) {
             self.excluded.insert((row.int(0)?, row.text(1)?), true);
         }
-        for row in grants.iter().map(Row::Postgres) {
+        for (row, end) in grants.iter().map(to_the_end) {
             let of_customer = self
                 .grants
-                .entry((row.int(16)?, row.text(17)?))
+                .entry((row.int(end - 3)?, row.text(end - 2)?))
                 .or_default();
-            let of_code = of_customer.entry(row.text(18)?).or_default();
+            let of_code = of_customer.entry(row.text(end - 1)?).or_default();
             of_code.push(grants::grant(&row)?);
         }
         Ok(())
@@ -470,14 +475,14 @@ impl Near {
         promotions: &[Found],
         taken: &[Found],
     ) -> Result<(), Error> {
-        for row in campaigns.iter().map(Row::Postgres) {
+        for (row, end) in campaigns.iter().map(to_the_end) {
             let one = campaigns::campaign(&row)?;
-            let key = (row.int(23)?, one.id.clone());
+            let key = (row.int(end - 1)?, one.id.clone());
             self.campaigns.insert(key, Some(one));
         }
-        for row in promotions.iter().map(Row::Postgres) {
+        for (row, end) in promotions.iter().map(to_the_end) {
             let one = promotions::promotion(&row)?;
-            let key = (row.int(14)?, one.code_fold.clone());
+            let key = (row.int(end - 1)?, one.code_fold.clone());
             self.promotions.insert(key, Some(one));
         }
         for row in taken.iter().map(Row::Postgres) {

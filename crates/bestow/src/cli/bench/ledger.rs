@@ -40,7 +40,10 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     more.insert("grants".into(), json!(part + rest));
     more.insert("p50_us".into(), json!(1_000.0 * ms(0.5)));
     more.insert("a_tenth_p50_us".into(), json!(1_000.0 * ms_of(&small, 0.5)));
-    more.insert("a_tenth_p99_us".into(), json!(1_000.0 * ms_of(&small, 0.99)));
+    more.insert(
+        "a_tenth_p99_us".into(),
+        json!(1_000.0 * ms_of(&small, 0.99)),
+    );
     more.insert("verify_seconds".into(), json!(verified.as_secs_f64()));
     // By the median: whoever else uses the machine moves the rest.
     let (ours, raw) = (1_000.0 / ms(0.5), 1_000.0 / ms_of(&small, 0.5));
