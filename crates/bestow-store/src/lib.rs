@@ -13,6 +13,7 @@ mod nodes;
 mod notes;
 mod pairs;
 mod park;
+mod pg_ahead;
 mod pg_connect;
 mod pg_door;
 mod pg_error;
