@@ -16,6 +16,7 @@ mod notes;
 mod operator;
 mod pools;
 mod process;
+mod redemptions;
 mod run;
 mod seen;
 mod shrink;
@@ -147,6 +148,7 @@ fn fixed_seeds() {
         met.ended,
         met.codes,
         met.lifted,
+        met.redeemed,
     ];
     assert!(each.iter().all(|number| *number > 0), "{met:?}");
 }

@@ -139,6 +139,11 @@ impl Stage<'_> {
                 told(&self.resume_campaign(*campaign).await)
             }
             Op::Ask(campaign) => self.ask(*campaign).await?,
+            Op::Redeem {
+                campaign,
+                customer,
+                copies,
+            } => self.redeem(*campaign, *customer, *copies).await?,
             Op::Load { code, count } => told(&self.load(*code, *count).await),
             Op::Question {
                 campaign,

@@ -129,6 +129,7 @@ pub(crate) async fn audit(stage: &Stage<'_>) -> Result<(String, Met), Wrong> {
         .collect();
     stage.within_limits(&live, &asked)?;
     met.codes += stage.pools(&ledgers).await?;
+    met.redeemed += stage.audit_redemptions(&ledgers).await?;
     for tenant in 0..stage.history.world.tenants.len() {
         stage.synced(tenant).await?;
     }
@@ -305,7 +306,9 @@ async fn windows(
         for at in [grant.starts_at - 1, grant.starts_at, end - 1, end] {
             let of_tenant = (0..live.len()).filter(|other| stage.tenant_of(*other) == tenant);
             let expected = of_tenant.flat_map(|other| &live[other]).any(|other| {
-                (&other.customer, &other.code) == (&grant.customer, &grant.code) && other.is_at(at)
+                (&other.customer, &other.code) == (&grant.customer, &grant.code)
+                    && other.is_at(at)
+                    && !other.is_redeemed
             });
             stage.clock.set(instant(at));
             let question = json!({ "customer_id": grant.customer, "promo_code": grant.code });

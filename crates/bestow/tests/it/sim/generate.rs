@@ -92,7 +92,7 @@ const MANNERS: [Manner; 5] = [
     Manner::Odd,
 ];
 /// Transactions of a campaign's life, in their order.
-const TRANSACTIONS: [&str; 45] = [
+const TRANSACTIONS: [&str; 46] = [
     "accept_notification",
     "settle_notifications",
     "claim_job",
@@ -138,6 +138,7 @@ const TRANSACTIONS: [&str; 45] = [
     "intend_promotions",
     "settle_catalogue",
     "settle_listeners",
+    "redeem",
 ];
 
 /// The history of a seed.
@@ -301,6 +302,11 @@ fn of_people(dice: &Dice, world: &World) -> Op {
             campaign: *dice.pick(&met),
             customer: dice.number(),
             times: *dice.pick(&[1, 2, 3]),
+        },
+        13 | 14 | 19 => Op::Redeem {
+            campaign,
+            customer: dice.number(),
+            copies: *dice.pick(&[1, 1, 2, 3]),
         },
         _ if met.is_empty() => Op::Ask(campaign),
         _ => Op::Trigger {

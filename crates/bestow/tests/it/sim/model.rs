@@ -277,6 +277,12 @@ pub(crate) enum Op {
     Release(usize),
     /// A shop asks for a customer of a campaign.
     Ask(usize),
+    /// A customer of a campaign redeems what it gave, the same request so many times.
+    Redeem {
+        campaign: usize,
+        customer: u64,
+        copies: u8,
+    },
 }
 
 impl Op {
@@ -284,7 +290,11 @@ impl Op {
     pub(crate) fn may_undo_promises(&self) -> bool {
         !matches!(
             self,
-            Self::Question { .. } | Self::Ask(_) | Self::Load { .. } | Self::Operator(_)
+            Self::Question { .. }
+                | Self::Ask(_)
+                | Self::Load { .. }
+                | Self::Operator(_)
+                | Self::Redeem { .. }
         )
     }
 }

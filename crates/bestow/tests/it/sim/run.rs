@@ -47,6 +47,7 @@ pub(crate) async fn play(history: &History) -> Result<Played, Wrong> {
     }
     stage.mend().await?;
     stage.come_to_rest().await?;
+    stage.redeem_at_last().await?;
     let audited = audit::audit(&stage).await;
     let (ledger, met) = audited.map_err(|wrong| format!("{wrong}\n{}", stage.pages()))?;
     stage.trace.push(stage.calls().await?);
@@ -87,7 +88,7 @@ impl Stage<'_> {
         }
         let unheard = std::mem::take(&mut self.unheard);
         self.post(&unheard, Posts::InTurn).await?;
-        Ok(())
+        self.repeat_redemptions().await
     }
 
     /// Works until nothing is left to do, moving the clock to whatever is put off, sweeps included.

@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) ends_at: Option<i64>,
     pub(crate) status: String,
     pub(crate) unique_code: Option<String>,
+    /// Whether it was redeemed.
+    pub(crate) is_redeemed: bool,
 }
 
 impl Seen {
@@ -37,6 +39,7 @@ impl Seen {
             ends_at,
             status: text("status"),
             unique_code: grant["unique_code"].as_str().map(str::to_owned),
+            is_redeemed: grant["redeemed_count"] != 0,
         };
         Ok((text("id"), seen))
     }
@@ -71,6 +74,8 @@ pub(crate) struct Met {
     pub(crate) codes: u64,
     /// Campaigns that somebody wrongly said were cancelled, and that went on.
     pub(crate) lifted: u64,
+    /// Grants that were redeemed.
+    pub(crate) redeemed: u64,
 }
 
 impl Met {
@@ -85,6 +90,7 @@ impl Met {
             ended: self.ended + other.ended,
             codes: self.codes + other.codes,
             lifted: self.lifted + other.lifted,
+            redeemed: self.redeemed + other.redeemed,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::model::{Access, DAYS_DEFAULT, History, Kind, Known, TenantPlan, Times
 use super::notes::Note;
 use super::operator::Operator;
 use super::process::Process;
+use super::redemptions::Asked;
 use super::run::Wrong;
 use crate::home::Home;
 use crate::support::Holdings;
@@ -48,6 +49,8 @@ pub(crate) struct Stage<'h> {
     pub(crate) slandered: BTreeSet<usize>,
     /// By tenant: customers who were excluded at some time.
     pub(crate) excluded: BTreeSet<(usize, String)>,
+    /// What was to be redeemed.
+    pub(super) redemptions: Vec<Asked>,
     pub(super) approvals: Approvals,
     /// The operator's own system.
     pub(super) operator: Operator,
@@ -87,6 +90,7 @@ impl<'h> Stage<'h> {
             processed: Vec::new(),
             slandered: BTreeSet::new(),
             excluded: BTreeSet::new(),
+            redemptions: Vec::new(),
             approvals: Approvals::default(),
             operator: Operator::start().await,
             promised: BTreeMap::new(),
