@@ -148,6 +148,30 @@ impl Tx<'_> {
         )
     }
 
+    /// Versions of a promotion behind one, each with its terms.
+    pub fn promotion_history(
+        &mut self,
+        tenant: i64,
+        code_fold: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(PromotionVersion, String)>, Error> {
+        self.query(
+            "-- promotion_history
+            SELECT version, made_at, status, document FROM promotion_version
+            WHERE tenant = $1 AND code_fold = $2 AND version > $3 ORDER BY version LIMIT $4",
+            values![tenant, code_fold, after, limit],
+            |row| {
+                let version = PromotionVersion {
+                    version: row.int(0)?,
+                    made_at: row.int(1)?,
+                    status: row.text(2)?,
+                };
+                Ok((version, row.text(3)?))
+            },
+        )
+    }
+
     /// The terms of a version of a promotion.
     pub fn promotion_document(
         &mut self,

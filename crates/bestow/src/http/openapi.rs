@@ -21,6 +21,7 @@ use crate::http::{api, gateway, listener};
         api::tenants::create, api::tenants::list, api::tenants::get, api::tenants::update,
         api::tenants::delete, api::listeners::sync, api::listeners::rotate,
         api::promotions::list, api::promotions::sync, api::promotions::get, api::promotions::put,
+        api::promotions::versions,
         api::codes::load, api::codes::get, api::codes::void, api::codes::of_campaign,
         api::grants::of_customer, api::grants::of_campaign, api::eligibility::ask,
         api::redemptions::redeem, api::redemptions::list, api::redemptions::get, api::redemptions::reverse,

@@ -147,6 +147,7 @@ pub fn table() -> Vec<Route> {
         post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),
         get("/v1/tenants/{tenant}/promotions/{code}", Tenant(READERS), promotions::get),
         put("/v1/tenants/{tenant}/promotions/{code}", Tenant(OPERATORS), promotions::put),
+        get("/v1/tenants/{tenant}/promotions/{code}/versions", Tenant(READERS), promotions::versions),
 
         post("/v1/tenants/{tenant}/promotions/{code}/codes", Tenant(OPERATORS), codes::load),
         get("/v1/tenants/{tenant}/promotions/{code}/codes", Tenant(READERS), codes::get),

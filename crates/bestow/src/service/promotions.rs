@@ -6,6 +6,7 @@ mod plan;
 mod rules;
 mod sync;
 mod terms;
+mod versions;
 mod write;
 
 pub use csv::{CsvRefusal, CsvReport, import_csv};
@@ -13,6 +14,7 @@ pub use drift::{Drift, drift, run};
 pub use plan::{ChangedThere, RefusedCode};
 pub use sync::{CatalogueReport, Foreign, SyncWish, sync, sync_with};
 pub(crate) use terms::RedeemTerms;
+pub use versions::{VersionView, versions};
 
 use bestow_core::id::fold_code;
 use bestow_store::promotions::Promotion;

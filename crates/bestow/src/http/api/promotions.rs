@@ -12,7 +12,7 @@ use crate::http::page::{List, PageQuery, Query, Segment};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
 use crate::service::promotions::{
-    self, CatalogueReport, PromotionView, Put, PutPromotion, SyncWish,
+    self, CatalogueReport, PromotionView, Put, PutPromotion, SyncWish, VersionView,
 };
 
 /// Writes a promotion. Pairs that are held for its code are looked at again.
@@ -51,6 +51,24 @@ pub(crate) async fn get(
     Segment(code): Segment,
 ) -> Result<Answer<PromotionView>, Problem> {
     Ok(Answer(promotions::get(&shared.app, &tenant, &code)?))
+}
+
+/// The terms of a promotion as they were, from its first version on.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/promotions/{code}/versions", tag = "promotions",
+    params(("tenant" = String, Path), ("code" = String, Path), PageQuery),
+    responses((status = 200, body = List<VersionView>), (status = "default", body = Document)),
+)]
+pub(crate) async fn versions(
+    State(shared): State<Shared>,
+    InTenant { tenant, .. }: InTenant,
+    Segment(code): Segment,
+    Query(which): Query<PageQuery>,
+) -> Result<Answer<List<VersionView>>, Problem> {
+    let wanted = which.of("versions")?;
+    let after = wanted.after(|key| key.parse().ok())?.unwrap_or_default();
+    let views = promotions::versions(&shared.app, &tenant, &code, after, wanted.one_more())?;
+    Ok(Answer(wanted.page_by(views, |view| view.version)))
 }
 
 /// The catalogue, in the order of codes.

@@ -254,6 +254,26 @@ async fn a_grant_keeps_the_terms_it_was_made_under() {
         (&new["amount_minor"], &new["promotion_version"]),
         (&json!(500), &json!(2))
     );
+    let path = "/v1/tenants/acme/promotions/fs20/versions";
+    let (versions, _) = service.get(path).await.list();
+    let told = |place: usize| {
+        (
+            &versions[place]["version"],
+            &versions[place]["terms"]["reward"],
+        )
+    };
+    assert_eq!(versions.len(), 2);
+    assert_eq!(told(0), (&json!(1), &reward(1_000)));
+    assert_eq!(told(1), (&json!(2), &reward(500)));
+    let (first, next) = service.get(&format!("{path}?limit=1")).await.list();
+    let rest = service
+        .get(&format!("{path}?cursor={}", next.unwrap()))
+        .await;
+    assert_eq!([first, rest.list().0].concat(), versions);
+    let nowhere = service
+        .get("/v1/tenants/acme/promotions/NOPE/versions")
+        .await;
+    assert_eq!(nowhere.problem(), (404, "not_found".to_owned()));
     assert_verified(&service);
 }
 
