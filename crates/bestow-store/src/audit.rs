@@ -47,9 +47,15 @@ impl Tx<'_> {
         self.execute(
             "-- audit
             INSERT INTO audit (tenant, at, actor, action, object, detail, correlation, seq)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT COALESCE(MAX(seq), 0) + 1 FROM audit WHERE tenant = $1))",
+            SELECT $1, $2, $3, $4, $5, $6, $7, COALESCE(MAX(seq), 0) + 1
+            FROM audit WHERE tenant = $1",
             values![
-                entry.tenant, now, entry.actor, entry.action, entry.object, entry.detail,
+                entry.tenant,
+                now,
+                entry.actor,
+                entry.action,
+                entry.object,
+                entry.detail,
                 entry.correlation
             ],
         )?;

@@ -223,7 +223,8 @@ impl Tx<'_> {
         self.query_one(
             "-- see_campaign
             INSERT INTO campaign (tenant, id, kind, first_seen_at, seen_by, no)
-            VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(no), 0) + 1 FROM campaign WHERE tenant = $1))
+            SELECT $1, $2, $3, $4, $5, COALESCE(MAX(no), 0) + 1
+            FROM campaign WHERE tenant = $1
             ON CONFLICT (tenant, id) DO NOTHING RETURNING no",
             values![tenant, id, kind, now, seen_by],
             |row| row.int(0),
@@ -479,7 +480,8 @@ impl Tx<'_> {
         self.execute(
             "-- insert_offer
             INSERT INTO offer (tenant, campaign, code_fold, code, hold_reason, no)
-            VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(no), 0) + 1 FROM offer WHERE tenant = $1))
+            SELECT $1, $2, $3, $4, $5, COALESCE(MAX(no), 0) + 1
+            FROM offer WHERE tenant = $1
             ON CONFLICT (tenant, campaign, code_fold) DO NOTHING",
             values![tenant, campaign, code_fold, code, hold_reason],
         )?;
@@ -543,8 +545,8 @@ impl Tx<'_> {
         self.execute(
             "-- insert_window
             INSERT INTO eligibility_window (tenant, campaign, starts_at, ends_at, action, channel, no)
-            VALUES ($1, $2, $3, $4, $5, $6,
-                (SELECT COALESCE(MAX(no), 0) + 1 FROM eligibility_window WHERE tenant = $1))
+            SELECT $1, $2, $3, $4, $5, $6, COALESCE(MAX(no), 0) + 1
+            FROM eligibility_window WHERE tenant = $1
             ON CONFLICT DO NOTHING",
             values![tenant, campaign, spec.starts_at, spec.ends_at, spec.action, spec.channel],
         )?;

@@ -130,8 +130,8 @@ impl Tx<'_> {
         self.query_one(
             "-- open_round
             INSERT INTO clearance_round (tenant, campaign, deadline, asked_at, state, no)
-            VALUES ($1, $2, $3, $4, 'wanted',
-                (SELECT COALESCE(MAX(no), 0) + 1 FROM clearance_round WHERE tenant = $1 AND campaign = $2))
+            SELECT $1, $2, $3, $4, 'wanted', COALESCE(MAX(no), 0) + 1
+            FROM clearance_round WHERE tenant = $1 AND campaign = $2
             ON CONFLICT (tenant, campaign, deadline) DO NOTHING RETURNING no",
             values![tenant, campaign, deadline, now],
             |row| row.int(0),

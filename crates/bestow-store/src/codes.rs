@@ -118,7 +118,8 @@ impl Tx<'_> {
         self.execute(
             "-- make_pool
             INSERT INTO code_pool (tenant, code_fold, no)
-            VALUES ($1, $2, (SELECT COALESCE(MAX(no), 0) + 1 FROM code_pool WHERE tenant = $1))
+            SELECT $1, $2, COALESCE(MAX(no), 0) + 1
+            FROM code_pool WHERE tenant = $1
             ON CONFLICT (tenant, code_fold) DO NOTHING",
             values![tenant, code_fold],
         )?;

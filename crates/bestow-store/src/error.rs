@@ -35,6 +35,9 @@ pub enum Error {
     /// Another process serves from this database.
     #[error("another Bestow is already running on this database ({0}): stop it first")]
     InUse(String),
+    /// The tables cannot be spread as was asked. Nothing was changed.
+    #[error("the tables cannot be spread: {0}")]
+    CannotSpread(String),
     /// The address of the database cannot be understood.
     #[error("`{0}` is not a database address: use sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadUrl(String),

@@ -256,8 +256,8 @@ impl Tx<'_> {
         self.execute(
             "-- want_approval
             INSERT INTO approval_call (tenant, user_id, campaign, allowed, asked_at, no)
-            VALUES ($1, $2, $3, $4, $5,
-                (SELECT COALESCE(MAX(no), 0) + 1 FROM approval_call WHERE tenant = $1))",
+            SELECT $1, $2, $3, $4, $5, COALESCE(MAX(no), 0) + 1
+            FROM approval_call WHERE tenant = $1",
             values![tenant, user_id, campaign, i64::from(allowed), now],
         )?;
         Ok(())

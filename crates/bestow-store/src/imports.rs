@@ -329,8 +329,8 @@ impl Tx<'_> {
             "-- insert_page
             INSERT INTO landed_page (tenant, campaign, channel, pass, skip, rows, rows_without_code, pairs, customers,
                 digest, landed_at, page)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-                (SELECT COALESCE(MAX(page), 0) + 1 FROM landed_page WHERE tenant = $1 AND campaign = $2))
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, COALESCE(MAX(page), 0) + 1
+            FROM landed_page WHERE tenant = $1 AND campaign = $2
             RETURNING page",
             values![
                 tenant, campaign, landing.channel, landing.pass, landing.skip as i64,

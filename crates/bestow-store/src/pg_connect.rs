@@ -105,13 +105,22 @@ impl Connector {
 
     /// Where the database is, without user and password.
     pub(crate) fn place(&self) -> String {
-        let host = self.config.get_hosts().first().map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        });
-        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let ports = self.config.get_ports();
+        let hosts = self
+            .config
+            .get_hosts()
+            .iter()
+            .enumerate()
+            .map(|(at, host)| {
+                let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+                match host {
+                    Host::Tcp(name) => format!("{name}:{port}"),
+                    Host::Unix(path) => format!("{}:{port}", path.display()),
+                }
+            });
+        let hosts: Vec<_> = hosts.collect();
         let database = self.config.get_dbname().unwrap_or_default();
-        format!("postgres:{}:{port}/{database}", host.unwrap_or_default())
+        format!("postgres:{}/{database}", hosts.join(","))
     }
 
     /// Opens one for statements that callers wait for.
@@ -186,7 +195,7 @@ where
     }
 }
 
-fn settings(role: Role) -> String {
+pub(crate) fn settings(role: Role) -> String {
     let (statement_ms, rest_ms) = match role {
         Role::Reads => (READ_MS_MAX, REST_MS_MAX),
         Role::Writes => (WRITE_MS_MAX, WRITE_REST_MS_MAX),

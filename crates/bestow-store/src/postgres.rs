@@ -13,7 +13,7 @@ use futures_util::future::{join, try_join_all};
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::{Client, Row};
 
-use crate::pg_connect::Role;
+use crate::pg_connect::{Role, settings};
 use crate::pg_error::{Failure, classify, is_there_already};
 use crate::pg_near::{Near, Nearness};
 use crate::pg_types::Column;
@@ -118,6 +118,11 @@ impl Session {
             careful: Cell::new(0),
             near: RefCell::default(),
         }
+    }
+
+    /// How long its statements may take and wait, and what a commit means.
+    pub(crate) fn set_limits(&self) -> Result<(), Error> {
+        self.run(&settings(self.role))
     }
 
     /// Whether the connection is still there, as far as is known.

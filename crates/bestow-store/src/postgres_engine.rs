@@ -123,6 +123,10 @@ impl Postgres {
         self.connector.place()
     }
 
+    pub(crate) fn connect(&self, role: Role) -> Result<Session, Error> {
+        self.connector.connect(role)
+    }
+
     /// A digest of which transactions are over: it differs once another one is, in this database or beside it.
     pub(crate) fn change_mark(&self) -> Result<i64, Error> {
         self.present(|tx, _| tx.change_mark())

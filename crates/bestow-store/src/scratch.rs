@@ -52,7 +52,13 @@ impl Scratch {
 
     #[cfg(feature = "testing")]
     pub(crate) fn raw(&self, sql: &str) -> Result<i64, Error> {
-        self.server.connect(&self.url)?.raw(sql)
+        self.session()?.raw(sql)
+    }
+
+    /// A connection to it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn session(&self) -> Result<Session, Error> {
+        self.server.connect(&self.url)
     }
 }
 

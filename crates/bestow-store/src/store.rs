@@ -418,6 +418,14 @@ impl Store {
         matches!(self.engine, Engine::Postgres(_))
     }
 
+    /// The server's side, where there is one.
+    pub(crate) fn postgres(&self) -> Option<&Postgres> {
+        match &self.engine {
+            Engine::Sqlite(_) => None,
+            Engine::Postgres(postgres) => Some(postgres),
+        }
+    }
+
     /// The database file, where it is one.
     pub fn path(&self) -> Option<&Path> {
         match &self.engine {

@@ -91,7 +91,8 @@ impl Tx<'_> {
         self.query_one(
             "-- insert_tenant
             INSERT INTO tenant (id, name, time_zone, base_url, auth_kind, credential, settings, created_at, no)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT COALESCE(MAX(no), 0) + 1 FROM tenant))
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, COALESCE(MAX(no), 0) + 1
+            FROM tenant WHERE TRUE
             ON CONFLICT (id) DO NOTHING RETURNING no",
             values![
                 fields.id, fields.name, fields.time_zone, fields.base_url, fields.auth_kind,

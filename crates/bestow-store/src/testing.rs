@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::error::classify;
+use crate::spread::Spread;
 use crate::store::{Connections, Migrate, Options, Store};
 use crate::testing_hooks::Fault;
 use crate::{Clock, Error, Scratch};
@@ -66,6 +67,14 @@ impl TempStore {
         Self::open(Home::Server(Scratch::migrated(url)?), now_ms)
     }
 
+    /// The same, with its tables spread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spread(url: &str, spread: Spread, now_ms: i64) -> Result<Self, Error> {
+        Self::open(Home::Server(Scratch::spread(url, spread)?), now_ms)
+    }
+
     fn open(home: Home, now_ms: i64) -> Result<Self, Error> {
         let clock = HandClock::at(now_ms);
         let options = Options {
@@ -90,6 +99,17 @@ impl TempStore {
         match &self.home {
             Home::Folder(dir) => sqlite_raw(&file(dir), sql).map_err(|e| classify(sql, &e)),
             Home::Server(database) => database.raw(sql),
+        }
+    }
+
+    /// Brings a PostgreSQL database one step further than this program knows, beside whoever uses it.
+    ///
+    /// # Errors
+    /// The database's; where the step could keep others waiting.
+    pub fn migrate_further(&self, step: &'static str, beside: i64) -> Result<(), Error> {
+        match &self.home {
+            Home::Folder(_) => Err(Error::BadUrl("one process serves from a file".into())),
+            Home::Server(database) => database.migrate_further(step, beside),
         }
     }
 }

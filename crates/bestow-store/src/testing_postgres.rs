@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::scratch::{Scratch, Server};
+use crate::spread::Spread;
 use crate::{Error, migrate};
 
 /// Held while the template is made: by one of all test processes.
@@ -15,8 +16,20 @@ impl Scratch {
     /// # Errors
     /// As there.
     pub fn migrated(url: &str) -> Result<Self, Error> {
+        Self::from_template(url, None)
+    }
+
+    /// The same, with its tables spread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spread(url: &str, spread: Spread) -> Result<Self, Error> {
+        Self::from_template(url, Some(spread))
+    }
+
+    fn from_template(url: &str, spread: Option<Spread>) -> Result<Self, Error> {
         let server = Server::new(url)?;
-        let template = template(&server)?;
+        let template = template(&server, spread)?;
         Self::copied(server, &template)
     }
 
@@ -33,6 +46,10 @@ impl Scratch {
                 ORDER BY md5(CAST(pid AS TEXT) || '{draw}') LIMIT {most}) chosen) ended"
         ));
         cut.map(|_| ())
+    }
+
+    pub(crate) fn migrate_further(&self, step: &'static str, beside: i64) -> Result<(), Error> {
+        migrate::apply_further(&self.session()?, step, beside)
     }
 
     /// Whether a text stands in any column of any row.
@@ -66,9 +83,13 @@ impl Scratch {
 }
 
 /// The name of a database with the newest schema that nobody is connected to.
-fn template(server: &Server) -> Result<String, Error> {
+fn template(server: &Server, spread: Option<Spread>) -> Result<String, Error> {
+    let steps = spread.map(Spread::steps).unwrap_or_default();
     let mut digest = DefaultHasher::new();
     migrate::texts().for_each(|text| text.hash(&mut digest));
+    for step in &steps {
+        step.statements.hash(&mut digest);
+    }
     let name = format!("bestow_template_{:016x}", digest.finish());
     let session = server.session()?;
     session.run(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})"))?;
@@ -78,7 +99,12 @@ fn template(server: &Server) -> Result<String, Error> {
         session.run(&format!("DROP DATABASE IF EXISTS {half} WITH (FORCE)"))?;
         session.run(&format!("CREATE DATABASE {half} TEMPLATE template0"))?;
         // The instant at which the schema was applied is looked at by no test of these.
-        migrate::apply_postgres(&server.connect(&server.address_of(&half)?)?, 0)?;
+        let inside = server.connect(&server.address_of(&half)?)?;
+        migrate::apply_postgres(&inside, 0)?;
+        for step in &steps {
+            inside.run(&step.statements.join(";\n"))?;
+        }
+        drop(inside);
         session.run(&format!(
             "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{half}'"
         ))?;

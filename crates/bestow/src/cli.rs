@@ -78,8 +78,8 @@ enum Command {
     Doctor,
     /// Derives every invariant again from the database; one line per violation.
     Verify,
-    /// Brings the database to this program's schema.
-    Migrate,
+    /// Brings the database to this program's schema, and spreads it over shards.
+    Migrate(migrate::Migrate),
     /// Measures one path beside the raw limit under it.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -150,7 +150,7 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Deliveries(command) => deliveries::run(&settings, &command).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Verify => verify::run(&settings),
-        Command::Migrate => migrate::run(&settings),
+        Command::Migrate(command) => migrate::run(&settings, command),
         Command::Bench(command) => bench::run(&command).map(|()| Outcome::Done),
         Command::Openapi => {
             line(crate::http::openapi::document().trim_end());

@@ -19,3 +19,5 @@ mod writer;
 contract::stamp!(sqlite, crate::support::sqlite);
 #[cfg(feature = "postgres-tests")]
 contract::stamp!(postgres, crate::support::postgres);
+#[cfg(feature = "postgres-tests")]
+contract::stamp!(partitions, crate::support::partitions);

@@ -57,16 +57,22 @@ fn fresh_database_is_made_and_reopened() {
 }
 
 #[test]
-fn newer_schema_is_refused() {
+fn newer_schema_is_refused_once_it_needs_a_newer_program() {
     let dir = dir();
     let path = dir.path().join("a.db");
     drop(open(&path, Migrate::Apply).expect("made"));
-    raw(&path)
-        .execute(
-            "INSERT INTO schema_migration VALUES (99, 'tomorrow', 0, 2)",
-            [],
-        )
-        .expect("planted");
+    let plant = |version: i64, beside: i64| {
+        let insert = "INSERT INTO schema_migration VALUES (?1, 'tomorrow', 0, ?2)";
+        raw(&path)
+            .execute(insert, (version, beside))
+            .expect("planted");
+    };
+    // A newer program has only added to it.
+    plant(98, 1);
+    for migrate in [Migrate::Apply, Migrate::Refuse] {
+        drop(open(&path, migrate).expect("it can still be served from"));
+    }
+    plant(99, 2);
     for migrate in [Migrate::Apply, Migrate::Refuse] {
         match open(&path, migrate) {
             Err(Error::SchemaTooNew { found, known }) => assert_eq!((found, known), (99, 1)),

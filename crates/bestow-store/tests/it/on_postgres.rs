@@ -3,7 +3,9 @@
 
 mod migrate;
 mod nodes;
+mod online;
 mod parity;
+mod spread;
 mod statements;
 mod tls;
 mod writers;

@@ -1,7 +1,9 @@
 //! Every statement in the sources and every column of the schema, held to the rules that all of
 //! them follow. SQLite itself says what a statement touches.
 
+mod named;
 pub(crate) mod source;
+mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -13,14 +15,19 @@ use crate::support::sqlite;
 use source::{Text, texts};
 
 /// Where SQL stands that is no statement of a transaction: the engine's own words.
-const BESIDE_THE_STATEMENTS: [&str; 10] = [
+const BESIDE_THE_STATEMENTS: [&str; 15] = [
     "migrate.rs",
+    "online.rs",
     "pairs.rs",
     "pg_near.rs",
     "pg_raw.rs",
+    "pg_spread.rs",
     "postgres.rs",
+    "schema.rs",
     "scratch.rs",
+    "size.rs",
     "raw.rs",
+    "spread.rs",
     "sqlite.rs",
     "testing.rs",
     "testing_postgres.rs",

@@ -7,6 +7,8 @@ use bestow_store::campaigns::WindowSpec;
 use bestow_store::imports::LandingPage;
 use bestow_store::jobs::Job;
 use bestow_store::merge::{MergeChunk, NewGrant, WindowRef};
+#[cfg(feature = "postgres-tests")]
+use bestow_store::spread::{Engine, Spread};
 use bestow_store::testing::TempStore;
 use bestow_store::{Error, Store, Tx};
 
@@ -18,6 +20,10 @@ pub(crate) const LEASE_MS: i64 = 60_000;
 pub(crate) const TENANT: i64 = 1;
 /// The channel that most tests read.
 pub(crate) const CHANNEL: i64 = 504;
+
+/// Into how many pieces the tables of tests are cut.
+#[cfg(feature = "postgres-tests")]
+pub(crate) const SHARDS: u16 = 3;
 
 /// A database of its own for one test, with a way past the store to damage it or to look at it.
 pub(crate) struct Fresh {
@@ -43,6 +49,14 @@ pub(crate) fn server() -> String {
 #[cfg(feature = "postgres-tests")]
 pub(crate) fn postgres() -> Fresh {
     let db = TempStore::postgres(&server(), NOW_MS).expect("a fresh database opens");
+    Fresh { db }
+}
+
+/// A fresh PostgreSQL database whose tables are hash partitions, as over so many shards.
+#[cfg(feature = "postgres-tests")]
+pub(crate) fn partitions() -> Fresh {
+    let spread = Spread::new(Engine::Partitions, SHARDS).expect("so many may be");
+    let db = TempStore::spread(&server(), spread, NOW_MS).expect("a fresh database opens");
     Fresh { db }
 }
 

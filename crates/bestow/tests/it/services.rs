@@ -8,6 +8,7 @@ mod doctor;
 mod listeners;
 mod promotions;
 mod rotation;
+mod spread;
 mod tenants;
 mod tokens;
 mod verify;

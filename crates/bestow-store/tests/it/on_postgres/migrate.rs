@@ -127,6 +127,15 @@ fn address_without_a_server_is_told_without_its_password() {
         }
         opened => panic!("{opened:?}"),
     }
+    // Of several hosts, too, whichever of them takes writes.
+    let none_of_them =
+        "postgres://us:secret@127.0.0.1:1,127.0.0.1:2/bestow?target_session_attrs=read-write";
+    match open(none_of_them, Migrate::Refuse) {
+        Err(Error::Unavailable(told)) => {
+            assert!(told.contains("127.0.0.1:1,127.0.0.1:2/bestow"), "{told}");
+        }
+        opened => panic!("{opened:?}"),
+    }
     for url in ["postgres://us:secret@host:many/bestow", "postgres://h?no=1"] {
         match open(url, Migrate::Refuse) {
             Err(Error::BadUrl(told)) => assert!(!told.contains("secret"), "{told}"),

@@ -38,7 +38,10 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let rig = Rig::new(shape)?;
     let raw = raw_rate(&rig, customers)?;
     let (ours, commits) = runtime.block_on(import(&rig, customers, 1, SHARED_CODE))?;
-    Ok(report(customers, (ours, raw), &commits))
+    let mut report = report(customers, (ours, raw), &commits);
+    let bytes = rig.app.store.size_bytes()? / customers.max(1);
+    report.more.insert("bytes_per_grant".into(), json!(bytes));
+    Ok(report)
 }
 
 /// The same with a unique code for each customer, beside a shared code.

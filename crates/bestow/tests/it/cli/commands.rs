@@ -37,6 +37,9 @@ fn bad_usage_is_two() {
         &["demo", "--customers", "many"],
         &["verify", "--fast"],
         &["codes", "import"],
+        &["migrate", "--engine", "oracle"],
+        &["migrate", "--engine", "citus", "--pieces", "0"],
+        &["migrate", "--print"],
     ] {
         let ended = run(dir.path(), args);
         assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
@@ -47,6 +50,35 @@ fn bad_usage_is_two() {
         0,
         "nothing was made"
     );
+}
+
+#[test]
+fn statements_that_spread_the_tables_are_printed() {
+    let dir = tempdir().unwrap();
+    for (engine, says) in [
+        (
+            "partitions",
+            "PARTITION OF grants FOR VALUES WITH (MODULUS 7, REMAINDER 6);",
+        ),
+        (
+            "citus",
+            "SELECT create_distributed_table('grants', 'customer', ",
+        ),
+        ("yugabyte", "SPLIT INTO 7 TABLETS;"),
+        ("cockroach", "USING HASH WITH (bucket_count = 7);"),
+    ] {
+        let args = ["migrate", "--engine", engine, "--pieces", "7", "--print"];
+        let printed = run(dir.path(), &args).done().out;
+        assert!(printed.contains(says), "{printed}");
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was made"
+    );
+    let refused = run(dir.path(), &["migrate", "--engine", "partitions"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("SQLite is one file"), "{refused:?}");
 }
 
 #[test]
