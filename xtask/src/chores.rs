@@ -77,6 +77,24 @@ pub(crate) fn nodes(rounds: u32) -> anyhow::Result<ExitCode> {
     gate::close(&mut io::stdout(), totals, &[], ran)
 }
 
+/// Migrates so many grants while they are written and read, and tells how long anybody waited.
+///
+/// # Errors
+/// When the server does not start or the child cannot be run.
+pub(crate) fn migrations(rows: u64) -> anyhow::Result<ExitCode> {
+    let server = Server::start()?;
+    let mut command = cargo(
+        &repository::root(),
+        "test --locked -p bestow-store --all-features --test it -- on_postgres::online --nocapture",
+    );
+    command
+        .env(postgres::URL_VARIABLE, server.url())
+        .env("BESTOW_MIGRATION_ROWS", rows.to_string());
+    let (totals, ended) = cargo::tests(command)?;
+    let ran = gate::judge(totals, ended).map_err(|error| format!("migrations: {error:#}"));
+    gate::close(&mut io::stdout(), totals, &[], ran)
+}
+
 /// Lends a database server to whoever works on one crate.
 ///
 /// # Errors

@@ -8,6 +8,8 @@
 mod cargo;
 mod chores;
 mod gate;
+mod ha;
+mod patroni;
 mod postgres;
 mod repository;
 mod rules;
@@ -47,6 +49,14 @@ enum Command {
     },
     /// Starts a private PostgreSQL, prints its address and keeps it until the input ends.
     Postgres,
+    /// Kills the primary of three PostgreSQL nodes, again and again, while the service works on them.
+    Ha,
+    /// Migrates a PostgreSQL that is being served from, and tells how long anybody waited.
+    Migrations {
+        /// How many grants there are.
+        #[arg(long, default_value_t = 10_000_000)]
+        rows: u64,
+    },
     /// Writes docs/openapi.json from the routes of the binary.
     Openapi,
 }
@@ -57,6 +67,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Sim { seeds } => chores::sim(&seeds),
         Command::Nodes { rounds } => chores::nodes(rounds),
         Command::Postgres => chores::postgres(),
+        Command::Ha => ha::ha(),
+        Command::Migrations { rows } => chores::migrations(rows),
         Command::Openapi => chores::openapi(),
     }
 }

@@ -119,12 +119,12 @@ impl Drop for Server {
 }
 
 /// Whom the server runs as.
-struct Owner {
-    uid: u32,
-    gid: u32,
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
-fn as_owner(program: &Path, folder: &Path, owner: Option<&Owner>) -> Command {
+pub(crate) fn as_owner(program: &Path, folder: &Path, owner: Option<&Owner>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null());
     if let Some(Owner { uid, gid }) = owner {
@@ -134,7 +134,7 @@ fn as_owner(program: &Path, folder: &Path, owner: Option<&Owner>) -> Command {
 }
 
 /// Another user where we are root.
-fn owner() -> anyhow::Result<Option<Owner>> {
+pub(crate) fn owner() -> anyhow::Result<Option<Owner>> {
     if !is_root()? {
         return Ok(None);
     }
@@ -164,7 +164,7 @@ fn user(users: &str, name: &str) -> Option<Owner> {
 }
 
 /// The folder of the programs of the newest version there is.
-fn programs() -> anyhow::Result<PathBuf> {
+pub(crate) fn programs() -> anyhow::Result<PathBuf> {
     if let Some(bin) = installed() {
         return Ok(bin);
     }

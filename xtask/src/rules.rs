@@ -8,6 +8,7 @@ mod links;
 mod machine;
 mod purity;
 mod statements;
+mod sums;
 
 use crate::repository::File;
 
@@ -21,6 +22,7 @@ pub(crate) fn violations(files: &[File]) -> anyhow::Result<Vec<String>> {
     found.extend(statements::violations(files));
     found.extend(machine::violations(files));
     found.extend(links::violations(files));
+    found.extend(sums::violations(files));
     Ok(found)
 }
 
