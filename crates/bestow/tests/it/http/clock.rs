@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bestow::clock::{Clock, Reading};
+use bestow::config::Config;
 use serde_json::{Value, json};
 
 use super::support::Service;
@@ -82,7 +83,9 @@ fn machine() -> Reading {
 
 #[tokio::test]
 async fn d5_a_clock_that_jumps_a_year_ahead_changes_nothing_until_it_is_confirmed() {
-    let service = Service::start_on(Clock::of_machine(machine), |_| {}).await;
+    // In a file: where a server keeps the facts, its clock counts and not the machine's.
+    let in_a_file = |config: &mut Config| config.database_url = Config::default().database_url;
+    let service = Service::start_on(Clock::of_machine(machine), in_a_file).await;
     service.promotion("FS20", "active").await;
     service.campaign("12345", &["C-1"], &["FS20"], 0).await;
     let reason = async || {
