@@ -32,6 +32,18 @@ pub enum Error {
         /// Version this program needs.
         known: i64,
     },
+    /// The database is half of a copy, or a backup: nobody may serve from it.
+    #[error(
+        "the database is an unfinished copy, or a backup: run the `bestow move` or `bestow restore` that makes it again, \
+         or restore from it"
+    )]
+    NotWhole,
+    /// A copy was to be made where something else is kept.
+    #[error("{0} holds something already: name an empty database")]
+    NotEmpty(String),
+    /// What was copied is not what was read, or a backup is not what was written.
+    #[error("the copy differs in {0}: do not use it")]
+    Differs(String),
     /// Another process serves from this database.
     #[error("another Bestow is already running on this database ({0}): stop it first")]
     InUse(String),

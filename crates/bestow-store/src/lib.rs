@@ -6,6 +6,9 @@
 
 mod checkpoint;
 mod clock;
+mod copy_end;
+mod copy_table;
+mod copy_tally;
 mod error;
 mod migrate;
 mod moves;
@@ -49,6 +52,7 @@ pub mod campaigns;
 pub mod cancellations;
 pub mod clearance;
 pub mod codes;
+pub mod copy;
 pub mod deliveries;
 pub mod destinations;
 pub mod door;

@@ -35,6 +35,9 @@ const CREATE_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
     version BIGINT NOT NULL PRIMARY KEY, name TEXT COLLATE \"C\" NOT NULL, applied_at BIGINT NOT NULL,
     beside BIGINT NOT NULL
 )";
+/// Stands as the version of a database that nobody may serve from, since it is half of a copy, or a backup. Its name
+/// says which. Older programs refuse it too.
+pub(crate) const NO_VERSION: i64 = i64::MAX;
 /// For as long as a step may take; rows are many by then.
 const STEP_MS_MAX: u32 = 3_600_000;
 /// Between two tries to be the one that migrates.
@@ -60,6 +63,9 @@ struct Found {
 /// A schema of ours, or a newer one that leaves room for programs as old as this.
 fn is_known(found: Found) -> Result<(), Error> {
     let (known, Found { version, beside }) = (known(), found);
+    if version == NO_VERSION {
+        return Err(Error::NotWhole);
+    }
     if version < known {
         let found = version;
         return Err(Error::SchemaTooOld { found, known });

@@ -504,7 +504,7 @@ where
     }
 }
 
-fn path_of(url: &str) -> Result<PathBuf, Error> {
+pub(crate) fn path_of(url: &str) -> Result<PathBuf, Error> {
     match url.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() => {
             Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))

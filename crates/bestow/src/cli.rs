@@ -11,6 +11,7 @@ mod deliveries;
 pub mod demo;
 mod destinations;
 mod doctor;
+mod house;
 mod listeners;
 mod migrate;
 mod open;
@@ -80,6 +81,12 @@ enum Command {
     Verify,
     /// Brings the database to this program's schema, and spreads it over shards.
     Migrate(migrate::Migrate),
+    /// Copies the database into an empty one, of SQLite or PostgreSQL.
+    Move(house::Move),
+    /// Makes a backup, beside a running service too.
+    Backup(house::Backup),
+    /// Brings a backup back into an empty database.
+    Restore(house::Restore),
     /// Measures one path beside the raw limit under it.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -151,6 +158,9 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Doctor => doctor::run(&settings).await,
         Command::Verify => verify::run(&settings),
         Command::Migrate(command) => migrate::run(&settings, command),
+        Command::Move(command) => house::run_move(&settings, &command).await,
+        Command::Backup(command) => house::run_backup(&settings, &command),
+        Command::Restore(command) => house::run_restore(&settings, &command),
         Command::Bench(command) => bench::run(&command).map(|()| Outcome::Done),
         Command::Openapi => {
             line(crate::http::openapi::document().trim_end());

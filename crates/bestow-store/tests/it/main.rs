@@ -7,6 +7,7 @@
 
 mod blocks;
 mod contract;
+mod copies;
 mod log;
 mod migrate;
 #[cfg(feature = "postgres-tests")]

@@ -15,7 +15,10 @@ use crate::support::sqlite;
 use source::{Text, texts};
 
 /// Where SQL stands that is no statement of a transaction: the engine's own words.
-const BESIDE_THE_STATEMENTS: [&str; 15] = [
+const BESIDE_THE_STATEMENTS: [&str; 18] = [
+    "copy.rs",
+    "copy_end.rs",
+    "copy_table.rs",
     "migrate.rs",
     "online.rs",
     "pairs.rs",

@@ -3,6 +3,7 @@
 
 mod commands;
 mod demo;
+mod house;
 mod serving;
 
 use std::io::{BufRead, BufReader, Write};

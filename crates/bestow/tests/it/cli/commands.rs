@@ -6,7 +6,7 @@ use tempfile::tempdir;
 use super::{Ended, command, run, run_with_input};
 
 /// Adds tenant `acme`, whose Optimove nobody listens for.
-fn add_acme(dir: &std::path::Path) {
+pub(super) fn add_acme(dir: &(impl super::Place + ?Sized)) {
     let args = [
         "tenant",
         "add",
@@ -111,6 +111,9 @@ fn help_and_version_are_answers() {
         "codes",
         "campaign",
         "migrate",
+        "move",
+        "backup",
+        "restore",
         "verify",
         "doctor",
         "bench",
