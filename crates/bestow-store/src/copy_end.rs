@@ -11,6 +11,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 
 use crate::copy_table::{Cell, Gathered, Table, places, quoted};
 use crate::error::classify;
+use crate::pairs::TABLE_COLUMNS;
 use crate::pg_connect::{Connector, Io, Role};
 use crate::postgres::{Begin, Session, Uncommitted};
 use crate::{Error, Row, Tx, Value, migrate, sqlite};
@@ -23,20 +24,9 @@ const BLOCK_BYTES: usize = 4 << 20;
 const UNHURRIED: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
 /// Tables, columns, their types and their places in the key, by table and by column.
-const COLUMNS: &str = "-- columns
+const COLUMNS: &str = "-- table_columns
     SELECT t.name, c.name, c.type, c.pk FROM sqlite_schema t JOIN pragma_table_info(t.name) c
     WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.cid";
-
-/// As [`COLUMNS`].
-const COLUMNS_POSTGRES: &str = "-- columns
-    SELECT CAST(t.relname AS TEXT), CAST(c.attname AS TEXT), CAST(format_type(c.atttypid, NULL) AS TEXT),
-        CAST(COALESCE(array_position(CAST(i.indkey AS SMALLINT[]), c.attnum) + 1, 0) AS BIGINT)
-    FROM pg_class t
-    JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
-    JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary
-    WHERE t.relnamespace = to_regnamespace(CAST(current_schema() AS TEXT)) AND t.relkind IN ('r', 'p')
-        AND NOT t.relispartition
-    ORDER BY t.relname COLLATE \"C\", c.attnum";
 
 /// Rows that follow each other in a table.
 pub(crate) type Rows = Vec<Vec<Cell>>;
@@ -129,7 +119,7 @@ impl End {
     pub(crate) fn tables(&self) -> Result<Vec<Table>, Error> {
         let columns = match self {
             Self::Sqlite(_) => COLUMNS,
-            Self::Postgres { .. } => COLUMNS_POSTGRES,
+            Self::Postgres { .. } => TABLE_COLUMNS,
         };
         let mut found = Vec::new();
         self.tx().query(columns, &[], |row| {

@@ -43,6 +43,17 @@ pub(crate) const NODE_NUMBER: &str = "-- node_number
     SELECT hashtextextended(CONCAT(pid, ' ', backend_start), 0) & 281474976710655 FROM pg_stat_activity
     WHERE pid = pg_backend_pid()";
 
+/// Tables, columns, their types and their places in the key, as the catalogue has them.
+pub(crate) const TABLE_COLUMNS: &str = "-- table_columns
+    SELECT CAST(t.relname AS TEXT), CAST(c.attname AS TEXT), CAST(format_type(c.atttypid, NULL) AS TEXT),
+        CAST(COALESCE(array_position(CAST(i.indkey AS SMALLINT[]), c.attnum) + 1, 0) AS BIGINT)
+    FROM pg_class t
+    JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
+    JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary
+    WHERE t.relnamespace = to_regnamespace(CAST(current_schema() AS TEXT)) AND t.relkind IN ('r', 'p')
+        AND NOT t.relispartition
+    ORDER BY t.relname COLLATE \"C\", c.attnum";
+
 /// Until the connection ends.
 pub(crate) const JOIN_NODES: &str = "-- join_nodes
     SELECT pg_advisory_lock($1) IS NULL";

@@ -12,7 +12,7 @@ use crate::support::postgres;
 /// Files whose SQL is SQLite's alone.
 const SQLITE_ONLY: [&str; 2] = ["raw.rs", "sqlite.rs"];
 /// Statements in words of their own for SQLite; PostgreSQL's stand in `pairs.rs`.
-const PAIRED: [&str; 1] = ["due_job"];
+const PAIRED: [&str; 2] = ["due_job", "table_columns"];
 
 async fn client(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
