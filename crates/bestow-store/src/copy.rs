@@ -19,6 +19,8 @@ use crate::{Error, Store, Tx, values};
 
 /// The note in a backup starts with it; the tallies of its tables follow, one a line.
 const BACKUP: &str = "backup";
+/// The note in a database that was moved starts with it; where to follows.
+pub(crate) const MOVED: &str = "moved to ";
 
 /// What is made of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +66,16 @@ impl Copy {
     ///
     /// # Errors
     /// [`Error::NotEmpty`] where the target holds anything but an unfinished copy of this source; [`Error::NotWhole`]
-    /// where the source is such a copy; else as [`Store::open`].
+    /// where the source is such a copy; [`Error::Moved`] where it was moved elsewhere; else as [`Store::open`].
     pub fn moving(from: &str, to: &str, now_ms: i64) -> Result<Self, Error> {
-        Self::begin(existing(from)?, open(to)?, Purpose::Move, now_ms)
+        let to = open(to)?;
+        // A move that was killed right before its end has marked its source, and goes on.
+        let half = to.note()?.is_some();
+        let from = match existing(from) {
+            Err(Error::Moved(place)) if half && place == to.place() => open(from)?,
+            found => found?,
+        };
+        Self::begin(from, to, Purpose::Move, now_ms)
     }
 
     /// Begins to back up the database at `from` into a new SQLite file.
@@ -139,12 +148,12 @@ impl Copy {
     }
 
     /// Copies everything as it is at one moment, and makes the copy one that can be used: nobody can write to the source
-    /// of a move until this ends. Tells what every table of both holds.
+    /// of a move until this ends, nor serve from it afterwards. Tells what every table of both holds.
     ///
     /// # Errors
     /// [`Error::Differs`] where the target, read anew, is not what was read from the source; of either database; of
     /// `tell`.
-    pub fn finish(self, tell: &mut Tell<'_>) -> Result<Vec<Tally>, Error> {
+    pub fn finish(self, now_ms: i64, tell: &mut Tell<'_>) -> Result<Vec<Tally>, Error> {
         let view = match self.purpose {
             Purpose::Move => View::Still,
             Purpose::Backup | Purpose::Restore => View::Moment,
@@ -156,6 +165,11 @@ impl Copy {
         if let Some(table) = first_difference(&written, &lines) {
             return Err(Error::Differs(table));
         }
+        // First nobody serves from the source, then somebody may from the target: never from both.
+        match self.purpose {
+            Purpose::Move => self.mark_moved(now_ms)?,
+            Purpose::Restore | Purpose::Backup => self.from.roll_back(),
+        }
         self.to.begin()?;
         match self.purpose {
             Purpose::Move | Purpose::Restore => self.to.tx().drop_copy_note()?,
@@ -165,8 +179,16 @@ impl Copy {
             }
         }
         self.to.commit()?;
-        self.from.roll_back();
         Ok(written)
+    }
+
+    /// Ends the view of the source with a note in it.
+    fn mark_moved(&self, now_ms: i64) -> Result<(), Error> {
+        if self.from.note()?.is_none() {
+            let note = format!("{MOVED}{}", self.to.place());
+            self.from.tx().add_copy_note(&note, now_ms)?;
+        }
+        self.from.commit()
     }
 
     fn pass(&self, view: View, tell: &mut Tell<'_>) -> Result<Vec<Tally>, Error> {
@@ -268,12 +290,30 @@ impl fmt::Debug for Copy {
     }
 }
 
+/// Lets the database at `url` be served from again though it was moved: the way back, once the copy is given up.
+///
+/// # Errors
+/// [`Error::NotWhole`] where it holds anything but what was moved elsewhere; else as [`Store::open`].
+pub fn take_back(url: &str) -> Result<(), Error> {
+    match existing(url) {
+        Err(Error::Moved(_)) => {}
+        found => return found.map(drop),
+    }
+    let end = open(url)?;
+    end.begin()?;
+    end.tx().drop_copy_note()?;
+    end.commit()
+}
+
 /// What every table of the database at `url` holds.
 ///
 /// # Errors
 /// As [`Store::open`].
 pub fn tally(url: &str) -> Result<Vec<Tally>, Error> {
-    let end = existing(url)?;
+    let end = match existing(url) {
+        Err(Error::Moved(_)) => open(url)?,
+        found => found?,
+    };
     end.look(View::Moment, &[])?;
     tallies(&end, &end.tables()?)
 }

@@ -38,6 +38,11 @@ pub enum Error {
          or restore from it"
     )]
     NotWhole,
+    /// The database was moved: what is written to it from now on would be missing where it is.
+    #[error(
+        "the database was moved to {0}: set BESTOW_DATABASE_URL to that, or give the copy up and run `bestow move --take-back`"
+    )]
+    Moved(String),
     /// A copy was to be made where something else is kept.
     #[error("{0} holds something already: name an empty database")]
     NotEmpty(String),

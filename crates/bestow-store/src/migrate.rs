@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::copy::MOVED;
 use crate::error::classify;
 use crate::postgres::{Begin, MIGRATION, Session, Uncommitted};
 use crate::{Error, Tx, online, values};
@@ -35,8 +36,8 @@ const CREATE_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
     version BIGINT NOT NULL PRIMARY KEY, name TEXT COLLATE \"C\" NOT NULL, applied_at BIGINT NOT NULL,
     beside BIGINT NOT NULL
 )";
-/// Stands as the version of a database that nobody may serve from, since it is half of a copy, or a backup. Its name
-/// says which. Older programs refuse it too.
+/// Stands as the version of a database that nobody may serve from, since it is half of a copy, a backup, or was moved.
+/// Its name says which. Older programs refuse it too.
 pub(crate) const NO_VERSION: i64 = i64::MAX;
 /// For as long as a step may take; rows are many by then.
 const STEP_MS_MAX: u32 = 3_600_000;
@@ -54,17 +55,25 @@ pub(crate) fn known() -> i64 {
 }
 
 /// The schema of a database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Found {
     version: i64,
     beside: i64,
+    /// What stands at [`NO_VERSION`].
+    note: Option<String>,
 }
 
 /// A schema of ours, or a newer one that leaves room for programs as old as this.
-fn is_known(found: Found) -> Result<(), Error> {
-    let (known, Found { version, beside }) = (known(), found);
-    if version == NO_VERSION {
-        return Err(Error::NotWhole);
+fn is_known(found: &Found) -> Result<(), Error> {
+    let (
+        known,
+        &Found {
+            version, beside, ..
+        },
+    ) = (known(), found);
+    if let Some(note) = &found.note {
+        let place = note.strip_prefix(MOVED);
+        return Err(place.map_or(Error::NotWhole, |place| Error::Moved(place.to_owned())));
     }
     if version < known {
         let found = version;
@@ -77,14 +86,16 @@ fn is_known(found: Found) -> Result<(), Error> {
     Ok(())
 }
 
-fn after(found: Found) -> Option<&'static Migration> {
+fn after(found: &Found) -> Option<&'static Migration> {
     MIGRATIONS
         .iter()
         .find(|migration| migration.version > found.version)
 }
 
 const SCHEMA_VERSION: &str = "-- schema_version
-    SELECT COALESCE(MAX(version), 0), COALESCE(MAX(beside), 0) FROM schema_migration";
+    SELECT COALESCE(MAX(version), 0), COALESCE(MAX(beside), 0),
+        MAX(CASE WHEN version = 9223372036854775807 THEN name END)
+    FROM schema_migration";
 
 /// Applies what is missing. The exclusive lock makes several starters at once safe; each step is one transaction.
 pub(crate) fn apply(connection: &mut Connection, now_ms: i64) -> Result<(), Error> {
@@ -95,8 +106,8 @@ pub(crate) fn apply(connection: &mut Connection, now_ms: i64) -> Result<(), Erro
         tx.execute_batch(CREATE)
             .map_err(|e| classify("migrate", &e))?;
         let found = version(&tx)?;
-        let Some(next) = after(found) else {
-            is_known(found)?;
+        let Some(next) = after(&found) else {
+            is_known(&found)?;
             return tx.commit().map_err(|e| classify("migrate", &e));
         };
         tx.execute_batch(next.sqlite)
@@ -121,7 +132,7 @@ pub(crate) fn check(connection: &Connection) -> Result<(), Error> {
     } else {
         Found::default()
     };
-    is_known(found)
+    is_known(&found)
 }
 
 fn version(connection: &Connection) -> Result<Found, Error> {
@@ -130,6 +141,7 @@ fn version(connection: &Connection) -> Result<Found, Error> {
             Ok(Found {
                 version: row.get(0)?,
                 beside: row.get(1)?,
+                note: row.get(2)?,
             })
         })
         .map_err(|e| classify("migrate", &e))
@@ -161,8 +173,8 @@ fn apply_claimed(session: &Session, now_ms: i64) -> Result<(), Error> {
     let mut tx = Tx::postgres(session, now_ms);
     loop {
         let found = tx.schema_version()?;
-        let Some(next) = after(found) else {
-            return is_known(found);
+        let Some(next) = after(&found) else {
+            return is_known(&found);
         };
         if next.version == 1 {
             whole(session, |session| {
@@ -202,7 +214,7 @@ pub(crate) fn check_postgres(session: &Session) -> Result<(), Error> {
     } else {
         Found::default()
     };
-    is_known(found)
+    is_known(&found)
 }
 
 /// For tests: a step that a later program might bring.
@@ -239,6 +251,7 @@ impl Tx<'_> {
             Ok(Found {
                 version: row.int(0)?,
                 beside: row.int(1)?,
+                note: row.opt_text(2)?,
             })
         })?;
         Ok(found.unwrap_or_default())

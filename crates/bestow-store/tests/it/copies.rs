@@ -43,6 +43,10 @@ fn nowhere() -> (TempDir, PathBuf, String) {
     (dir, file, url)
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as those who are told must be able to end a pass"
+)]
 fn quiet(_: &Progress) -> Result<(), Error> {
     Ok(())
 }
@@ -91,7 +95,7 @@ async fn broken_off_after_any_block_and_gone_on_with() {
     );
     assert_eq!(wrote_all.pop(), Some(0), "the last had nothing to do");
     let moving = Copy::moving(&fresh.db.url(), &to, NOW_MS).expect("gone on with");
-    let tallies = moving.finish(&mut quiet).expect("finished");
+    let tallies = moving.finish(NOW_MS, &mut quiet).expect("finished");
     assert_eq!(tallies, copy::tally(&fresh.db.url()).expect("read"));
     let excluded = tallies.iter().find(|tally| tally.table == "exclusion");
     assert_eq!(excluded.expect("a table").rows, EXCLUDED);
@@ -117,7 +121,7 @@ async fn what_is_written_meanwhile_comes_with_the_last_pass() {
     let mut meanwhile = meanwhile;
     moving.ahead(&mut meanwhile).expect("copied");
     let mut wrote = 0;
-    let tallies = moving.finish(&mut |progress| {
+    let tallies = moving.finish(NOW_MS, &mut |progress| {
         wrote = progress.written;
         Ok(())
     });
@@ -144,7 +148,7 @@ async fn rows_that_stand_in_each_others_way_are_replaced() {
         );
         fresh.plant(&sql);
     }
-    moving.finish(&mut quiet).expect("finished");
+    moving.finish(NOW_MS, &mut quiet).expect("finished");
     is_equal(&fresh.db.url(), &to);
 }
 
@@ -164,11 +168,54 @@ async fn only_an_empty_database_or_half_of_the_same_copy_is_written_to() {
 }
 
 #[tokio::test]
+async fn nobody_serves_from_what_was_moved_until_it_is_taken_back() {
+    let fresh = source().await;
+    let from = fresh.db.url();
+    let (_dir, file, to) = nowhere();
+    let is_moved = |found: Error| {
+        let Error::Moved(place) = found else {
+            panic!("{found}");
+        };
+        assert_eq!(place, file.display().to_string());
+    };
+    let moving = Copy::moving(&from, &to, NOW_MS).expect("begun");
+    moving.finish(NOW_MS, &mut quiet).expect("finished");
+    is_moved(served(&from).expect_err("moved"));
+    let (_elsewhere, other, further) = nowhere();
+    is_moved(Copy::moving(&from, &further, NOW_MS).expect_err("moved"));
+    is_moved(Copy::backup(&from, &other, NOW_MS).expect_err("moved"));
+    let moved_twice = Copy::moving(&from, &to, NOW_MS);
+    moved_twice.expect_err("the copy is served from by now");
+
+    // Killed between its last two commits: the source is marked, the copy is not whole.
+    let copy = rusqlite::Connection::open(&file).expect("opened");
+    let note = format!(
+        "INSERT INTO schema_migration VALUES ({}, 'copy of {}', 0, 0)",
+        i64::MAX,
+        from.trim_start_matches("sqlite:")
+    );
+    assert_eq!(copy.execute(&note, []), Ok(1));
+    let moving = Copy::moving(&from, &to, NOW_MS).expect("gone on with");
+    moving.finish(NOW_MS, &mut quiet).expect("finished");
+    served(&to).expect("it can be served from");
+    is_moved(served(&from).expect_err("moved"));
+
+    copy::take_back(&from).expect("taken back");
+    served(&from).expect("as if it had not been moved");
+    copy::take_back(&from).expect("nothing to do");
+    let (_backups, backup, its) = nowhere();
+    let made = Copy::backup(&from, &backup, NOW_MS).expect("begun");
+    made.finish(NOW_MS, &mut quiet).expect("finished");
+    let no_move = copy::take_back(&its);
+    assert!(matches!(no_move, Err(Error::NotWhole)), "{no_move:?}");
+}
+
+#[tokio::test]
 async fn a_backup_comes_back_as_it_was() {
     let fresh = source().await;
     let (_dir, file, url) = nowhere();
     let backup = Copy::backup(&fresh.db.url(), &file, NOW_MS).expect("begun");
-    let tallies = backup.finish(&mut quiet).expect("finished");
+    let tallies = backup.finish(NOW_MS, &mut quiet).expect("finished");
     assert!(
         matches!(served(&url), Err(Error::NotWhole)),
         "a backup is not served from"
@@ -178,7 +225,10 @@ async fn a_backup_comes_back_as_it_was() {
     exclude(&fresh.db, "later", 5);
     let (_home, _, to) = nowhere();
     let restoring = Copy::restoring(&file, &to, NOW_MS).expect("begun");
-    assert_eq!(restoring.finish(&mut quiet).expect("finished"), tallies);
+    assert_eq!(
+        restoring.finish(NOW_MS, &mut quiet).expect("finished"),
+        tallies
+    );
     assert_eq!(copy::tally(&to).expect("read"), tallies);
     served(&to).expect("it can be served from");
 }
@@ -194,7 +244,7 @@ async fn a_backup_that_is_not_as_it_was_written_is_refused() {
     let half = Copy::restoring(&file, &to, NOW_MS);
     assert!(matches!(half, Err(Error::NotWhole)), "{half:?}");
     let backup = Copy::backup(&fresh.db.url(), &file, NOW_MS).expect("gone on with");
-    backup.finish(&mut quiet).expect("finished");
+    backup.finish(NOW_MS, &mut quiet).expect("finished");
     let whole = std::fs::read(&file).expect("one file");
 
     for edit in [
@@ -236,21 +286,25 @@ async fn there_and_back_again() {
     moving.ahead(&mut quiet).expect("copied");
     exclude(&fresh.db, "meanwhile", 7);
     fresh.plant("UPDATE notification SET id = 'a' WHERE id = 'n9'");
-    moving.finish(&mut quiet).expect("finished");
+    moving.finish(NOW_MS, &mut quiet).expect("finished");
     is_equal(&fresh.db.url(), there.url());
     served(there.url()).expect("it can be served from");
 
-    let (_dir, _, back) = nowhere();
-    let moving = Copy::moving(there.url(), &back, NOW_MS).expect("begun");
-    moving.finish(&mut quiet).expect("finished");
-    is_equal(&fresh.db.url(), &back);
-
     let (_folder, file, _) = nowhere();
     let backup = Copy::backup(there.url(), &file, NOW_MS).expect("begun");
-    backup.finish(&mut quiet).expect("finished");
+    backup.finish(NOW_MS, &mut quiet).expect("finished");
+
+    let (_dir, _, back) = nowhere();
+    let moving = Copy::moving(there.url(), &back, NOW_MS).expect("begun");
+    moving.finish(NOW_MS, &mut quiet).expect("finished");
+    is_equal(&fresh.db.url(), &back);
+    let moved = served(there.url());
+    assert!(matches!(moved, Err(Error::Moved(_))), "{moved:?}");
+    copy::take_back(there.url()).expect("taken back");
+    served(there.url()).expect("it can be served from");
     let home = bestow_store::Scratch::beside(&server).expect("an empty database");
     let restoring = Copy::restoring(&file, home.url(), NOW_MS).expect("begun");
-    restoring.finish(&mut quiet).expect("finished");
+    restoring.finish(NOW_MS, &mut quiet).expect("finished");
     is_equal(&fresh.db.url(), home.url());
 }
 
@@ -263,7 +317,7 @@ async fn the_last_pass_keeps_writers_out() {
     let (_dir, _, to) = nowhere();
     let moving = Copy::moving(&fresh.db.url(), &to, NOW_MS).expect("begun");
     let mut refused = 0;
-    let ended = moving.finish(&mut |_| {
+    let ended = moving.finish(NOW_MS, &mut |_| {
         let sql = "SET lock_timeout = 50; DELETE FROM exclusion";
         refused += u32::from(fresh.db.raw(sql).is_err());
         Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
-use bestow_store::copy::{Copy, Progress, Tally};
+use bestow_store::copy::{self, Copy, Progress, Tally};
 use bestow_store::{Error as StoreError, Lock, Sharing, Store};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,10 +24,14 @@ const LINE_ROWS: u64 = 500_000;
 
 /// Where to move to.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(super) struct Move {
     /// An empty database: `postgres://USER@HOST/DATABASE` or `sqlite:PATH`.
     #[arg(long, value_name = "URL")]
-    to: String,
+    to: Option<String>,
+    /// Serve from the database of these settings again though it was moved: the copy is given up.
+    #[arg(long)]
+    take_back: bool,
 }
 
 /// Where to put a backup.
@@ -51,21 +55,27 @@ pub(super) async fn run_move(settings: &Settings, command: &Move) -> anyhow::Res
     let mut config = settings.load()?;
     log_to_stderr("warn")?;
     let from = config.database_url();
-    config.database_url.clone_from(&command.to);
+    let Some(to) = &command.to else {
+        copy::take_back(&from)?;
+        note("taken back: never start the service on the copy again");
+        return Ok(Outcome::Done);
+    };
+    config.database_url.clone_from(to);
     let to = config.database_url();
     check_room(&to)?;
     let _target = Store::claim(&to, Sharing::Alone)?;
-    let copy = Copy::moving(&from, &to, Clock::system().now_ms())?;
+    let now_ms = Clock::system().now_ms();
+    let copy = Copy::moving(&from, &to, now_ms)?;
     note("the first pass: the service may go on");
     with_progress(|tell| copy.ahead(tell))?;
     let _source = wait_for_stop(&from).await?;
     note("the last pass: what was written meanwhile");
-    let tallies = with_progress(|tell| copy.finish(tell))?;
+    let tallies = with_progress(|tell| copy.finish(now_ms, tell))?;
     tell_tallies(&tallies);
     let outcome = verified(config)?;
-    note(&format!(
-        "moved: set BESTOW_DATABASE_URL to the new address wherever Bestow runs, and do not start it on {from} again"
-    ));
+    note(
+        "moved: set BESTOW_DATABASE_URL to the new address wherever Bestow runs; it does not start on the old one again",
+    );
     Ok(outcome)
 }
 
@@ -76,7 +86,7 @@ pub(super) fn run_backup(settings: &Settings, command: &Backup) -> anyhow::Resul
     check_room(&format!("sqlite:{}", command.to.display()))?;
     let now_ms = Clock::system().now_ms();
     let copy = Copy::backup(&config.database_url(), &command.to, now_ms)?;
-    let tallies = with_progress(|tell| copy.finish(tell))?;
+    let tallies = with_progress(|tell| copy.finish(now_ms, tell))?;
     tell_tallies(&tallies);
     note("backed up; the key file is not in it: keep it elsewhere");
     Ok(Outcome::Done)
@@ -89,8 +99,9 @@ pub(super) fn run_restore(settings: &Settings, command: &Restore) -> anyhow::Res
     let to = config.database_url();
     check_room(&to)?;
     let _target = Store::claim(&to, Sharing::Alone)?;
-    let copy = Copy::restoring(&command.from, &to, Clock::system().now_ms())?;
-    let tallies = with_progress(|tell| copy.finish(tell))?;
+    let now_ms = Clock::system().now_ms();
+    let copy = Copy::restoring(&command.from, &to, now_ms)?;
+    let tallies = with_progress(|tell| copy.finish(now_ms, tell))?;
     tell_tallies(&tallies);
     verified(config)
 }
@@ -124,7 +135,7 @@ async fn wait_for_stop(url: &str) -> anyhow::Result<Lock> {
 
 /// A bar on a terminal, lines elsewhere.
 fn with_progress<T>(
-    pass: impl FnOnce(&mut bestow_store::copy::Tell<'_>) -> Result<T, StoreError>,
+    pass: impl FnOnce(&mut copy::Tell<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     if !std::io::stderr().is_terminal() {
         let mut next = LINE_ROWS;

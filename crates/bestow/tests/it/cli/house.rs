@@ -98,6 +98,12 @@ fn moved_while_it_serves_though_killed_on_the_way() {
     assert!(tokens.contains("behind-the-first-pass"), "{tokens}");
     assert!(tokens.contains("behind-the-second"), "{tokens}");
     drop(service);
+
+    for refused in [&["serve"][..], &["move", "--to", &to], &["token", "list"]] {
+        run(&home, refused).failed(&["was moved to", "--take-back"]);
+    }
+    run(&home, &["move", "--take-back"]).done();
+    run(&home, &["token", "list"]).done();
     run(&home, &["move", "--to", &to]).failed(&["holds something already"]);
 }
 
