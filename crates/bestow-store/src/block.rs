@@ -10,7 +10,7 @@ use bestow_core::id::fold_customer;
 use crate::Error;
 
 /// Entries of one block, at most: what a merge holds in memory for each landed page.
-pub const BLOCK_ENTRIES_MAX: usize = 512;
+pub const BLOCK_ENTRIES_MAX: usize = 256;
 
 /// One landed pair (or row without code) as it is put into a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

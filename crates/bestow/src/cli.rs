@@ -31,6 +31,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::open::Settings;
 use crate::cli::output::{line, tell_error};
+use crate::memory;
 
 /// A promotion system for Optimove campaigns.
 #[derive(Debug, Parser)]
@@ -113,6 +114,7 @@ impl From<bool> for Outcome {
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    memory::keep_pages_small();
     if let Command::Bench(bench) = &cli.command {
         // Benches make runtimes of their own, one for each side.
         return exit(bench::run(bench).map(|()| Outcome::Done));

@@ -17,6 +17,7 @@ pub mod facts;
 mod formula;
 pub mod ingest;
 pub mod keys;
+mod memory;
 mod near;
 mod problem;
 pub mod random;

@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 
 use super::listener::listener_path;
 use super::load::{ANSWER_BYTES_MAX, LATENCY_US_MAX, head, now, post};
-use super::rig::{Rig, SandboxProcess, TOKEN, load_runtime, peak_memory_bytes};
+use super::rig::{Rig, SandboxProcess, TOKEN, load_runtime};
 use super::{Report, Shape, eligibility};
+use crate::memory;
 use crate::threads;
 use crate::work::Workers;
 
@@ -80,7 +81,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         ours,
         raw,
         ratio: ours / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
         p999_ms: ms(0.999),

@@ -8,9 +8,10 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::load::{Load, now, post};
-use super::rig::{Rig, SandboxProcess, TOKEN, load_runtime, peak_memory_bytes};
+use super::rig::{Rig, SandboxProcess, TOKEN, load_runtime};
 use super::{Report, Shape, import};
 use crate::events::Event;
+use crate::memory;
 use crate::threads;
 use crate::work::Workers;
 
@@ -85,7 +86,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         ours,
         raw,
         ratio: ours / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
         p999_ms: ms(0.999),

@@ -14,10 +14,11 @@ use serde_json::json;
 
 use super::eligibility::drawn;
 use super::load::{Load, Measured, now, post};
-use super::rig::{Rig, SandboxProcess, load_runtime, peak_memory_bytes};
+use super::rig::{Rig, SandboxProcess, load_runtime};
 use super::{Report, Shape, import};
 use crate::app::App;
 use crate::events::Event;
+use crate::memory;
 use crate::service::gateway::EVENT;
 use crate::service::listeners::GATEWAY_PATH;
 use crate::threads;
@@ -145,7 +146,7 @@ fn report(runs: &Runs) -> Report {
         ours: alone.rate(),
         raw,
         ratio: alone.rate() / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         p50_ms: ours.ms(0.5),
         p99_ms: ours.ms(0.99),
         p999_ms: ours.ms(0.999),

@@ -12,11 +12,12 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::load::now;
-use super::rig::{Rig, SHARED_CODE, SandboxProcess, peak_memory_bytes, runtime};
+use super::rig::{Rig, SHARED_CODE, SandboxProcess, runtime};
 use super::{Report, Shape};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::events::Event;
+use crate::memory;
 use crate::service::{codes, promotions};
 use crate::work::{Workers, kind};
 
@@ -37,8 +38,8 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     )?;
     let rig = Rig::new(shape)?;
     let raw = raw_rate(&rig, customers)?;
-    let (ours, commits) = runtime.block_on(import(&rig, customers, 1, SHARED_CODE))?;
-    let mut report = report(customers, (ours, raw), &commits);
+    let imported = runtime.block_on(import(&rig, customers, 1, SHARED_CODE))?;
+    let mut report = report(customers, raw, &imported);
     let bytes = rig.app.store.size_bytes()? / customers.max(1);
     report.more.insert("bytes_per_grant".into(), json!(bytes));
     Ok(report)
@@ -52,21 +53,36 @@ pub(super) fn run_unique(shape: &Shape) -> anyhow::Result<Report> {
     let rig = Rig::new(shape)?;
     let raw = raw_rate(&rig, customers)?;
     let shared = import(&rig, customers, CAMPAIGNS_AT_ONCE, SHARED_CODE);
-    let (shared, _) = runtime.block_on(shared)?;
+    let shared = runtime.block_on(shared)?.rate;
     let rig = Rig::new(shape)?;
     let unique = import(&rig, customers, CAMPAIGNS_AT_ONCE, UNIQUE_CODE);
-    let (ours, commits) = runtime.block_on(unique)?;
+    let imported = runtime.block_on(unique)?;
     check_codes(&rig, customers)?;
-    let mut report = report(customers, (ours, raw), &commits);
+    let mut report = report(customers, raw, &imported);
     let more = &mut report.more;
     more.insert("campaigns_at_once".into(), json!(CAMPAIGNS_AT_ONCE));
     more.insert("shared_code".into(), json!(shared.round()));
-    let factor = (shared / ours * 100.0).round() / 100.0;
+    let factor = (shared / imported.rate * 100.0).round() / 100.0;
     more.insert("shared_by_unique".into(), json!(factor));
     Ok(report)
 }
 
-fn report(customers: u64, (ours, raw): (f64, f64), commits: &Histogram<u64>) -> Report {
+/// What an import came to.
+struct Imported {
+    /// Grants a second.
+    rate: f64,
+    /// Most memory at once while it ran, in bytes.
+    peak: u64,
+    /// How long the small commits beside it took, in microseconds.
+    commits: Histogram<u64>,
+}
+
+fn report(customers: u64, raw: f64, imported: &Imported) -> Report {
+    let Imported {
+        rate,
+        peak,
+        commits,
+    } = imported;
     let ms = |quantile| commits.value_at_quantile(quantile) as f64 / 1_000.0;
     let mut more = serde_json::Map::new();
     more.insert("customers".into(), json!(customers));
@@ -74,10 +90,10 @@ fn report(customers: u64, (ours, raw): (f64, f64), commits: &Histogram<u64>) -> 
     Report {
         bench: "import",
         unit: "grants",
-        ours,
+        ours: *rate,
         raw,
-        ratio: ours / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        ratio: rate / raw,
+        peak_memory_bytes: *peak,
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
         p999_ms: ms(0.999),
@@ -105,12 +121,7 @@ fn raw_rate(rig: &Rig, customers: u64) -> anyhow::Result<f64> {
 }
 
 /// Imports campaigns, all at once, of so many customers together, each with this code.
-async fn import(
-    rig: &Rig,
-    customers: u64,
-    campaigns: u64,
-    code: &str,
-) -> anyhow::Result<(f64, Histogram<u64>)> {
+async fn import(rig: &Rig, customers: u64, campaigns: u64, code: &str) -> anyhow::Result<Imported> {
     let sandbox = SandboxProcess::start().await?;
     rig.tenant(sandbox.url()).await?;
     if code == UNIQUE_CODE {
@@ -124,6 +135,7 @@ async fn import(
     let mut events = app.events.subscribe();
     let stop = Arc::new(AtomicBool::new(false));
     let commits = tokio::spawn(commit_beside(Arc::clone(&app), Arc::clone(&stop)));
+    memory::forget_peak().context("asking for the memory of the import alone")?;
     let start = now();
     for id in &ids {
         want(&app, id).await?;
@@ -140,7 +152,7 @@ async fn import(
             Err(error) => return Err(error.into()),
         }
     }
-    let took = start.elapsed();
+    let (took, peak) = (start.elapsed(), memory::peak_bytes());
     stop.store(true, Ordering::Relaxed);
     let commits = commits.await??;
     workers.stop().await;
@@ -149,7 +161,11 @@ async fn import(
         granted == customers,
         "{granted} grants for {customers} customers"
     );
-    Ok((customers as f64 / took.as_secs_f64(), commits))
+    Ok(Imported {
+        rate: customers as f64 / took.as_secs_f64(),
+        peak,
+        commits,
+    })
 }
 
 /// Makes the promotion of unique codes, with one for each customer.

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::eligibility::{drawn, fill};
 use super::gateway::import_whole;
 use super::load::{LATENCY_US_MAX, now};
-use super::rig::{Rig, peak_memory_bytes, runtime};
+use super::rig::{Rig, runtime};
 use super::{Report, Shape};
+use crate::memory;
 use crate::service::verify;
 
 /// Look-ups of each measurement, and those before it that only warm up.
@@ -53,7 +54,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         ours,
         raw,
         ratio: ours / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
         p999_ms: ms(0.999),

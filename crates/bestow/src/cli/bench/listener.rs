@@ -7,8 +7,9 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::load::{Load, now, post};
-use super::rig::{Rig, load_runtime, peak_memory_bytes};
+use super::rig::{Rig, load_runtime};
 use super::{Report, Shape};
+use crate::memory;
 use crate::threads;
 
 /// Rows of one commit of the raw limit.
@@ -58,7 +59,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
         ours: ours.rate(),
         raw,
         ratio: ours.rate() / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         p50_ms: ours.ms(0.5),
         p99_ms: ours.ms(0.99),
         p999_ms: ours.ms(0.999),

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::eligibility::{drawn, fill};
 use super::load::{Load, Measured, now, post_with};
-use super::rig::{Rig, TOKEN, peak_memory_bytes, runtime};
+use super::rig::{Rig, TOKEN, load_runtime};
 use super::{Report, Shape};
+use crate::{memory, threads};
 
 /// Connections unless told otherwise: while some wait for the disk, others are read and answered.
 const CONNECTIONS: usize = 512;
@@ -25,11 +26,7 @@ const RAW_ROWS_PER_COMMIT: usize = 10_000;
 const ANSWER_BYTES: usize = 420;
 
 pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (server, client) = (
-        runtime("server", threads)?,
-        runtime("load", threads.div_ceil(2))?,
-    );
+    let (server, client) = (threads::answering()?, load_runtime()?);
     let rig = Rig::new(shape)?;
     let customers = shape.customers.max(1);
     drop(server.block_on(fill(&rig, customers))?);
@@ -85,7 +82,7 @@ fn report(ours: &Measured, empty: f64, bare: f64, customers: u64) -> Report {
         ours: ours.rate(),
         raw,
         ratio: ours.rate() / raw,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         p50_ms: ours.ms(0.5),
         p99_ms: ours.ms(0.99),
         p999_ms: ours.ms(0.999),

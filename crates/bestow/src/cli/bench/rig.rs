@@ -227,20 +227,6 @@ impl Drop for SandboxProcess {
     }
 }
 
-/// Most memory this process ever had, in bytes.
-pub(super) fn peak_memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|text| {
-        text.trim()
-            .trim_end_matches("kB")
-            .trim()
-            .parse::<u64>()
-            .ok()
-    });
-    kib.unwrap_or_default() * 1_024
-}
-
 /// The threads of the load, which are none of the server's.
 pub(super) fn load_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
