@@ -8,91 +8,48 @@ mod endings;
 mod redemptions;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bestow::cli::call::Caller;
 use bestow::random::Random;
 use http::Method;
 use optimove_sandbox::{ClockMode, Config, Sandbox};
 use serde_json::{Value, json};
 
 use crate::home::Home;
+use crate::process::{self, Process, TOKEN};
 use crate::support::changed;
 
-const TOKEN: &str = "kill-test-token-with-enough-characters";
+/// What the service is started with: small pages and small transactions, so that a kill meets every step.
+const SETTINGS: [(&str, &str); 10] = [
+    ("BESTOW_LOG", "error"),
+    ("BESTOW_OPTIMOVE__PAGE_ROWS", "200"),
+    ("BESTOW_OPTIMOVE__CALLS_MAX", "100000"),
+    ("BESTOW_WORK__MERGE_GRANTS_MAX", "300"),
+    ("BESTOW_WORK__EMPTY_ANSWER_WAIT_MS", "1"),
+    ("BESTOW_WORK__RETRY_MS", "1"),
+    ("BESTOW_WORK__POLL_MS", "5"),
+    ("BESTOW_DELIVERY__ALLOW_NETWORKS", "127.0.0.1"),
+    ("BESTOW_DELIVERY__RETRY_MS", "1"),
+    ("BESTOW_DELIVERY__REST_MS", "1"),
+];
 
-/// The service as a process of its own, killed without a warning when dropped.
-struct Service {
-    child: Child,
-    caller: Caller,
+/// The service that is killed.
+struct Service(Process);
+
+impl Deref for Service {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
 }
 
 impl Service {
     fn start(home: &Home) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bestow"))
-            .arg("serve")
-            .current_dir(home.path())
-            .envs(home.environment())
-            .env("BESTOW_LISTEN", "127.0.0.1:0")
-            .env("BESTOW_ADMIN_TOKEN", TOKEN)
-            .env("BESTOW_LOG", "error")
-            .env("BESTOW_OPTIMOVE__PAGE_ROWS", "200")
-            .env("BESTOW_OPTIMOVE__CALLS_MAX", "100000")
-            .env("BESTOW_WORK__MERGE_GRANTS_MAX", "300")
-            .env("BESTOW_WORK__EMPTY_ANSWER_WAIT_MS", "1")
-            .env("BESTOW_WORK__RETRY_MS", "1")
-            .env("BESTOW_WORK__POLL_MS", "5")
-            .env("BESTOW_DELIVERY__ALLOW_NETWORKS", "127.0.0.1")
-            .env("BESTOW_DELIVERY__RETRY_MS", "1")
-            .env("BESTOW_DELIVERY__REST_MS", "1")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the service starts");
-        let stdout = child.stdout.take().expect("its output is piped");
-        let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .expect("the promised line");
-        let address = address.parse().expect("an address");
-        Self {
-            child,
-            caller: Caller::new(address, Some(TOKEN)),
-        }
-    }
-
-    /// A request that has to succeed.
-    async fn ok(&self, method: Method, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.call(method.clone(), path, body).await;
-        assert!(
-            (200..300).contains(&status),
-            "{method} {path}: {status} {answer}"
-        );
-        answer
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.ok(Method::GET, path, &Value::Null).await
-    }
-
-    /// All rows of a list.
-    async fn rows(&self, path: &str) -> Vec<Value> {
-        let (mut rows, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page = self.get(&format!("{path}?limit=1000{cursor}")).await;
-            rows.extend(page["data"].as_array().expect("a list").iter().cloned());
-            match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return rows,
-            }
-        }
+        Self(Process::start(home, &SETTINGS))
     }
 
     /// What is known of a campaign: null until a worker has read its first notification.
@@ -105,26 +62,9 @@ impl Service {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let (status, body) = self
-            .caller
-            .json(method, path, body)
-            .await
-            .expect("the service answers");
-        (status.as_u16(), body)
-    }
-
     /// SIGKILL: no handler, no flush, no goodbye.
-    fn kill(mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it is gone");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn kill(self) {
+        self.0.kill();
     }
 }
 
@@ -286,17 +226,7 @@ async fn assert_right(service: &Service, campaign: u64, expected: &BTreeSet<Stri
 /// Kills the service once more; no invariant is broken.
 fn verify(service: Service, home: &Home) {
     service.kill();
-    let verified = Command::new(env!("CARGO_BIN_EXE_bestow"))
-        .arg("verify")
-        .current_dir(home.path())
-        .envs(home.environment())
-        .output()
-        .expect("verify runs");
-    assert!(
-        verified.status.success(),
-        "{}",
-        String::from_utf8_lossy(&verified.stdout)
-    );
+    process::verify(home);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Tests of the whole service, in one binary. `support` holds the world that they play in.
 
 mod home;
+mod process;
 mod support;
 
 mod cli;

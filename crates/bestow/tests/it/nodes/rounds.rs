@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::node::Node;
 use crate::home::Home;
+use crate::process;
 
 /// How many rounds are played. A thousand take a quarter of an hour.
 const ROUNDS: &str = "BESTOW_NODES_ROUNDS";
@@ -197,7 +198,7 @@ impl Rig {
             let path = format!("{ACME}/campaigns/{campaign}");
             let known = self.nodes[place]
                 .node
-                .call(Method::GET, &path, &Value::Null);
+                .try_call(Method::GET, &path, &Value::Null);
             let is_done = matches!(known.await, Some((200, view)) if is_done(&view));
             if !is_done {
                 open.push(campaign);
@@ -240,7 +241,7 @@ impl Rig {
         loop {
             self.wake();
             if let Some(place) = self.somebody() {
-                let told = self.nodes[place].node.call(Method::POST, &path, &event);
+                let told = self.nodes[place].node.try_call(Method::POST, &path, &event);
                 if matches!(told.await, Some((200, _))) {
                     self.acknowledged += 1;
                     return;
@@ -261,7 +262,9 @@ impl Rig {
         for campaign in &self.campaigns {
             let path = format!("{ACME}/campaigns/{campaign}");
             loop {
-                let asked = self.nodes[0].node.call(Method::GET, &path, &Value::Null);
+                let asked = self.nodes[0]
+                    .node
+                    .try_call(Method::GET, &path, &Value::Null);
                 if matches!(asked.await, Some((200, view)) if is_done(&view)) {
                     break;
                 }
@@ -314,14 +317,7 @@ impl Rig {
             "{kept} of {}",
             self.acknowledged
         );
-        let verified = std::process::Command::new(env!("CARGO_BIN_EXE_bestow"))
-            .arg("verify")
-            .current_dir(self.home.path())
-            .envs(self.home.environment())
-            .output()
-            .expect("verify runs");
-        let said = String::from_utf8_lossy(&verified.stdout);
-        assert!(verified.status.success(), "{said}");
+        process::verify(&self.home);
     }
 
     /// Never too many calls, never two logins within a second; as Optimove counts them.

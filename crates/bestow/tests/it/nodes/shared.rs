@@ -1,6 +1,5 @@
 //! What one process does, the others know: within a second, or at once where it matters.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use bestow::app::App;
@@ -11,8 +10,9 @@ use bestow_store::Migrate;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::node::{Node, TOKEN};
+use super::node::Node;
 use crate::home::Home;
+use crate::process::bestow;
 
 /// Looks at a condition that has to come true within a second or so.
 const LOOKS_MAX: u32 = 20_000;
@@ -34,7 +34,7 @@ fn app(home: &Home, clock: Clock, change: impl FnOnce(&mut Config)) -> Arc<App> 
 /// Asks until the answer has this status.
 async fn until(node: &Node, path: &str, wanted: u16) -> Value {
     for _ in 0..LOOKS_MAX {
-        if let Some((status, answer)) = node.call(Method::GET, path, &Value::Null).await
+        if let Some((status, answer)) = node.try_call(Method::GET, path, &Value::Null).await
             && status == wanted
         {
             return answer;
@@ -52,12 +52,7 @@ async fn what_one_changes_the_others_know() {
     assert_eq!(seen["name"], "Acme");
     // A token that was made here is taken there, until it is revoked here.
     let bestow = |args: &[&str]| {
-        let ran = Command::new(env!("CARGO_BIN_EXE_bestow"))
-            .args(args)
-            .current_dir(home.path())
-            .envs(home.environment())
-            .output()
-            .expect("it runs");
+        let ran = bestow(&home).args(args).output().expect("it runs");
         assert!(ran.status.success(), "{args:?}: {ran:?}");
         String::from_utf8(ran.stdout)
             .expect("text")
@@ -121,7 +116,7 @@ async fn each_does_what_it_is_told() {
     let listener = Node::start(&home, &[("BESTOW_ROLES", "listener")]);
     let api = Node::start(&home, &[("BESTOW_ROLES", "api")]);
     let status = async |node: &Node, path: &str| {
-        let answer = node.call(Method::GET, path, &Value::Null).await;
+        let answer = node.try_call(Method::GET, path, &Value::Null).await;
         answer.expect("an answer").0
     };
     assert_eq!(status(&listener, "/v1/tenants").await, 404);
@@ -131,11 +126,8 @@ async fn each_does_what_it_is_told() {
     }
     listener.end();
     assert_eq!(status(&api, "/v1/tenants").await, 200);
-    let refused = Command::new(env!("CARGO_BIN_EXE_bestow"))
+    let refused = bestow(&home)
         .args(["serve", "--roles", "cook"])
-        .current_dir(home.path())
-        .envs(home.environment())
-        .env("BESTOW_ADMIN_TOKEN", TOKEN)
         .output()
         .expect("it ends");
     assert_eq!(refused.status.code(), Some(2));
