@@ -82,6 +82,20 @@ const ON_POSTGRES: &[&str] = &[
     "sim::fixed",
 ];
 
+/// Runs of the service's tests on PostgreSQL: name, tests, customers of the demo that is checked grant by grant. That
+/// of a million has the machine to itself.
+const AGAIN_ON_POSTGRES: &[(&str, &[&str], &str)] = &[
+    ("tests of the service on postgresql", ON_POSTGRES, "20000"),
+    (
+        "demo of a million customers on postgresql",
+        &["cli::demo::the_demo_ends_well"],
+        "1000000",
+    ),
+];
+
+/// Says how many customers the tested demo has.
+const DEMO_VARIABLE: &str = "BESTOW_TEST_DEMO_CUSTOMERS";
+
 /// Runs all steps, then all tests.
 ///
 /// # Errors
@@ -112,15 +126,18 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
         run_tests(command, &mut totals)
     })?;
     if let Some(server) = &server {
-        let again = announced(&mut out, "tests of the service on postgresql", || {
-            let mut command = cargo(&root, &format!("{everything} --test it --"));
-            command
-                .args(ON_POSTGRES)
-                .env(postgres::URL_VARIABLE, server.url())
-                .env(postgres::SERVICE_VARIABLE, server.url());
-            run_tests(command, &mut totals)
-        })?;
-        ran = ran.and(again);
+        for (name, wanted, customers) in AGAIN_ON_POSTGRES {
+            let again = announced(&mut out, name, || {
+                let mut command = cargo(&root, &format!("{everything} --test it --"));
+                command
+                    .args(*wanted)
+                    .env(DEMO_VARIABLE, customers)
+                    .env(postgres::URL_VARIABLE, server.url())
+                    .env(postgres::SERVICE_VARIABLE, server.url());
+                run_tests(command, &mut totals)
+            })?;
+            ran = ran.and(again);
+        }
     }
     drop(server);
     writeln!(out, "\nall steps took {}", seconds(started.elapsed()))?;
@@ -272,7 +289,7 @@ mod tests {
         let main = std::fs::read_to_string(main).unwrap();
         // What the tests stand on, and stand-ins of their own.
         // Those of several processes are on PostgreSQL in the first run already.
-        let without_tests = ["home", "nodes", "scripted", "support"];
+        let without_tests = ["home", "nodes", "process", "scripted", "support"];
         let modules = main.lines().filter_map(|line| {
             let name = line.strip_prefix("mod ")?;
             name.strip_suffix(';')

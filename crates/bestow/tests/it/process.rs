@@ -106,6 +106,7 @@ impl Process {
     }
 
     /// `STOP` and `CONT`: it stands still in the middle of whatever it does, and goes on as if nothing had happened.
+    #[cfg(feature = "postgres-tests")]
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .arg(format!("-{signal}"))
@@ -122,6 +123,7 @@ impl Process {
     }
 
     /// SIGTERM, and waits for its end.
+    #[cfg(feature = "postgres-tests")]
     pub(crate) fn end(mut self) {
         self.signal("TERM");
         let status = self.child.wait().expect("it ends");
