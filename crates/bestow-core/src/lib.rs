@@ -39,6 +39,7 @@ pub mod grant;
 pub mod pool;
 pub mod promotion;
 pub mod redemption;
+pub mod retention;
 
 pub mod announce;
 pub mod delivery;

@@ -87,6 +87,8 @@ named_enum! {
         UnreadablePage = "unreadable_page",
         /// The answer was about another campaign.
         CampaignMismatch = "campaign_mismatch",
+        /// What came in its time has left for an archive.
+        Archived = "archived",
         /// Optimove does not know the campaign, after all tries.
         CampaignUnknown = "campaign_unknown",
         /// The notification's body cannot be read, or says two things at once.

@@ -118,7 +118,7 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Opens a round. Gives its number; `None` where there is one with this deadline.
+    /// Opens a round. Gives its number; `None` where there is one with this deadline, or the campaign is archived.
     pub fn open_round(
         &mut self,
         tenant: i64,
@@ -132,6 +132,7 @@ impl Tx<'_> {
             INSERT INTO clearance_round (tenant, campaign, deadline, asked_at, state, no)
             SELECT $1, $2, $3, $4, 'wanted', COALESCE(MAX(no), 0) + 1
             FROM clearance_round WHERE tenant = $1 AND campaign = $2
+            HAVING NOT EXISTS (SELECT 1 FROM archive WHERE tenant = $1 AND campaign = $2 AND month = '')
             ON CONFLICT (tenant, campaign, deadline) DO NOTHING RETURNING no",
             values![tenant, campaign, deadline, now],
             |row| row.int(0),

@@ -9,10 +9,14 @@ use crate::{Error, Row, Value};
 
 /// A value on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cell {
+pub enum Cell {
+    /// None.
     Null,
+    /// A whole number.
     Int(i64),
+    /// Text.
     Text(String),
+    /// Bytes.
     Blob(Vec<u8>),
 }
 

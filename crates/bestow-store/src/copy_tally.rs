@@ -8,10 +8,10 @@ use crate::Error;
 use crate::copy_end::{End, Rows};
 use crate::copy_table::{Cell, Table};
 
-/// Rows of a table and a digest of all of them, the same for the same rows in either engine.
+/// Rows of a table, or of a file of an archive, and a digest of all of them: the same for the same rows in either engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// The table's name.
+    /// The table's or file's name.
     pub table: String,
     /// How many rows it has.
     pub rows: u64,
@@ -22,10 +22,12 @@ pub struct Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.table, self.rows)?;
-        self.digest
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex(&self.digest, f)
     }
+}
+
+pub(crate) fn hex(digest: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 pub(crate) fn tallies(end: &End, tables: &[Table]) -> Result<Vec<Tally>, Error> {
@@ -83,8 +85,12 @@ impl Counting {
     }
 
     pub(crate) fn of(self, table: &Table) -> Tally {
+        self.named(&table.name)
+    }
+
+    pub(crate) fn named(self, table: &str) -> Tally {
         Tally {
-            table: table.name.clone(),
+            table: table.to_owned(),
             rows: self.rows,
             digest: self.digest.finalize().into(),
         }

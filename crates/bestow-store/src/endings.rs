@@ -349,10 +349,10 @@ impl Tx<'_> {
         )?;
         broken.extend(self.query(
             "-- verify_ended_days
-            SELECT d.day, d.ended, COALESCE(e.ends, 0), d.rows, d.unmatched FROM ended_day d
+            SELECT d.day, d.ended, COALESCE(e.ends, 0) + d.archived, d.rows, d.unmatched FROM ended_day d
             LEFT JOIN (SELECT day, COUNT(*) AS ends FROM grant_end WHERE tenant = $1 GROUP BY day) e
                 ON e.day = d.day
-            WHERE d.tenant = $1 AND (d.ended <> COALESCE(e.ends, 0) OR d.unmatched > d.rows)",
+            WHERE d.tenant = $1 AND (d.ended <> COALESCE(e.ends, 0) + d.archived OR d.unmatched > d.rows)",
             values![tenant],
             |row| {
                 let detail = format!(
@@ -371,13 +371,15 @@ impl Tx<'_> {
         )?);
         broken.extend(self.query(
             "-- verify_ended_campaigns
-            SELECT c.id, c.ended, COALESCE(e.ends, 0) FROM campaign c
+            SELECT c.id, c.ended, COALESCE(e.ends, 0) + COALESCE(a.ends, 0) FROM campaign c
             LEFT JOIN (
                 SELECT o.campaign AS campaign, COUNT(*) AS ends FROM grant_end g
                 JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
                 WHERE g.tenant = $1 GROUP BY o.campaign
             ) e ON e.campaign = c.no
-            WHERE c.tenant = $1 AND c.ended <> COALESCE(e.ends, 0) ORDER BY c.id",
+            LEFT JOIN (SELECT campaign, SUM(dropped_ends) AS ends FROM archive WHERE tenant = $1 GROUP BY campaign) a
+                ON a.campaign = c.no
+            WHERE c.tenant = $1 AND c.ended <> COALESCE(e.ends, 0) + COALESCE(a.ends, 0) ORDER BY c.id",
             values![tenant],
             |row| {
                 let detail = format!("{} counted as ended, {} are", row.int(1)?, row.int(2)?);

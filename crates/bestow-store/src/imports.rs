@@ -109,12 +109,14 @@ pub struct LandedPage {
 }
 
 impl Tx<'_> {
-    /// Wants a campaign's channel to be read. True where that was new.
+    /// Wants a campaign's channel to be read. True where that was new; an archived campaign is read no more.
     pub fn want_import(&mut self, tenant: i64, campaign: i64, channel: i64) -> Result<bool, Error> {
         let now = self.now_ms();
         let added = self.execute(
             "-- want_import
-            INSERT INTO import (tenant, campaign, channel, state, wanted_at) VALUES ($1, $2, $3, 'wanted', $4)
+            INSERT INTO import (tenant, campaign, channel, state, wanted_at)
+            SELECT $1, $2, $3, 'wanted', $4
+            WHERE NOT EXISTS (SELECT 1 FROM archive WHERE tenant = $1 AND campaign = $2 AND month = '')
             ON CONFLICT (tenant, campaign, channel) DO NOTHING",
             values![tenant, campaign, channel, now],
         )?;

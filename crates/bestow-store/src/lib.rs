@@ -45,6 +45,10 @@ mod value;
 mod writer;
 
 pub mod announcements;
+pub mod archivable;
+pub mod archive_file;
+pub mod archived_triggers;
+pub mod archives;
 pub mod audit;
 pub mod block;
 pub mod calls;

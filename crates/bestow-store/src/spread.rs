@@ -83,9 +83,10 @@ impl Place {
 }
 
 /// Tables that are not simply together by tenant.
-const PLACES: [(&str, Place); 17] = [
+const PLACES: [(&str, Place); 18] = [
     ("grants", Place::Customer),
     ("grant_end", Place::Customer),
+    ("archived_grants", Place::Customer),
     ("exclusion", Place::Customer),
     ("reservation", Place::Customer),
     ("waiting_pair", Place::Customer),

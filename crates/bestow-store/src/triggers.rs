@@ -194,7 +194,7 @@ impl Tx<'_> {
         )
     }
 
-    /// How many grants a customer has of a campaign.
+    /// How many grants a customer has of a campaign, archived ones too.
     pub fn grants_of_campaign(
         &mut self,
         tenant: i64,
@@ -203,7 +203,9 @@ impl Tx<'_> {
     ) -> Result<u64, Error> {
         let found = self.query_one(
             "-- grants_of_campaign
-            SELECT COUNT(*) FROM grants g JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
+            SELECT COUNT(*) + COALESCE((SELECT SUM(a.grants) FROM archived_grants a
+                WHERE a.tenant = $1 AND a.customer = $2 AND a.campaign = $3), 0)
+            FROM grants g JOIN offer o ON o.tenant = g.tenant AND o.no = g.offer
             WHERE g.tenant = $1 AND g.customer = $2 AND o.campaign = $3",
             values![tenant, customer, campaign],
             |row| row.count(0),

@@ -32,7 +32,7 @@ impl Tx<'_> {
         )?;
         broken.extend(self.query(
             "-- verify_granted
-            SELECT c.id, COALESCE(n.n, 0), COALESCE(held.grants, 0)
+            SELECT c.id, COALESCE(n.n, 0), COALESCE(held.grants, 0), COALESCE(away.grants, 0)
             FROM campaign c
             LEFT JOIN campaign_count n ON n.tenant = c.tenant AND n.campaign = c.no AND n.counter = 'granted'
             LEFT JOIN (
@@ -41,10 +41,15 @@ impl Tx<'_> {
                 JOIN offer o ON o.tenant = $1 AND o.no = g.offer
                 GROUP BY o.campaign
             ) held ON held.campaign = c.no
-            WHERE c.tenant = $1 AND COALESCE(n.n, 0) <> COALESCE(held.grants, 0) ORDER BY c.id",
+            LEFT JOIN (SELECT campaign, SUM(dropped) AS grants FROM archive WHERE tenant = $1 GROUP BY campaign) away
+                ON away.campaign = c.no
+            WHERE c.tenant = $1 AND COALESCE(n.n, 0) <> COALESCE(held.grants, 0) + COALESCE(away.grants, 0)
+            ORDER BY c.id",
             values![tenant],
             |row| {
-                let detail = format!("{} counted as granted, {} in the ledger", row.int(1)?, row.int(2)?);
+                let detail = format!(
+                    "{} counted as granted, {} in the ledger, {} archived", row.int(1)?, row.int(2)?, row.int(3)?
+                );
                 Ok(Violation { rule: "granted_is_in_ledger", object: format!("campaign {}", row.text(0)?), detail })
             },
         )?);
@@ -55,15 +60,17 @@ impl Tx<'_> {
     pub fn verify_triggers(&mut self, tenant: i64) -> Result<Vec<Violation>, Error> {
         let mut broken = self.query(
             "-- verify_trigger_outcomes
-            SELECT c.id, n.counter, n.n, COALESCE(p.pairs, 0)
+            SELECT c.id, n.counter, n.n, COALESCE(p.pairs, 0) + COALESCE(a.pairs, 0)
             FROM campaign c
             JOIN campaign_count n ON n.tenant = c.tenant AND n.campaign = c.no
             LEFT JOIN (
                 SELECT campaign, outcome, COUNT(*) AS pairs FROM trigger_pair WHERE tenant = $1
                 GROUP BY campaign, outcome
             ) p ON p.campaign = n.campaign AND p.outcome = n.counter
+            LEFT JOIN archived_pairs a ON a.tenant = n.tenant AND a.campaign = n.campaign AND a.outcome = n.counter
             WHERE c.tenant = $1 AND c.kind = 'triggered'
-                AND n.counter NOT IN ('rows', 'rows_without_code', 'pairs') AND n.n <> COALESCE(p.pairs, 0)
+                AND n.counter NOT IN ('rows', 'rows_without_code', 'pairs')
+                AND n.n <> COALESCE(p.pairs, 0) + COALESCE(a.pairs, 0)
                 AND NOT EXISTS (SELECT 1 FROM import i WHERE i.tenant = $1 AND i.campaign = c.no)",
             values![tenant],
             |row| {
@@ -162,7 +169,9 @@ impl Tx<'_> {
             LEFT JOIN offer o ON o.tenant = t.tenant AND o.no = t.offer
             LEFT JOIN code_pool p ON p.tenant = t.tenant AND p.no = t.pool
             WHERE t.tenant = $1 AND t.customer IS NOT NULL
-                AND (g.code IS NULL OR g.code <> t.no OR p.code_fold IS NULL OR p.code_fold <> o.code_fold)
+                AND ((g.code IS NULL AND NOT EXISTS (SELECT 1 FROM archive a
+                        WHERE a.tenant = o.tenant AND a.campaign = o.campaign AND a.dropped > 0))
+                    OR g.code <> t.no OR p.code_fold IS NULL OR p.code_fold <> o.code_fold)
             ORDER BY t.pool, t.no LIMIT 100",
             values![tenant],
             |row| {
@@ -227,7 +236,8 @@ impl Tx<'_> {
                     FROM clearance_denial d WHERE d.tenant = $1 AND d.reason = 'no_free_code'
                 ) counted GROUP BY counted.campaign
             ) w ON w.campaign = c.no
-            WHERE c.tenant = $1 AND COALESCE(c.kind, '') <> 'triggered' AND COALESCE(n.n, 0) <> COALESCE(w.pairs, 0)
+            WHERE c.tenant = $1 AND COALESCE(c.kind, '') <> 'triggered'
+                AND NOT EXISTS (SELECT 1 FROM archive a WHERE a.tenant = $1 AND a.campaign = c.no) AND COALESCE(n.n, 0) <> COALESCE(w.pairs, 0)
             ORDER BY c.id",
             values![tenant],
             |row| {

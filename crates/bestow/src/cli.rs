@@ -3,6 +3,7 @@
 //! Commands work on the database itself, also beside a running `bestow serve`, which notices within a second. Exit
 //! codes: 0 done, 1 failed, 2 bad usage. An error is one sentence on standard error that says what to do next.
 
+mod archives;
 pub mod bench;
 pub mod call;
 mod campaign;
@@ -76,6 +77,9 @@ enum Command {
     /// Batches of events on their way to destinations.
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
+    /// Grants that have left the ledger for files.
+    #[command(subcommand)]
+    Archives(archives::Archives),
     /// Checks what a deployment needs; one line per finding with its fix.
     Doctor,
     /// Derives every invariant again from the database; one line per violation.
@@ -157,6 +161,7 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Campaign(command) => campaign::run(&settings, &command).await,
         Command::Destinations(command) => destinations::run(&settings, command).await,
         Command::Deliveries(command) => deliveries::run(&settings, &command).await,
+        Command::Archives(command) => archives::run(&settings, &command),
         Command::Doctor => doctor::run(&settings).await,
         Command::Verify => verify::run(&settings),
         Command::Migrate(command) => migrate::run(&settings, command),

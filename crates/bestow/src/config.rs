@@ -28,6 +28,8 @@ pub struct Config {
     pub database_url: String,
     /// Where the database and the key file are kept.
     pub data_dir: PathBuf,
+    /// Where the files of archives are kept; below the data directory where it is not absolute.
+    pub archive_dir: PathBuf,
     /// What this process does.
     pub roles: NodeRoles,
     /// Accepted as a token of role admin while not empty.
@@ -113,6 +115,8 @@ pub struct WorkPace {
     pub sweep_seconds: u64,
     /// How often Optimove's list of codes is compared with the catalogue.
     pub catalogue_seconds: u64,
+    /// Seconds between two looks for what has ended longer ago than its tenant's retention.
+    pub retention_seconds: u64,
     /// How many days back a sweep looks.
     pub sweep_days: u16,
     /// How long event 1 waits for the event 13 of each channel before the channels are read without it.
@@ -264,6 +268,11 @@ impl Config {
             }
             _ => self.database_url.clone(),
         }
+    }
+
+    /// The folder of all archives.
+    pub fn archive_dir(&self) -> PathBuf {
+        self.data_dir.join(&self.archive_dir)
     }
 
     /// The file of the deployment's key.

@@ -24,6 +24,14 @@ pub enum Error {
         /// For a person.
         message: String,
     },
+    /// It was here and has left; the message says where to.
+    #[error("{message}")]
+    Gone {
+        /// Stable name of the reason.
+        code: &'static str,
+        /// For a person.
+        message: String,
+    },
     /// Not now: too much of it lately.
     #[error("{message}")]
     TooMany {

@@ -25,6 +25,7 @@ pub mod notifications;
 pub mod promotions;
 pub mod redemptions;
 pub mod release;
+pub mod retention;
 pub mod sweep;
 pub mod tenants;
 pub mod tokens;

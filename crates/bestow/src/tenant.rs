@@ -45,6 +45,8 @@ pub struct Settings {
     pub gateway: Gateway,
     /// Who is asked before a customer of a conditional campaign is approved.
     pub approval: Option<Approval>,
+    /// Days that ended grants stay in the ledger; `None`: for ever.
+    pub retention_days: Option<u16>,
 }
 
 impl Default for Settings {
@@ -63,6 +65,7 @@ impl Default for Settings {
             triggered: Triggered::default(),
             gateway: Gateway::default(),
             approval: None,
+            retention_days: None,
         }
     }
 }

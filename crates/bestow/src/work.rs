@@ -47,8 +47,10 @@ pub mod kind {
     pub const DELIVER: &str = bestow_store::announcements::DELIVER;
     /// Compares Optimove's list of codes with the catalogue. No key.
     pub const CATALOGUE: &str = "catalogue";
-    /// Those that each tenant always has: they come again and again.
-    pub const REGULAR: [&str; 2] = [SWEEP, CATALOGUE];
+    /// Archives what the tenant has kept for long enough. No key.
+    pub const RETENTION: &str = "retention";
+    /// Those that come again and again: every tenant has the first two, and the last one where it is set to.
+    pub const REGULAR: [&str; 3] = [SWEEP, CATALOGUE, RETENTION];
 }
 
 /// The workers of a running service.
@@ -148,8 +150,16 @@ async fn want_regular(app: &App) -> Result<()> {
     for (kind, every_seconds) in [
         (kind::SWEEP, pace.sweep_seconds),
         (kind::CATALOGUE, pace.catalogue_seconds),
+        (kind::RETENTION, pace.retention_seconds),
     ] {
-        let missing = app.store.peek(|tx| tx.tenants_without_job(kind))?;
+        let mut missing = app.store.peek(|tx| tx.tenants_without_job(kind))?;
+        if kind == kind::RETENTION {
+            let known = app.directory.snapshot();
+            missing.retain(|no| {
+                let tenant = known.tenant_by_no(*no);
+                tenant.is_some_and(|tenant| tenant.settings.retention_days.is_some())
+            });
+        }
         if missing.is_empty() {
             continue;
         }

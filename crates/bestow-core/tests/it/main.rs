@@ -18,6 +18,7 @@ mod notification;
 mod pool;
 mod promotion;
 mod redemption;
+mod retention;
 mod status;
 mod trigger;
 mod turns;

@@ -367,6 +367,7 @@ CREATE TABLE ended_day (
     skip        BIGINT           NOT NULL DEFAULT 0,                -- page cursor: rows received in this reading
     rows        BIGINT           NOT NULL DEFAULT 0,                -- rows of the newest reading
     ended       BIGINT           NOT NULL DEFAULT 0,                -- grants that it ended, over all readings
+    archived    BIGINT           NOT NULL DEFAULT 0,                -- of them, those that are in archives
     unmatched   BIGINT           NOT NULL DEFAULT 0,                -- rows of the newest reading that fit no grant of ours
     done_at     BIGINT,
     PRIMARY KEY (tenant, day)
@@ -730,3 +731,44 @@ CREATE TABLE delivery (
 );
 -- The state stands in front so that each state's deliveries are found by themselves.
 CREATE INDEX delivery_state ON delivery (tenant, destination, state, no) WHERE state <> 'delivered';
+
+-- Grants that have left the ledger for files, by campaign. While there is a row, its campaign takes in nothing more; of a
+-- month, nothing from before its end.
+CREATE TABLE archive (
+    tenant          BIGINT           NOT NULL,
+    no              BIGINT           NOT NULL,
+    campaign        BIGINT           NOT NULL,                      -- campaign.no
+    month           TEXT COLLATE "C" NOT NULL,                      -- '': all of it; else YYYY-MM in UTC: triggers met until its end
+    until           BIGINT           NOT NULL,                      -- exclusive end of that month; 0: all of it
+    state           TEXT COLLATE "C" NOT NULL CHECK (state IN ('writing', 'dropping', 'dropped')), -- dropping: the files are whole
+    place           TEXT COLLATE "C" NOT NULL,                      -- folder of its files, beneath that of all archives
+    tallies         TEXT COLLATE "C" NOT NULL DEFAULT '',           -- of its files, a line each: name, rows, SHA-256 of the values and of the file
+    grants          BIGINT           NOT NULL DEFAULT 0,            -- in its files
+    dropped         BIGINT           NOT NULL DEFAULT 0,            -- of them, those that have left the ledger: used ones stay
+    dropped_ends    BIGINT           NOT NULL DEFAULT 0,            -- rows of grant_end that went with them
+    dropped_through TEXT COLLATE "C",                               -- how far they have: a customer (folded), or an occurrence; NULL: not begun
+    begun_at        BIGINT           NOT NULL,                      -- when its campaign was closed for it
+    written_at      BIGINT,                                         -- when the files were found whole
+    dropped_at      BIGINT,                                         -- when nothing was left to drop
+    PRIMARY KEY (tenant, no),
+    UNIQUE (tenant, campaign, month)
+);
+CREATE INDEX archive_open ON archive (tenant, no) WHERE state <> 'dropped';
+
+-- Pairs of triggers that are in archives, by what became of them. Counted with those that are still here.
+CREATE TABLE archived_pairs (
+    tenant          BIGINT           NOT NULL,
+    campaign        BIGINT           NOT NULL,
+    outcome         TEXT COLLATE "C" NOT NULL,                      -- trigger_pair.outcome
+    pairs           BIGINT           NOT NULL,
+    PRIMARY KEY (tenant, campaign, outcome)
+);
+
+-- Triggered grants that are in archives, by customer: caps count them.
+CREATE TABLE archived_grants (
+    tenant          BIGINT           NOT NULL,
+    customer        TEXT COLLATE "C" NOT NULL,
+    campaign        BIGINT           NOT NULL,
+    grants          BIGINT           NOT NULL,                      -- how many
+    PRIMARY KEY (tenant, customer, campaign)
+);

@@ -367,6 +367,7 @@ CREATE TABLE ended_day (
     skip        INTEGER NOT NULL DEFAULT 0,             -- page cursor: rows received in this reading
     rows        INTEGER NOT NULL DEFAULT 0,             -- rows of the newest reading
     ended       INTEGER NOT NULL DEFAULT 0,             -- grants that it ended, over all readings
+    archived    INTEGER NOT NULL DEFAULT 0,             -- of them, those that are in archives
     unmatched   INTEGER NOT NULL DEFAULT 0,             -- rows of the newest reading that fit no grant of ours
     done_at     INTEGER,
     PRIMARY KEY (tenant, day)
@@ -730,3 +731,44 @@ CREATE TABLE delivery (
 ) WITHOUT ROWID;
 -- The state stands in front so that each state's deliveries are found by themselves.
 CREATE INDEX delivery_state ON delivery (tenant, destination, state, no) WHERE state <> 'delivered';
+
+-- Grants that have left the ledger for files, by campaign. While there is a row, its campaign takes in nothing more; of a
+-- month, nothing from before its end.
+CREATE TABLE archive (
+    tenant          INTEGER NOT NULL,
+    no              INTEGER NOT NULL,
+    campaign        INTEGER NOT NULL,                   -- campaign.no
+    month           TEXT    NOT NULL,                   -- '': all of it; else YYYY-MM in UTC: triggers met until its end
+    until           INTEGER NOT NULL,                   -- exclusive end of that month; 0: all of it
+    state           TEXT    NOT NULL CHECK (state IN ('writing', 'dropping', 'dropped')), -- dropping: the files are whole
+    place           TEXT    NOT NULL,                   -- folder of its files, beneath that of all archives
+    tallies         TEXT    NOT NULL DEFAULT '',        -- of its files, a line each: name, rows, SHA-256 of the values and of the file
+    grants          INTEGER NOT NULL DEFAULT 0,         -- in its files
+    dropped         INTEGER NOT NULL DEFAULT 0,         -- of them, those that have left the ledger: used ones stay
+    dropped_ends    INTEGER NOT NULL DEFAULT 0,         -- rows of grant_end that went with them
+    dropped_through TEXT,                               -- how far they have: a customer (folded), or an occurrence; NULL: not begun
+    begun_at        INTEGER NOT NULL,                   -- when its campaign was closed for it
+    written_at      INTEGER,                            -- when the files were found whole
+    dropped_at      INTEGER,                            -- when nothing was left to drop
+    PRIMARY KEY (tenant, no),
+    UNIQUE (tenant, campaign, month)
+) WITHOUT ROWID;
+CREATE INDEX archive_open ON archive (tenant, no) WHERE state <> 'dropped';
+
+-- Pairs of triggers that are in archives, by what became of them. Counted with those that are still here.
+CREATE TABLE archived_pairs (
+    tenant          INTEGER NOT NULL,
+    campaign        INTEGER NOT NULL,
+    outcome         TEXT    NOT NULL,                   -- trigger_pair.outcome
+    pairs           INTEGER NOT NULL,
+    PRIMARY KEY (tenant, campaign, outcome)
+) WITHOUT ROWID;
+
+-- Triggered grants that are in archives, by customer: caps count them.
+CREATE TABLE archived_grants (
+    tenant          INTEGER NOT NULL,
+    customer        TEXT    NOT NULL,
+    campaign        INTEGER NOT NULL,
+    grants          INTEGER NOT NULL,                   -- how many
+    PRIMARY KEY (tenant, customer, campaign)
+) WITHOUT ROWID;

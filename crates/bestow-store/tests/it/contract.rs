@@ -3,6 +3,7 @@
 
 pub(crate) mod ahead;
 pub(crate) mod announcements;
+pub(crate) mod archives;
 pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod calls;
@@ -40,6 +41,9 @@ macro_rules! stamp {
                 unknown_codes_hold_their_campaigns,
                 added_there_comes_and_goes, unread_campaigns;
             exclusions: exact_and_per_tenant;
+            archives: a_closed_campaign_takes_nothing_in, what_was_used_stays, rows_leave_page_by_page,
+                ends_leave_with_their_grants, who_lost_the_job_drops_nothing,
+                what_is_to_be_done_keeps_a_campaign;
             announcements: silence_without_a_destination, grants_are_noted_with_their_transaction,
                 starts_and_ends_come_in_the_order_of_time, starts_of_suspended_campaigns_wait,
                 a_wider_window_replaces_what_was_to_be_told, a_destination_hears_from_its_making_on,

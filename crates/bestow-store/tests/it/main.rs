@@ -5,6 +5,7 @@
     reason = "a method of `Tx<'_>` by its name is not general enough for `Store::tx`"
 )]
 
+mod archive_files;
 mod blocks;
 mod contract;
 mod copies;

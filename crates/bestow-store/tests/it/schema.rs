@@ -1,6 +1,7 @@
 //! Every statement in the sources and every column of the schema, held to the rules that all of
 //! them follow. SQLite itself says what a statement touches.
 
+mod history;
 mod named;
 pub(crate) mod source;
 mod spread;
@@ -93,7 +94,7 @@ const SELF_EVIDENT_IN: &str = "api_token.id audit.seq audit.at audit.correlation
     grants.customer grant_end.customer clearance_round.closed_at trigger_event.customer trigger_pair.occurrence \
     trigger_pair.code_fold trigger_minute.granted reservation.customer reservation.asked_at \
     redemption.customer pledge.customer promotion_count.code_fold promotion_count.granted campaign.lead_time_days campaign_count.counter \
-    campaign_count.n eligibility_window.starts_at offer.code_fold \
+    campaign_count.n eligibility_window.starts_at offer.code_fold archived_grants.customer \
     schema_migration.applied_at schema_migration.beside";
 
 /// A statement of a transaction: what stands behind its name.

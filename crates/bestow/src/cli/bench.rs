@@ -11,6 +11,7 @@ mod ledger;
 mod listener;
 mod load;
 mod redeem;
+mod retention;
 mod rig;
 
 pub(crate) use load::now;
@@ -35,6 +36,8 @@ pub enum Bench {
     Gateway(Shape),
     /// Redemptions, each durable and with its key.
     Redeem(Shape),
+    /// Redemptions while ended campaigns leave the ledger, and look-ups with history and without.
+    Retention(Shape),
     /// How long after a cancel is acknowledged anybody is still told yes.
     Cancel(Shape),
 }
@@ -42,13 +45,13 @@ pub enum Bench {
 /// How large and how long.
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
-    /// Customers of the campaign (import, eligibility, ledger, redeem, cancel).
+    /// Customers of the campaign (import, eligibility, ledger, redeem, retention, cancel).
     #[arg(long, default_value_t = 1_000_000)]
     pub customers: u64,
     /// Connections of the load (listener, eligibility, redeem, cancel).
     #[arg(long)]
     pub connections: Option<usize>,
-    /// Seconds of each measurement (listener, eligibility, redeem, cancel).
+    /// Seconds of each measurement (listener, eligibility, redeem, retention, cancel).
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
     /// Measure on this PostgreSQL server instead of SQLite, in databases of their own.
@@ -119,6 +122,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Ledger(shape) => (ledger::run(shape)?, shape.json),
         Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),
         Bench::Redeem(shape) => (redeem::run(shape)?, shape.json),
+        Bench::Retention(shape) => (retention::run(shape)?, shape.json),
         Bench::Cancel(shape) => (cancel::run(shape)?, shape.json),
     };
     print(&report, json)

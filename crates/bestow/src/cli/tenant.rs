@@ -79,6 +79,9 @@ pub(super) struct Add {
     /// Days a promotion lasts where its campaign tells no usable duration.
     #[arg(long, value_name = "DAYS")]
     duration_days_default: Option<u16>,
+    /// Days that ended grants stay in the ledger before they leave for an archive; for ever without it.
+    #[arg(long, value_name = "DAYS")]
+    retention_days: Option<u16>,
 }
 
 /// What ends a grant.
@@ -175,6 +178,7 @@ impl Add {
             triggered: crate::tenant::Triggered::default(),
             gateway: crate::tenant::Gateway::default(),
             approval: None,
+            retention_days: self.retention_days,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What each route does: extract, call one use case, map. One file for each family of routes.
 
+pub(crate) mod archives;
 pub(crate) mod audit;
 pub(crate) mod campaigns;
 pub(crate) mod clock;

@@ -23,6 +23,7 @@ use crate::http::{api, gateway, listener};
         api::promotions::list, api::promotions::sync, api::promotions::get, api::promotions::put,
         api::promotions::versions,
         api::codes::load, api::codes::get, api::codes::void, api::codes::of_campaign,
+        api::archives::list, api::archives::of_customer,
         api::grants::of_customer, api::grants::of_campaign, api::eligibility::ask,
         api::redemptions::redeem, api::redemptions::list, api::redemptions::get, api::redemptions::reverse,
         api::redemptions::confirm, api::redemptions::cancel,

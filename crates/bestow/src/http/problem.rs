@@ -142,6 +142,7 @@ impl From<Error> for Problem {
             ),
             Error::Invalid { code, message } => Self::unprocessable(code, message),
             Error::Conflict { code, message } => Self::new(StatusCode::CONFLICT, code, message),
+            Error::Gone { code, message } => Self::new(StatusCode::GONE, code, message),
             Error::TooMany {
                 code,
                 message,

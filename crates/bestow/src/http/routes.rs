@@ -127,7 +127,7 @@ impl Inner {
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
-    use api::{audit, campaigns, clock, codes, eligibility, events, exclusions, findings, grants};
+    use api::{archives, audit, campaigns, clock, codes, eligibility, events, exclusions, findings, grants};
     use api::{deliveries, destinations, health, held, listeners, notifications as inbox};
     use api::{promotions, redemptions, tenants};
     vec![
@@ -157,6 +157,8 @@ pub fn table() -> Vec<Route> {
 
         get("/v1/tenants/{tenant}/customers/{customer}/grants",
             Tenant(READERS), grants::of_customer),
+        get("/v1/tenants/{tenant}/customers/{customer}/archived-grants",
+            Tenant(READERS), archives::of_customer),
         post("/v1/tenants/{tenant}/eligibility", Tenant(READERS), eligibility::ask),
 
         post("/v1/tenants/{tenant}/redemptions", Tenant(OPERATORS), redemptions::redeem),
@@ -184,6 +186,7 @@ pub fn table() -> Vec<Route> {
         post("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::exclude),
         delete("/v1/tenants/{tenant}/exclusions", Tenant(OPERATORS), exclusions::include),
         delete("/v1/tenants/{tenant}/exclusions/{customer}", Tenant(OPERATORS), exclusions::include_one),
+        get("/v1/tenants/{tenant}/archives", Tenant(READERS), archives::list),
         get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
 
         get("/v1/tenants/{tenant}/destinations", Tenant(READERS), destinations::list),

@@ -73,6 +73,13 @@ enum Step {
 pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
     let campaign_no = campaign_no(job)?;
     let tenant = &app.tenant_by_no(job.tenant)?;
+    if app
+        .store
+        .peek(|tx| tx.archive_of(job.tenant, campaign_no))?
+        .is_some()
+    {
+        return Ok(Ended::Done);
+    }
     let client = app.client(tenant, Priority::Import)?;
     let mut work = Work {
         app,

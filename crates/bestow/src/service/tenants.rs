@@ -322,7 +322,7 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
     ];
     let settings_compared = compared!(
         settings, asked; scheduled_channels, triggered_channels, conditional, expiry, cancel_unconfirmed,
-        duration_days_default, codes_per_row_max, page_rows, catalogue_sync, triggered, gateway
+        duration_days_default, codes_per_row_max, page_rows, catalogue_sync, triggered, gateway, retention_days
     );
     let approval_compared = (
         clearance::is_same_approval(app, &row.id, settings, asked),

@@ -6,11 +6,13 @@ mod door;
 pub(crate) mod facts;
 mod rerun;
 
+use bestow_core::trigger::met_at;
 use bestow_core::{CampaignId, HoldReason};
 use bestow_store::inbox::Notification;
 use bestow_store::{Error as StoreError, Tx};
 
 use self::door::Door;
+use crate::clock::instant;
 use crate::ingest::trigger::{Kept, subject};
 use crate::tenant::Tenant;
 
@@ -78,12 +80,37 @@ pub(crate) fn take(
         // Its customers come in lists: whoever sends triggers for it has the wrong campaign.
         return Ok(Taking::held(HoldReason::CampaignMismatch));
     }
+    if is_archived(tx, tenant, notification, &kept, &met, campaign)? {
+        return Ok(Taking::held(HoldReason::Archived));
+    }
     let mut door = Door::open(tx, tenant, notification, &kept, &met, campaign)?;
     if look == Look::First {
         door.watch_gateway()?;
     }
     door.settle_pairs(look)?;
     door.finish()
+}
+
+/// Whether a trigger that is not here was met in a month that has left: it may be there.
+fn is_archived(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    notification: &Notification,
+    kept: &Kept,
+    met: &Met,
+    campaign: i64,
+) -> Stored<bool> {
+    let until = tx.triggers_archived_until(tenant.no(), campaign)?;
+    if until == 0
+        || tx
+            .trigger(tenant.no(), campaign, &met.occurrence)?
+            .is_some()
+    {
+        return Ok(false);
+    }
+    let received_at = instant(notification.received_at);
+    let (at, _) = met_at(kept.stamp(), &tenant.zone, received_at);
+    Ok(at.as_millisecond() < until)
 }
 
 /// What a trigger names.

@@ -10,7 +10,7 @@ use bestow_store::verify::Violation;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::service::clearance;
+use crate::service::{clearance, retention};
 
 /// Campaigns read from the store at once.
 const CAMPAIGNS_AT_ONCE: u32 = 500;
@@ -71,6 +71,7 @@ fn check_tenant(app: &App, tenant: i64) -> Result<Vec<Violation>> {
         violations.extend(spent::check(tx, tenant)?);
         Ok::<_, StoreError>(violations)
     })?;
+    violations.extend(retention::check(app, tenant)?);
     let mut after = 0;
     loop {
         let campaigns = app
@@ -81,6 +82,9 @@ fn check_tenant(app: &App, tenant: i64) -> Result<Vec<Violation>> {
         };
         after = last.no;
         for campaign in campaigns {
+            if retention::has_left(app, tenant, campaign.no)? {
+                continue;
+            }
             match clearance::verify::check(app, tenant, &campaign)? {
                 Some(found) => violations.extend(found),
                 None => violations.extend(landed::check(app, tenant, campaign)?),

@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
 use crate::service::{
-    cancel, clearance, delivery, ended, gateway, import, promotions, release, sweep, triggered,
+    cancel, clearance, delivery, ended, gateway, import, promotions, release, retention, sweep,
+    triggered,
 };
 use crate::work::reach::{self, Trouble};
 use crate::work::turns::{Turn, Turns};
@@ -198,8 +199,8 @@ pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToke
 
 async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
     match job.kind.as_str() {
-        // A day that was read stays read: which day it is has to be beyond doubt.
-        kind::ENDED if app.clock.is_doubted() => {
+        // A day that was read stays read, and what has left stays away: which day it is has to be beyond doubt.
+        kind::ENDED | kind::RETENTION if app.clock.is_doubted() => {
             Ok(Ended::Again(app.clock.now_ms() + DOUBTED_WAIT_MS))
         }
         kind::IMPORT => import::run(app, job, stop).await,
@@ -214,6 +215,7 @@ async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
         kind::ENDED => ended::run(app, job, stop).await,
         kind::CANCEL => cancel::run(app, job, stop).await,
         kind::DELIVER => delivery::run(app, job, stop).await,
+        kind::RETENTION => retention::run(app, job, stop).await,
         other => Err(Error::invalid(
             "unknown_job",
             format!("there is no job of kind {other}"),

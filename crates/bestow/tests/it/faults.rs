@@ -17,6 +17,7 @@ mod listed;
 mod notifications;
 mod orders;
 mod pages;
+mod retention;
 mod time;
 mod triggers;
 mod windows;

@@ -6,6 +6,7 @@ mod codes;
 mod deliveries;
 mod endings;
 mod redemptions;
+mod retention;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -23,7 +24,7 @@ use crate::process::{self, Process, TOKEN};
 use crate::support::changed;
 
 /// What the service is started with: small pages and small transactions, so that a kill meets every step.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("BESTOW_LOG", "error"),
     ("BESTOW_OPTIMOVE__PAGE_ROWS", "200"),
     ("BESTOW_OPTIMOVE__CALLS_MAX", "100000"),
@@ -31,6 +32,8 @@ const SETTINGS: [(&str, &str); 10] = [
     ("BESTOW_WORK__EMPTY_ANSWER_WAIT_MS", "1"),
     ("BESTOW_WORK__RETRY_MS", "1"),
     ("BESTOW_WORK__POLL_MS", "5"),
+    // For tenants that have any.
+    ("BESTOW_WORK__RETENTION_SECONDS", "1"),
     ("BESTOW_DELIVERY__ALLOW_NETWORKS", "127.0.0.1"),
     ("BESTOW_DELIVERY__RETRY_MS", "1"),
     ("BESTOW_DELIVERY__REST_MS", "1"),

@@ -49,11 +49,14 @@ const MANY_SHARDS: [(&str, &str); 25] = [
 
 /// Statements that bring rows of different places together, and why they may. Engines whose joins stay on a shard
 /// need them put otherwise.
-const ACROSS_PLACES: [(&str, &str); 22] = [
+const ACROSS_PLACES: [(&str, &str); 25] = [
     (
         "customer_grants",
         "a list for people, with all that it says of each grant",
     ),
+    ("drop_grant", "a chore, some at a time"),
+    ("drop_trigger_pairs", "a chore, some at a time"),
+    ("drop_triggered_grant", "a chore, some at a time"),
     ("ended_days_without_job", "once an hour for each tenant"),
     ("grant", "shown to people, with all that it says"),
     ("grant_of", "shown to people, with all that it says"),

@@ -193,8 +193,13 @@ pub(super) async fn import_whole(
     customers: u64,
 ) -> anyhow::Result<()> {
     let id = sandbox.campaign(customers).await?;
+    import_of(app, &id).await
+}
+
+/// Imports a campaign to its end.
+pub(super) async fn import_of(app: &Arc<App>, id: &str) -> anyhow::Result<()> {
     let mut events = app.events.subscribe();
-    import::want(app, &id).await?;
+    import::want(app, id).await?;
     let workers = Workers::start(app);
     loop {
         if let Ok(Event::ImportEnded { .. }) = events.recv().await {

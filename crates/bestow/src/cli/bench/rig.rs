@@ -185,8 +185,18 @@ impl SandboxProcess {
         customers: u64,
         code: &str,
     ) -> anyhow::Result<String> {
+        self.campaign_lasting(customers, code, 7).await
+    }
+
+    /// As [`SandboxProcess::campaign_giving`], for so many days.
+    pub(super) async fn campaign_lasting(
+        &self,
+        customers: u64,
+        code: &str,
+        days: u32,
+    ) -> anyhow::Result<String> {
         let spec = json!({
-            "tenant": "acme", "kind": "scheduled", "control_share": 0.0, "duration": 7, "lead_time": 0,
+            "tenant": "acme", "kind": "scheduled", "control_share": 0.0, "duration": days, "lead_time": 0,
             "audience": {"count": customers, "prefix": "C"},
             "actions": [{"id": 24, "name": "Reload", "share": 1.0, "promo_codes": [code],
                          "channels": [{"id": 504, "template_id": 520}]}],

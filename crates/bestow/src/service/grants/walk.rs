@@ -15,8 +15,8 @@ use super::{GrantView, Told, spelling};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ingest::mark;
-use crate::service::codes;
 use crate::service::ended::Ends;
+use crate::service::{codes, retention};
 use crate::tenant::Tenant;
 
 /// Where a list of a campaign's grants goes on: the last row seen, and the group before it.
@@ -85,7 +85,7 @@ impl CampaignGrants {
     /// others.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; the store's.
+    /// [`Error::NotFound`]; [`Error::Gone`] where the campaign is in an archive; the store's.
     pub fn open(
         app: &Arc<App>,
         tenant: &Arc<Tenant>,
@@ -95,6 +95,7 @@ impl CampaignGrants {
         let no = tenant.no();
         let found = app.store.peek(|tx| tx.campaign(no, campaign.as_str()))?;
         let campaign = found.ok_or(Error::NotFound("campaign"))?;
+        retention::still_here(app, tenant, campaign.no)?;
         // What a merge under way has granted so far is given, too.
         let through = campaign
             .merge_to

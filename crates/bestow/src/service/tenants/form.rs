@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::rules::{
     check_approval, check_base_url, check_channels, check_codes, check_duration, check_name,
-    check_page_rows, check_zone, is_header_value,
+    check_page_rows, check_retention, check_zone, is_header_value,
 };
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -49,6 +49,9 @@ pub struct NewTenant {
     /// Rows asked for in one page; the deployment's setting unless said otherwise.
     #[serde(default)]
     pub page_rows: Option<u32>,
+    /// Days that ended grants stay in the ledger before they leave for an archive; for ever unless said otherwise.
+    #[serde(default)]
+    pub retention_days: Option<u16>,
     /// What the daily look at Optimove's list of codes does.
     #[serde(default)]
     pub catalogue_sync: CatalogueSync,
@@ -217,6 +220,10 @@ pub struct TenantPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub page_rows: Option<Option<u32>>,
+    /// `null`: ended grants stay in the ledger for ever.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u16>)]
+    pub retention_days: Option<Option<u16>>,
     /// What the daily look at Optimove's list of codes does.
     pub catalogue_sync: Option<CatalogueSync>,
     /// Replaces all of it.
@@ -282,6 +289,7 @@ impl NewTenant {
                 triggered: self.triggered.check()?,
                 gateway: self.gateway.check()?,
                 approval: check_approval(app, &self.id, self.approval.as_ref())?,
+                retention_days: check_retention(self.retention_days)?,
             },
         };
         Ok((checked, self.optimove.auth.check()?))
@@ -338,6 +346,9 @@ impl TenantPatch {
         }
         if let Some(rows) = self.page_rows {
             settings.page_rows = check_page_rows(rows)?;
+        }
+        if let Some(days) = self.retention_days {
+            settings.retention_days = check_retention(days)?;
         }
         if let Some(sync) = self.catalogue_sync {
             settings.catalogue_sync = sync;

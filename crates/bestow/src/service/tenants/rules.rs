@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bestow_core::retention::RETENTION_DAYS_MAX;
 use bestow_core::window::{DURATION_DAYS_MAX, Zone};
 use optimove::Secret;
 use optimove::client::{Auth, PlainHttp};
@@ -124,5 +125,15 @@ pub(super) fn check_page_rows(rows: Option<u32>) -> Result<Option<u32>> {
             Err(Error::invalid("bad_page_rows", message))
         }
         rows => Ok(rows),
+    }
+}
+
+pub(super) fn check_retention(days: Option<u16>) -> Result<Option<u16>> {
+    match days {
+        Some(days) if !(1..=RETENTION_DAYS_MAX).contains(&days) => {
+            let message = format!("retention_days is 1 to {RETENTION_DAYS_MAX}");
+            Err(Error::invalid("bad_retention_days", message))
+        }
+        days => Ok(days),
     }
 }

@@ -36,6 +36,8 @@ pub struct TenantView {
     pub codes_per_row_max: usize,
     /// Rows asked for in one page; `null`: the deployment's setting.
     pub page_rows: Option<u32>,
+    /// Days that ended grants stay in the ledger; `null`: for ever.
+    pub retention_days: Option<u16>,
     /// What the daily look at Optimove's list of codes does.
     pub catalogue_sync: CatalogueSync,
     /// How triggers are taken.
@@ -95,6 +97,7 @@ impl From<&Tenant> for TenantView {
             duration_days_default: settings.duration_days_default,
             codes_per_row_max: settings.codes_per_row_max,
             page_rows: settings.page_rows,
+            retention_days: settings.retention_days,
             catalogue_sync: settings.catalogue_sync,
             triggered: settings.triggered.clone(),
             gateway: settings.gateway.clone(),

@@ -28,7 +28,15 @@ const GOLDEN: [(&str, &str); 4] = [
 /// Tenant `acme` with the real-time channel 15 and promotions that everybody may have any number of times, its fields
 /// changed by `over`.
 pub(super) async fn triggered(over: &Value) -> World {
-    let world = World::start().await;
+    triggered_with(|_| {}, over).await
+}
+
+/// The same with settings of the deployment's own.
+pub(super) async fn triggered_with(
+    change: impl FnOnce(&mut bestow::config::Config),
+    over: &Value,
+) -> World {
+    let world = World::with(change).await;
     let fields = json!({"triggered_channels": [15], "conditional": true});
     world.connect(&changed(fields, over)).await;
     let (no, hash) = (
