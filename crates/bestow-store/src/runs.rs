@@ -300,6 +300,30 @@ impl Tx<'_> {
         )
     }
 
+    /// Customers (folded) that share landed pages `1..=through` of lists out into at most `parts` stretches of about
+    /// the same size: the last of each, but of the last stretch.
+    pub fn stretches(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        through: u32,
+        parts: usize,
+    ) -> Result<Vec<String>, Error> {
+        let sample = self.query(
+            "-- stretches
+            SELECT last_fold FROM landed_block
+            WHERE tenant = $1 AND campaign = $2 AND page <= $3 AND (page + block) % 8 = 0
+            ORDER BY last_fold",
+            values![tenant, campaign, through],
+            |row| row.text(0),
+        )?;
+        let mut ends: Vec<_> = (1..parts)
+            .filter_map(|part| sample.get(part * sample.len() / parts).cloned())
+            .collect();
+        ends.dedup();
+        Ok(ends)
+    }
+
     fn block_behind(
         &mut self,
         tenant: i64,

@@ -6,6 +6,7 @@
 mod facts;
 
 use std::collections::HashSet;
+use std::thread;
 
 use bestow_core::HoldReason;
 use bestow_core::import::Disposition;
@@ -18,6 +19,7 @@ use bestow_store::verify::Violation;
 
 use facts::Facts;
 
+use super::beside;
 use super::tally::Tally;
 use crate::app::App;
 use crate::error::Result;
@@ -26,6 +28,8 @@ use crate::ingest::mark;
 /// Times a campaign that changes meanwhile is looked at again; after that it is left to a later
 /// run.
 const LOOKS_MAX: u32 = 3;
+/// Stretches of customers looked at beside each other, at most.
+const STRETCHES_MAX: usize = 4;
 /// Violations of one kind of rule told of one campaign.
 const TOLD_MAX: usize = 100;
 
@@ -76,21 +80,64 @@ struct Bundle<'g> {
 }
 
 impl Derivation {
+    /// Of all customers: stretches of them beside each other, where there are many.
     fn run(app: &App, tenant: i64, facts: &Facts) -> Result<Self> {
         let Campaign {
             no, merged_through, ..
         } = facts.campaign;
+        let stretches = thread::available_parallelism().map_or(1, usize::from);
+        let ends = app
+            .store
+            .peek(|tx| tx.stretches(tenant, no, merged_through, stretches.min(STRETCHES_MAX)))?;
+        let ends: Vec<_> = ends.iter().map(String::as_str).collect();
+        let after = std::iter::once(None).chain(ends.iter().copied().map(Some));
+        let through = ends.iter().copied().map(Some).chain(std::iter::once(None));
         let mut derived = Self {
             tally: facts.nobody.clone(),
             ..Self::default()
         };
-        let runs = Runs::open(&app.store, tenant, no, merged_through, None)?;
+        thread::scope(|scope| {
+            let started: Vec<_> = after
+                .zip(through)
+                .map(|stretch| scope.spawn(move || Self::of_stretch(app, tenant, facts, stretch)))
+                .collect();
+            for thread in started {
+                derived.add(beside::joined(thread)??);
+            }
+            Ok(derived)
+        })
+    }
+
+    /// Of the customers (folded) behind the first and up to the second.
+    fn of_stretch(
+        app: &App,
+        tenant: i64,
+        facts: &Facts,
+        (after, through): (Option<&str>, Option<&str>),
+    ) -> Result<Self> {
+        let Campaign {
+            no, merged_through, ..
+        } = facts.campaign;
+        let mut derived = Self::default();
+        let runs = Runs::open(&app.store, tenant, no, merged_through, after)?;
         let mut holders = Holders::over(&app.store, tenant, runs, |_| true);
         let mut found = HolderGroup::default();
-        while holders.next_group(&mut found)? {
+        while holders.next_group(&mut found)?
+            && through.is_none_or(|through| found.group.fold() <= through)
+        {
             derived.take(app, tenant, facts, &found)?;
         }
         Ok(derived)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.tally.add_all(&other.tally);
+        self.found += other.found;
+        self.untold += other.untold;
+        let room = TOLD_MAX.saturating_sub(self.violations.len());
+        self.untold += other.violations.len().saturating_sub(room) as u64;
+        self.violations
+            .extend(other.violations.into_iter().take(room));
     }
 
     fn take(&mut self, app: &App, tenant: i64, facts: &Facts, ledger: &HolderGroup) -> Result<()> {

@@ -19,6 +19,13 @@ impl Tally {
         self.change(counter, 0, n);
     }
 
+    /// Adds all that another one counted.
+    pub(super) fn add_all(&mut self, other: &Self) {
+        for (counter, (sure, room)) in &other.counters {
+            self.change(counter, *sure, *room);
+        }
+    }
+
     /// Whether a stored count agrees.
     pub(super) fn fits(&self, counter: &str, stored: i64) -> bool {
         let (sure, room) = self.get(counter);

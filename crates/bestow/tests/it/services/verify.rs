@@ -144,3 +144,54 @@ async fn a_campaign_in_the_middle_of_its_merge_is_left_to_a_later_run() {
     let rules = rules(&world);
     assert!(!rules.contains(&"grant_missing"), "{rules:?}");
 }
+
+#[tokio::test]
+async fn a_large_campaign_is_verified_in_stretches() {
+    let world = World::connected().await;
+    world.run(3_000, &json!({"control_share": 0.0})).await;
+    let tenant = world.app.tenant("acme").expect("the tenant").no();
+    let store = &world.app.store;
+    let ends = store
+        .peek(|tx| {
+            let campaign = tx.campaigns(tenant, 0, 1)?.remove(0);
+            tx.stretches(tenant, campaign.no, campaign.merged_through, 4)
+        })
+        .expect("they can be read");
+    assert!(!ends.is_empty() && ends.is_sorted(), "{ends:?}");
+    world.assert_verified();
+
+    // One on each side of where the first stretch ends, and the one that it ends with.
+    let end = ends[0].clone();
+    let taken: Vec<String> = store
+        .tx("damage", move |tx| {
+            let mut taken = vec![end.to_uppercase()];
+            for sql in [
+                "-- before
+                SELECT MIN(customer) FROM grants",
+                "-- behind
+                SELECT MAX(customer) FROM grants",
+            ] {
+                taken.extend(tx.query_one(sql, values![], |row| row.text(0))?);
+            }
+            for customer in &taken {
+                tx.execute(
+                    "-- damage
+                    DELETE FROM grants WHERE customer = $1",
+                    values![customer],
+                )?;
+            }
+            Ok::<_, bestow_store::Error>(taken)
+        })
+        .await
+        .expect("it can be damaged");
+    let found = verify::run(&world.app).expect("it can be verified");
+    let mut missing: Vec<_> = found
+        .iter()
+        .filter(|one| one.violation.rule == "grant_missing")
+        .map(|one| one.violation.object.clone())
+        .collect();
+    missing.sort();
+    let mut expected: Vec<_> = taken.iter().map(|id| format!("customer {id}")).collect();
+    expected.sort();
+    assert_eq!(missing, expected);
+}
