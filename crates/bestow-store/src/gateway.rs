@@ -29,6 +29,11 @@ impl Reservation {
         self.consumed_by.is_none() && now_ms < self.lapses_at
     }
 
+    /// What those of a customer are ordered by.
+    pub(crate) fn in_order(&self) -> impl Ord + '_ {
+        (self.lapses_at, &self.campaign, self.action)
+    }
+
     /// The folded codes it holds room for.
     pub fn codes(&self) -> impl Iterator<Item = &str> {
         self.codes.lines()

@@ -169,13 +169,16 @@ pub(crate) const LEDGER_ROWS_OF: &str = "-- ledger_rows_of
     JOIN grants g ON g.tenant = k.tenant AND g.customer = k.customer
     ORDER BY k.place, g.offer, g.occurrence";
 
-/// The reservations of these customers; each row ends with its tenant.
+/// The reservations of these customers, in any order; each row ends with its tenant. Customer by customer, or a plan that
+/// was made while there were hardly any would go through all of them.
 pub(crate) const RESERVATIONS_OF: &str = concat!(
     "-- reservations_of\nSELECT ",
     reservation_columns!(),
-    ", k.of_tenant FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (of_tenant, of_customer)
-    JOIN reservation ON tenant = k.of_tenant AND customer = k.of_customer
-    ORDER BY lapses_at, campaign, action"
+    ", k.of_tenant FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (of_tenant, of_customer), LATERAL (
+        SELECT ",
+    reservation_columns!(),
+    " FROM reservation
+        WHERE tenant = k.of_tenant AND customer = k.of_customer OFFSET 0) r"
 );
 
 /// Which of these customers are excluded.
@@ -238,12 +241,26 @@ pub(crate) const PUT_RESERVATIONS: &str = concat!(
         lapses_at = excluded.lapses_at, consumed_by = NULL"
 );
 
-/// As `lapsed_reservations` and `drop_reservation`, at once.
+/// As `lapsed_reservations` and `drop_reservation`, at once for several tenants: until when, and at most how many. The
+/// room that they held is free; gives how many there were.
 pub(crate) const DROP_LAPSED: &str = "-- drop_lapsed
-    DELETE FROM reservation WHERE tenant = $1 AND (customer, campaign, action) IN (
-        SELECT customer, campaign, action FROM reservation
-        WHERE tenant = $1 AND lapses_at <= $2 ORDER BY lapses_at LIMIT $3)
-    RETURNING codes, consumed_by";
+    WITH k (tenant, now_ms, at_most) AS (SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[])),
+    dropped AS (
+        DELETE FROM reservation r USING k, LATERAL (
+            SELECT o.customer, o.campaign, o.action FROM reservation o
+            WHERE o.tenant = k.tenant AND o.lapses_at <= k.now_ms
+            ORDER BY o.lapses_at LIMIT k.at_most) lapsed
+        WHERE r.tenant = k.tenant AND r.customer = lapsed.customer AND r.campaign = lapsed.campaign
+            AND r.action = lapsed.action
+        RETURNING r.tenant, r.codes, r.consumed_by),
+    freed AS (
+        INSERT INTO promotion_count (tenant, code_fold, granted, reserved)
+        SELECT d.tenant, c.code_fold, 0, -COUNT(*)
+        FROM dropped d, UNNEST(STRING_TO_ARRAY(d.codes, CHR(10))) AS c (code_fold)
+        WHERE d.consumed_by IS NULL GROUP BY d.tenant, c.code_fold
+        ON CONFLICT (tenant, code_fold) DO UPDATE SET
+            reserved = promotion_count.reserved + excluded.reserved)
+    SELECT COUNT(*) FROM dropped";
 
 /// As `take`, for many codes at once.
 pub(crate) const ADD_RESERVED: &str = "-- add_reserved

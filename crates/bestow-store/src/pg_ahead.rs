@@ -150,6 +150,9 @@ impl Near {
             let key = (row.int(end - 1)?, one.customer.clone());
             self.reservations.entry(key).or_default().push(one);
         }
+        for of_customer in self.reservations.values_mut() {
+            of_customer.sort_by(|a, b| a.in_order().cmp(&b.in_order()));
+        }
         for row in excluded.iter().map(Row::Postgres) {
             self.excluded.insert((row.int(0)?, row.text(1)?), true);
         }

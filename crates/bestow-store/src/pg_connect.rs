@@ -28,11 +28,18 @@ const LOCK_MS_MAX: u32 = 10_000;
 const REST_MS_MAX: u32 = 60_000;
 /// The same where it writes: a process that stands still must not hold locks that all others wait for.
 const WRITE_REST_MS_MAX: u32 = 5_000;
+/// A plan is made once for a connection, often while a table is still empty, and would read all of it for ever after:
+/// whoever looks up and writes goes by the keys (docs/decisions/0207).
+const BY_KEY: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; ";
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// Answers of any size.
     Reads,
+    /// Rows by their keys, many times a second.
+    LooksUp,
     Writes,
 }
 
@@ -197,13 +204,17 @@ where
 
 pub(crate) fn settings(role: Role) -> String {
     let (statement_ms, rest_ms) = match role {
-        Role::Reads => (READ_MS_MAX, REST_MS_MAX),
+        Role::Reads | Role::LooksUp => (READ_MS_MAX, REST_MS_MAX),
         Role::Writes => (WRITE_MS_MAX, WRITE_REST_MS_MAX),
+    };
+    let plans = match role {
+        Role::Reads => "",
+        Role::LooksUp | Role::Writes => BY_KEY,
     };
     // What is acknowledged is on disk, whatever the default of the database is. A stronger default stays.
     format!(
         "SET statement_timeout = {statement_ms}; SET lock_timeout = {LOCK_MS_MAX}; \
-         SET idle_in_transaction_session_timeout = {rest_ms}; SET jit = off; \
+         SET idle_in_transaction_session_timeout = {rest_ms}; SET jit = off; {plans}\
          SELECT set_config('synchronous_commit', 'on', false) \
          WHERE current_setting('synchronous_commit') IN ('off', 'local')"
     )

@@ -128,7 +128,7 @@ impl Lane {
     }
 
     async fn connect(&self) -> Result<(Client, Statement), Error> {
-        let client = self.connector.open(Role::Reads).await?;
+        let client = self.connector.open(Role::LooksUp).await?;
         let statement = client
             .prepare(pairs::LEDGER_ROWS_OF)
             .await

@@ -8,13 +8,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::try_join4;
+
 use crate::campaigns::Campaign;
 use crate::gateway::{self, Reservation};
 use crate::grants::Grant;
-use crate::postgres::Session;
+use crate::pg_types::Column;
+use crate::postgres::{Session, Statement};
 use crate::promotions::Promotion;
 use crate::triggers::Taken;
-use crate::{Error, Row, Tx, pairs};
+use crate::{Error, Row, Tx, Value, pairs};
+
+/// What the server said to a statement that returns nothing.
+type Answered = Result<(), tokio_postgres::Error>;
 
 /// What a piece of work is going to read. A guess: what is left out is read when it is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +59,7 @@ pub(crate) struct Near {
 
 /// What is still to be written, in the order of keys.
 #[derive(Debug, Default)]
-struct Pending {
+pub(crate) struct Pending {
     /// By tenant, customer, campaign and action.
     reservations: BTreeMap<(i64, String, String, i64), Put>,
     /// By how much the room that is reserved of a code changes.
@@ -249,68 +255,95 @@ impl Session {
         if self.near.borrow().has_pending() {
             self.write_pending()?;
         }
-        let mut reserved = BTreeMap::new();
-        let dropped = self.free_lapsed(tenant, Lapsed { now_ms, limit }, &mut reserved)?;
+        let row = [tenant.into(), now_ms.into(), limit.into()];
+        let found = self.answer_columns(pairs::DROP_LAPSED, &[row])?;
+        let dropped = match found.first() {
+            Some(row) => Row::Postgres(row).count(0)? as usize,
+            None => 0,
+        };
         if dropped > 0 {
             self.near.borrow_mut().forget();
-            self.add_reserved(&reserved)?;
         }
         Ok(dropped)
     }
 
-    /// Writes what waits: the reservations first, so that one which is renewed does not count as lapsed.
-    pub(crate) fn write_pending(&self) -> Result<(), Error> {
-        let pending = std::mem::take(&mut self.near.borrow_mut().pending);
-        let Pending {
-            reservations,
-            mut reserved,
-            lapsed,
-        } = pending;
-        for (place, sql) in [
-            (Place::Free, pairs::INSERT_RESERVATIONS),
-            (Place::Taken, pairs::PUT_RESERVATIONS),
-        ] {
-            let here = reservations.iter().filter(|(_, put)| put.place == place);
-            let rows = here.map(|((tenant, ..), put)| gateway::columns(*tenant, &put.new));
-            self.answer_columns(sql, &rows.collect::<Vec<_>>())?;
-        }
-        for (tenant, lapsed) in lapsed {
-            self.free_lapsed(tenant, lapsed, &mut reserved)?;
-        }
-        self.add_reserved(&reserved)?;
+    /// Writes what waits.
+    fn write_pending(&self) -> Result<(), Error> {
+        let pending = self.take_pending();
+        let statements = self.statements_for(&pending)?;
+        self.ask("write_pending", self.send(&pending, &statements))
+    }
+
+    /// What is still to be written; it is the caller's now.
+    pub(crate) fn take_pending(&self) -> Pending {
+        let mut near = self.near.borrow_mut();
         // The counts that were read are those before.
-        self.near.borrow_mut().taken.clear();
-        Ok(())
+        near.taken.clear();
+        std::mem::take(&mut near.pending)
     }
 
-    /// Drops lapsed reservations and adds to `reserved` what room that frees.
-    fn free_lapsed(
+    /// The statements that write it: those that are needed.
+    pub(crate) fn statements_for(
         &self,
-        tenant: i64,
-        lapsed: Lapsed,
-        reserved: &mut BTreeMap<Key, i64>,
-    ) -> Result<usize, Error> {
-        let row = [tenant.into(), lapsed.now_ms.into(), lapsed.limit.into()];
-        let statement = self.prepare(pairs::DROP_LAPSED)?;
-        let found = self.answer(&statement, &row)?;
-        for row in &found {
-            let row = Row::Postgres(row);
-            if row.opt_text(1)?.is_none() {
-                for code in row.str(0)?.lines() {
-                    *reserved.entry((tenant, code.to_owned())).or_default() -= 1;
-                }
-            }
-        }
-        Ok(found.len())
+        pending: &Pending,
+    ) -> Result<[Option<Statement>; 4], Error> {
+        let is_put = |at| pending.reservations.values().any(|put| put.place == at);
+        let needed = [
+            (is_put(Place::Free), pairs::INSERT_RESERVATIONS),
+            (is_put(Place::Taken), pairs::PUT_RESERVATIONS),
+            (!pending.lapsed.is_empty(), pairs::DROP_LAPSED),
+            (!pending.reserved.is_empty(), pairs::ADD_RESERVED),
+        ];
+        let [insert, put, drop, add] =
+            needed.map(|(is_needed, sql)| is_needed.then(|| self.prepare(sql)).transpose());
+        Ok([insert?, put?, drop?, add?])
     }
 
-    fn add_reserved(&self, reserved: &BTreeMap<Key, i64>) -> Result<(), Error> {
-        let rows: Vec<_> = reserved
+    /// Writes it: the reservations first, so that one which is renewed does not count as lapsed.
+    pub(crate) async fn send(
+        &self,
+        pending: &Pending,
+        statements: &[Option<Statement>; 4],
+    ) -> Answered {
+        let placed = |place| {
+            let here = pending
+                .reservations
+                .iter()
+                .filter(move |(_, put)| put.place == place);
+            here.map(|((tenant, ..), put)| gateway::columns(*tenant, &put.new))
+                .collect::<Vec<_>>()
+        };
+        let (free, taken) = (placed(Place::Free), placed(Place::Taken));
+        let lapsed = pending
+            .lapsed
             .iter()
-            .filter(|(_, n)| **n != 0)
-            .map(|((tenant, code), n)| [(*tenant).into(), code.into(), (*n).into()])
-            .collect();
-        self.answer_columns(pairs::ADD_RESERVED, &rows).map(|_| ())
+            .map(|(tenant, lapsed)| [(*tenant).into(), lapsed.now_ms.into(), lapsed.limit.into()]);
+        let reserved = pending.reserved.iter().filter(|(_, n)| **n != 0);
+        let reserved =
+            reserved.map(|((tenant, code), n)| [(*tenant).into(), code.into(), (*n).into()]);
+        let (lapsed, reserved): (Vec<_>, Vec<_>) = (lapsed.collect(), reserved.collect());
+        let [insert, put, drop, add] = statements;
+        try_join4(
+            self.put_columns(insert.as_ref(), &free),
+            self.put_columns(put.as_ref(), &taken),
+            self.put_columns(drop.as_ref(), &lapsed),
+            self.put_columns(add.as_ref(), &reserved),
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn put_columns<const N: usize>(
+        &self,
+        statement: Option<&Statement>,
+        rows: &[[Value<'_>; N]],
+    ) -> Answered {
+        let Some(statement) = statement.filter(|_| !rows.is_empty()) else {
+            return Ok(());
+        };
+        let columns: Vec<_> = (0..N).map(|at| Column { rows, at }).collect();
+        let put = self.client.execute_raw(&statement.prepared, &columns);
+        put.await.map(|_| ())
     }
 }
 

@@ -147,6 +147,9 @@ impl Writer {
     /// Runs and commits. Where it does not commit, the caller rolls back.
     fn in_transaction(&self, session: &Session, group: &mut Group) -> Attempt {
         let name = group.first().map_or("empty", |work| work.name());
+        // Nobody of the group was answered yet, so its order is free. Who reads ahead goes first: what others write may
+        // make what was read untrue.
+        group.sort_by_key(|work| work.ahead().is_none());
         let ahead: Vec<_> = group.iter().filter_map(|work| work.ahead()).collect();
         if let Err(error) = session.look_ahead(&ahead) {
             return Attempt::Failed(error);

@@ -159,23 +159,32 @@ impl Session {
 
     /// Ends the transaction; durable once this answers well.
     pub(crate) fn commit(&self) -> Result<(), Uncommitted> {
-        self.write_pending().map_err(Uncommitted::Surely)?;
+        if self.failure.get().is_some() {
+            return Err(Uncommitted::Surely(given_up()));
+        }
+        let pending = self.take_pending();
+        let statements = self.statements_for(&pending).map_err(Uncommitted::Surely)?;
         self.near.borrow_mut().clear();
         self.ahead.borrow_mut().clear();
         self.locked.borrow_mut().clear();
         if !self.has_begun.replace(false) {
             return Ok(());
         }
-        let Err(error) = park::wait(self.client.batch_execute("COMMIT")) else {
-            return Ok(());
-        };
-        match classify("commit", &error) {
-            (Failure::Lost, _) => {
-                self.failure.set(Some(Failure::Lost));
-                Err(Uncommitted::Perhaps)
-            }
-            (_, error) => Err(Uncommitted::Surely(error)),
+        // One way to the server for both.
+        let commit = self.client.batch_execute("COMMIT");
+        let (written, committed) = park::wait(join(self.send(&pending, &statements), commit));
+        // Where a statement was refused, the server has made a rollback of the commit behind it.
+        for answer in [written, committed] {
+            let Err(error) = answer else { continue };
+            return match classify("commit", &error) {
+                (Failure::Lost, _) => {
+                    self.failure.set(Some(Failure::Lost));
+                    Err(Uncommitted::Perhaps)
+                }
+                (_, error) => Err(Uncommitted::Surely(error)),
+            };
         }
+        Ok(())
     }
 
     /// Ends the transaction without a trace, and without waiting for it.
@@ -411,7 +420,7 @@ impl Session {
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
         if self.failure.get().is_some() {
-            return Err(Error::Unavailable("the transaction was given up".into()));
+            return Err(given_up());
         }
         let ahead = self.ahead.take();
         let answer = if ahead.is_empty() {
@@ -427,6 +436,10 @@ impl Session {
             error
         })
     }
+}
+
+fn given_up() -> Error {
+    Error::Unavailable("the transaction was given up".into())
 }
 
 fn push_lock(ahead: &mut String, lock: i64) {

@@ -117,7 +117,7 @@ impl<'c> Tx<'c> {
     ) -> Result<(), Error> {
         match self.session().map(Session::role) {
             Some(Role::Writes) => self.execute(sql, values).map(|_| ()),
-            Some(Role::Reads) | None => Ok(()),
+            Some(Role::Reads | Role::LooksUp) | None => Ok(()),
         }
     }
 

@@ -49,12 +49,16 @@ const MANY_SHARDS: [(&str, &str); 25] = [
 
 /// Statements that bring rows of different places together, and why they may. Engines whose joins stay on a shard
 /// need them put otherwise.
-const ACROSS_PLACES: [(&str, &str); 25] = [
+const ACROSS_PLACES: [(&str, &str); 26] = [
     (
         "customer_grants",
         "a list for people, with all that it says of each grant",
     ),
     ("drop_grant", "a chore, some at a time"),
+    (
+        "drop_lapsed",
+        "a chore, some at a time: frees the room that they held",
+    ),
     ("drop_trigger_pairs", "a chore, some at a time"),
     ("drop_triggered_grant", "a chore, some at a time"),
     ("ended_days_without_job", "once an hour for each tenant"),
