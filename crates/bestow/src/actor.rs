@@ -45,6 +45,9 @@ impl Role {
 /// The id under which the service itself acts.
 pub(crate) const WORKER: &str = "worker";
 
+/// The id of whoever shows the settings' own token.
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {

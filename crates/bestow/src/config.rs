@@ -40,6 +40,8 @@ pub struct Config {
     pub postgres: PostgresPool,
     /// Limits of the HTTP server.
     pub http: HttpLimits,
+    /// How often somebody may ask.
+    pub rates: RateLimits,
     /// How work is paced.
     pub work: WorkPace,
     /// How Optimove is called.
@@ -77,8 +79,14 @@ pub struct PostgresPool {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpLimits {
+    /// Names that requests may be sent to, with commas between them, beside the public URL's, `localhost` and addresses.
+    pub hosts: String,
+    /// Networks of proxies whose `X-Forwarded-For` is believed, with commas between them.
+    pub trusted_proxies: String,
     /// Open connections, at most.
     pub connections_max: usize,
+    /// Open connections of one address that is no trusted proxy, at most.
+    pub connections_per_address_max: usize,
     /// Time a client has to send a request's head.
     pub head_seconds_max: u64,
     /// Time a client has to send a request's body.
@@ -93,6 +101,41 @@ pub struct HttpLimits {
     pub old_listener_seconds: u64,
     /// Time that running requests have when the service stops.
     pub drain_seconds_max: u64,
+}
+
+/// How often somebody may ask, counted by each process; 0 is without limit.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    /// Requests with one token.
+    pub token_per_second: u32,
+    /// So many of them at once.
+    pub token_burst: u32,
+    /// Requests about one customer.
+    pub customer_per_second: u32,
+    /// So many of them at once.
+    pub customer_burst: u32,
+    /// Events at the address with one secret.
+    pub listener_per_second: u32,
+    /// So many of them at once.
+    pub listener_burst: u32,
+    /// Requests without a valid token from one address.
+    pub refusals_per_minute: u32,
+}
+
+impl RateLimits {
+    /// No limits.
+    pub(crate) fn none() -> Self {
+        Self {
+            token_per_second: 0,
+            token_burst: 0,
+            customer_per_second: 0,
+            customer_burst: 0,
+            listener_per_second: 0,
+            listener_burst: 0,
+            refusals_per_minute: 0,
+        }
+    }
 }
 
 /// How work is paced.

@@ -10,6 +10,7 @@ mod api;
 mod body;
 mod callback;
 mod door;
+mod edge;
 mod export;
 mod gateway;
 mod idempotency;
@@ -18,6 +19,7 @@ mod metrics;
 pub mod openapi;
 mod page;
 mod problem;
+mod rates;
 mod server;
 mod socket;
 

@@ -34,14 +34,16 @@ impl Callback {
         let begun = Instant::now();
         // Where the database does not answer, nothing is stored and nobody is allowed anything.
         let _ = shared.app.ensure_fresh();
-        let Some(target) = self.target(shared, &request) else {
+        let Some((secret, target)) = self.target(shared, &request) else {
             return shared.plain_not_found();
         };
         let method = request.method().clone();
-        let answer = if method == Method::POST {
-            guarded(answer(target, request)).await
-        } else {
+        let answer = if method != Method::POST {
             StatusCode::OK.into_response()
+        } else if let Err(problem) = shared.rates.listener(&secret) {
+            problem.into_response()
+        } else {
+            guarded(answer(target, request)).await
         };
         let seen = Seen {
             method: &method,
@@ -51,17 +53,19 @@ impl Callback {
         shared.see_off(&seen, answer)
     }
 
-    fn target(&self, shared: &Inner, request: &Request) -> Option<ListenerTarget> {
+    /// Where the address leads, and the hash of its secret.
+    fn target(&self, shared: &Inner, request: &Request) -> Option<([u8; 32], ListenerTarget)> {
         if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
             return None;
         }
         let secret = request.uri().path().strip_prefix(self.prefix)?;
         let app = &shared.app;
+        let hash = app.keys.hash(secret);
         let found = app
             .directory
             .snapshot()
-            .listener(&app.keys.hash(secret), app.clock.now_ms());
-        found.filter(|target| (self.takes)(target.event_type))
+            .listener(&hash, app.clock.now_ms())?;
+        (self.takes)(found.event_type).then_some((hash, found))
     }
 }
 

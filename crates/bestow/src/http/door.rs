@@ -2,6 +2,7 @@
 //! what is noted of it.
 
 use std::any::Any;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -17,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use crate::actor::Actor;
+use crate::actor::{ADMIN_TOKEN, Actor};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::page::{bad_path, is_well_encoded};
@@ -30,6 +34,21 @@ use crate::tenant::Tenant;
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// Carries the id under which the log knows the request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What keeps a browser from making more of an answer than it is.
+const GUARDS: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
 
 /// A door: before one route.
 #[derive(Clone)]
@@ -92,7 +111,12 @@ fn admit(at: &At, request: &mut Request) -> Result<(), Problem> {
     app.ensure_fresh()?;
     let token = bearer(request.headers());
     let actor = token.and_then(|token| tokens::authenticate(app, token));
-    let actor = actor.ok_or_else(Problem::unauthorized)?;
+    let Some(actor) = actor else {
+        return Err(stranger(&at.shared, request));
+    };
+    if actor.id != ADMIN_TOKEN {
+        at.shared.rates.token(&actor.id)?;
+    }
     let is_bound = actor.tenant.is_some();
     if !roles.contains(&actor.role) || (is_bound && matches!(at.access, Access::Deployment(_))) {
         return Err(Problem::forbidden());
@@ -103,6 +127,17 @@ fn admit(at: &At, request: &mut Request) -> Result<(), Problem> {
     };
     request.extensions_mut().insert(Admitted { actor, tenant });
     Ok(())
+}
+
+/// The address that a request came from, as far as it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Client(pub(crate) IpAddr);
+
+/// What somebody without a valid token gets.
+fn stranger(shared: &Inner, request: &Request) -> Problem {
+    let client = request.extensions().get::<Client>();
+    let counted = client.map_or(Ok(()), |client| shared.rates.refused(client.0));
+    counted.err().unwrap_or_else(Problem::unauthorized)
 }
 
 /// The token that a request shows.
@@ -172,7 +207,9 @@ impl Inner {
             answer = problem.write(&id);
         }
         let headers = answer.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in GUARDS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         headers
             .entry(CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));

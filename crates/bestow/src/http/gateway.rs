@@ -41,7 +41,10 @@ pub(crate) struct Reply {
         (status = 202, description = "The decision is durable and will be sent (experimental)."),
         (status = 400, description = "It cannot be read.", body = Document),
         (status = 404, description = "No such address."),
+        (status = 408, description = "It came too slowly.", body = Document),
         (status = 413, description = "It is too large.", body = Document),
+        (status = 415, description = "It is compressed or otherwise encoded.", body = Document),
+        (status = 429, description = "Too many at this address: send it again.", body = Document),
         (status = 503, description = "Asynchronous only: ask again.", body = Document),
     ),
 )]

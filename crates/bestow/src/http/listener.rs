@@ -28,7 +28,10 @@ const LISTENER: Callback = Callback {
     responses(
         (status = 200, description = "It is stored."),
         (status = 404, description = "No such address."),
+        (status = 408, description = "It came too slowly.", body = Document),
         (status = 413, description = "It is too large.", body = Document),
+        (status = 415, description = "It is compressed or otherwise encoded.", body = Document),
+        (status = 429, description = "Too many at this address: send it again.", body = Document),
         (status = 503, description = "It could not be stored: send it again.", body = Document),
     ),
 )]

@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{OpenApi as Description, PathItem};
+use utoipa::openapi::{Content, OpenApi as Description, PathItem, RefOr, Response};
 use utoipa::{Modify, OpenApi};
 
 use crate::actor::Role;
@@ -38,7 +38,7 @@ use crate::http::{api, gateway, listener};
         api::clock::confirm,
         api::health::alive, api::health::ready, api::health::metrics, listener::take, gateway::ask,
     ),
-    modifiers(&Names, &Rights),
+    modifiers(&Names, &Rights, &Problems),
 )]
 struct Described;
 
@@ -90,6 +90,52 @@ impl Modify for Rights {
         }
     }
 }
+
+/// Says that problems come in a type of their own.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, described: &mut Description) {
+        let items = described.paths.paths.values_mut();
+        let operations = items.flat_map(|item| {
+            let PathItem {
+                get,
+                post,
+                put,
+                patch,
+                delete,
+                ..
+            } = item;
+            [get, post, put, patch, delete].into_iter().flatten()
+        });
+        for operation in operations {
+            for response in operation.responses.responses.values_mut() {
+                let RefOr::T(Response { content, .. }) = response else {
+                    continue;
+                };
+                if content.get(JSON).is_some_and(is_problem)
+                    && let Some(problem) = content.shift_remove(JSON)
+                {
+                    content.insert(PROBLEM.to_owned(), problem);
+                }
+            }
+        }
+    }
+}
+
+fn is_problem(content: &RefOr<Content>) -> bool {
+    let RefOr::T(Content {
+        schema: Some(RefOr::Ref(to)),
+        ..
+    }) = content
+    else {
+        return false;
+    };
+    to.ref_location.ends_with("/Problem")
+}
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
 
 /// The methods that routes have.
 const METHODS: [Method; 5] = [

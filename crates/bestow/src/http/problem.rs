@@ -2,6 +2,7 @@
 //! status.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -87,6 +88,14 @@ impl Problem {
     pub(crate) fn unavailable(code: &'static str, detail: &'static str) -> Self {
         let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         this.header = Some((RETRY_AFTER, RETRY_AFTER_SECONDS.into()));
+        this
+    }
+
+    /// Not so often: the same request may succeed after a while.
+    pub(crate) fn too_many(code: &'static str, detail: &'static str, wait: Duration) -> Self {
+        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail);
+        let seconds = wait.as_millis().div_ceil(1_000).max(1);
+        this.header = Some((RETRY_AFTER, seconds.to_string().into()));
         this
     }
 

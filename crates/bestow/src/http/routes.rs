@@ -2,6 +2,7 @@
 //!
 //! The router is built from one table, so a route without declared rights cannot exist.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,9 +22,11 @@ use tower::ServiceExt;
 use crate::actor::Role;
 use crate::app::App;
 use crate::http::body::BodyLimits;
-use crate::http::door::{At, RequestIds, door};
+use crate::http::door::{At, Client, RequestIds, door};
+use crate::http::edge::Edge;
 use crate::http::metrics::Metrics;
 use crate::http::problem::Problem;
+use crate::http::rates::Rates;
 use crate::http::{api, gateway, listener};
 use crate::roles::NodeRole;
 use crate::service::listeners::{GATEWAY_PATH, LISTENER_PATH};
@@ -107,6 +110,8 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) request_ids: RequestIds,
     pub(crate) exports: Arc<Semaphore>,
+    pub(crate) edge: Edge,
+    pub(crate) rates: Rates,
 }
 
 /// What a handler gets of it.
@@ -239,14 +244,19 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) fn new(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> Self {
-        let (shared, router) = router(app, stop, offer);
+    pub(crate) fn new(app: &Arc<App>, stop: CancellationToken, edge: Edge, offer: Offer) -> Self {
+        let (shared, router) = router(app, stop, edge, offer);
         Self { shared, router }
     }
 
-    /// Answers a request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
-        let request = request.map(Body::new);
+    /// Answers a request that came from this address.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response {
+        let edge = &self.shared.edge;
+        if let Some(status) = edge.refusal(&request) {
+            return self.shared.see_off_unrouted(status.into_response());
+        }
+        let client = Client(edge.client(peer, request.headers()));
+        let mut request = request.map(Body::new);
         let path = request.uri().path();
         let is_head = request.method() == Method::HEAD;
         let listens = self.shared.app.config.roles.has(NodeRole::Listener);
@@ -255,6 +265,7 @@ impl Front {
         } else if listens && path.starts_with(GATEWAY_PATH) {
             gateway::ask(&self.shared, request).await
         } else {
+            request.extensions_mut().insert(client);
             return match self.router.clone().oneshot(request).await {
                 Ok(answer) => answer,
                 Err(never) => match never {},
@@ -269,7 +280,7 @@ impl Front {
     }
 }
 
-fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> (Shared, Router) {
+fn router(app: &Arc<App>, stop: CancellationToken, edge: Edge, offer: Offer) -> (Shared, Router) {
     let mut routes = table();
     routes.retain(|route| app.clock.is_adjustable() || !moves_clock(route.path));
     let roles = &app.config.roles;
@@ -287,6 +298,8 @@ fn router(app: &Arc<App>, stop: CancellationToken, offer: Offer) -> (Shared, Rou
         ),
         request_ids: RequestIds::new(app),
         exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+        edge,
+        rates: Rates::new(&app.config.rates),
     });
     let mut built = Router::new();
     for (place, route) in routes.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 //! wait for or keep.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::http::edge::{Crowd, Edge, Place};
 use crate::http::routes::{Front, Offer};
 use crate::http::socket::Socket;
 
@@ -35,6 +36,7 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    edge: Edge,
     offer: Offer,
 }
 
@@ -42,7 +44,7 @@ impl Server {
     /// Listens. Where the app knows no public URL yet, it is `http://` and the address.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with `cannot_listen`.
+    /// [`Error::Conflict`] with `cannot_listen`; [`Error::Invalid`] for hosts and proxies that cannot be read.
     pub async fn bind(app: Arc<App>, address: SocketAddr) -> Result<Self> {
         let refused = |error: std::io::Error| {
             let message = format!(
@@ -52,11 +54,13 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        app.public_url.get_or_init(|| format!("http://{address}"));
+        let public_url = app.public_url.get_or_init(|| format!("http://{address}"));
+        let edge = Edge::new(&app.config.http, public_url)?;
         Ok(Self {
             app,
             listener,
             address,
+            edge,
             offer: Offer::Service,
         })
     }
@@ -81,24 +85,27 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) {
         let limits = self.app.config.http.clone();
         let cut = CancellationToken::new();
+        let entrance = Entrance {
+            listener: self.listener,
+            places: Arc::new(Semaphore::new(limits.connections_max)),
+            crowd: Crowd::new(limits.connections_per_address_max),
+            edge: self.edge.clone(),
+        };
         let serving = Serving {
-            front: Front::new(&self.app, stop.clone(), self.offer),
+            front: Front::new(&self.app, stop.clone(), self.edge, self.offer),
             head_time_max: Duration::from_secs(limits.head_seconds_max),
             stop: stop.clone(),
             cut: cut.clone(),
         };
-        let (places, tasks) = (
-            Arc::new(Semaphore::new(limits.connections_max)),
-            TaskTracker::new(),
-        );
-        while let Some((stream, place)) = self.next(&places, &stop).await {
+        let tasks = TaskTracker::new();
+        while let Some(come) = entrance.next(&stop).await {
             let serving = serving.for_one();
             tasks.spawn(async move {
-                serving.connection(stream).await;
-                drop(place);
+                serving.connection(come.stream, come.peer).await;
+                drop(come.places);
             });
         }
-        drop(self.listener);
+        drop(entrance);
         tasks.close();
         let drain = Duration::from_secs(limits.drain_seconds_max);
         if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
@@ -110,18 +117,43 @@ impl Server {
             tasks.wait().await;
         }
     }
+}
 
+/// Where connections come in.
+struct Entrance {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    crowd: Arc<Crowd>,
+    edge: Edge,
+}
+
+/// A connection that came in, with its places: among all, and among those of its address.
+struct Come {
+    stream: TcpStream,
+    peer: IpAddr,
+    places: (OwnedSemaphorePermit, Option<Place>),
+}
+
+impl Entrance {
     /// The next connection, once there is a place for it; `None` when it is time to stop.
-    async fn next(
-        &self,
-        places: &Arc<Semaphore>,
-        stop: &CancellationToken,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn next(&self, stop: &CancellationToken) -> Option<Come> {
         let taken = async {
-            let place = Arc::clone(places).acquire_owned().await.ok()?;
+            let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             loop {
                 match self.listener.accept().await {
-                    Ok((stream, _)) => return Some((stream, place)),
+                    Ok((stream, peer)) => {
+                        let peer = peer.ip();
+                        let theirs = self.crowd.enter(peer);
+                        // Behind a proxy there are many clients. One too many is closed without a word.
+                        if theirs.is_some() || self.edge.is_proxy(peer) {
+                            let places = (place, theirs);
+                            return Some(Come {
+                                stream,
+                                peer,
+                                places,
+                            });
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be taken");
                         tokio::time::sleep(REFUSED_PAUSE).await;
@@ -156,7 +188,7 @@ impl Serving {
         }
     }
 
-    async fn connection(self, stream: TcpStream) {
+    async fn connection(self, stream: TcpStream, peer: IpAddr) {
         // Answers are small and complete: waiting to fill a packet would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
@@ -165,7 +197,7 @@ impl Serving {
         let front = self.front;
         let answer = |request| {
             let front = front.clone();
-            async move { Ok::<_, Infallible>(front.answer(request).await) }
+            async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

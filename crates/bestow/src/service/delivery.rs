@@ -4,7 +4,7 @@
 //! waits. Everything that has to survive is written down before it matters: a batch before it is sent, and what came of
 //! it before the next one about the same grants goes.
 
-mod addresses;
+pub(crate) mod addresses;
 mod announce;
 mod flight;
 mod http;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
-use crate::actor::{Actor, Role};
+use crate::actor::{ADMIN_TOKEN, Actor, Role};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
@@ -186,7 +186,7 @@ pub fn authenticate(app: &App, bearer: &str) -> Option<Actor> {
     let admin = &app.config.admin_token.0;
     if !admin.is_empty() && bool::from(admin.as_bytes().ct_eq(bearer.as_bytes())) {
         return Some(Actor {
-            id: "admin-token".to_owned(),
+            id: ADMIN_TOKEN.to_owned(),
             role: Role::Admin,
             tenant: None,
         });

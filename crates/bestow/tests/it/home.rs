@@ -69,6 +69,8 @@ impl Home {
             data_dir: self.path().to_path_buf(),
             ..Config::default()
         };
+        // What raw requests of tests are sent to.
+        "test".clone_into(&mut config.http.hosts);
         if let Some(database) = &self.database {
             database.url().clone_into(&mut config.database_url);
         }

@@ -17,7 +17,7 @@ use super::Shape;
 use crate::app::App;
 use crate::cli::call::Caller;
 use crate::clock::Clock;
-use crate::config::{AdminToken, Config};
+use crate::config::{AdminToken, Config, RateLimits};
 use crate::http::Server;
 use crate::random::Random;
 use crate::threads::give_way;
@@ -60,6 +60,7 @@ impl Rig {
         }
         config.admin_token = AdminToken(TOKEN.to_owned());
         config.optimove.calls_max = CALLS_MAX;
+        config.rates = RateLimits::none();
         let app = App::open(
             config,
             Clock::adjustable(),

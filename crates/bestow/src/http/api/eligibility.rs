@@ -26,6 +26,7 @@ pub(crate) async fn ask(
     InTenant { tenant, .. }: InTenant,
     body::Json(question): body::Json<Question>,
 ) -> Result<Response, Problem> {
+    shared.rates.customer(tenant.no(), &question.customer_id)?;
     let answer = eligibility::ask(&shared.app, &tenant, &question).await?;
     let mut body = Vec::with_capacity(ANSWER_BYTES);
     serde_json::to_writer(&mut body, &answer).expect("texts, numbers and flags are always JSON");

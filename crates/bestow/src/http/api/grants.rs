@@ -42,6 +42,7 @@ pub(crate) async fn of_customer(
     Segment(customer): Segment,
     Query(which): Query<OfCustomer>,
 ) -> Result<Answer<List<GrantView>>, Problem> {
+    shared.rates.customer(tenant.no(), &customer)?;
     let wanted = Wanted::new("customer_grants", which.limit, which.cursor.as_deref())?;
     let after = wanted.after(customer_place)?;
     let (status, limit) = (which.status.as_deref(), wanted.one_more());

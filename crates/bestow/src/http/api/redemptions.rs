@@ -50,6 +50,7 @@ pub(crate) async fn redeem(
         let detail = "What moves value needs the header `Idempotency-Key`.";
         Problem::bad_request("idempotency_key_required", detail)
     })?;
+    shared.rates.customer(tenant.no(), &request.customer_id)?;
     let answer = redemptions::redeem(&shared.app, &actor, &tenant, &key, &request).await?;
     Ok(as_kept(answer))
 }

@@ -13,18 +13,26 @@ use url::{Host, Url};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Allowed(Arc<[IpNet]>);
 
+/// Reads networks with commas between them, as in `10.1.0.0/16, fd00::/8`.
+///
+/// # Errors
+/// The first that is none.
+pub(crate) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let parts = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let networks = parts.map(|one| {
+        let address = one.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| one.parse::<IpNet>().map_err(|_| one.to_owned()))
+    });
+    networks.collect()
+}
+
 impl Allowed {
-    /// Reads networks with commas between them, as in `10.1.0.0/16, fd00::/8`.
+    /// As [`networks`].
     ///
     /// # Errors
     /// The first that is none.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split(',').map(str::trim).filter(|one| !one.is_empty());
-        let networks = parts.map(|one| {
-            let address = one.parse::<IpAddr>().map(IpNet::from);
-            address.or_else(|_| one.parse::<IpNet>().map_err(|_| one.to_owned()))
-        });
-        Ok(Self(networks.collect::<Result<_, _>>()?))
+        Ok(Self(networks(text)?.into()))
     }
 
     /// Whether this address may be called.

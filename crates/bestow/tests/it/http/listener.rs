@@ -11,7 +11,7 @@ use super::support::{Answer, Service};
 const BODY: &str = r#"{"EventTypeID":13,"CampaignID":12345,"ChannelID":504}"#;
 
 /// The address of event 13 of `acme`.
-async fn address(service: &Service) -> String {
+pub(super) async fn address(service: &Service) -> String {
     let acme = service.app.tenant("acme").unwrap();
     let secret = service.app.keys.listener_secret("acme", 13, 1);
     let hash = service.app.keys.hash(&secret);
@@ -23,7 +23,13 @@ async fn address(service: &Service) -> String {
 }
 
 /// As Optimove sends it: without a token.
-async fn send(service: &Service, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+pub(super) async fn send(
+    service: &Service,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Answer {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\
          Content-Length: {}\r\n\r\n{body}",
@@ -36,6 +42,31 @@ async fn send(service: &Service, method: &str, path: &str, headers: &str, body: 
 fn kept(service: &Service) -> (u64, u64) {
     let size = |tx: &mut Tx<'_>| tx.inbox_size();
     service.app.store.read(size).unwrap()
+}
+
+#[tokio::test]
+async fn too_many_at_one_address_are_asked_to_come_again_and_none_is_kept() {
+    let service = Service::start_with(|config| {
+        config.rates.listener_per_second = 1;
+        config.rates.listener_burst = 2;
+    })
+    .await;
+    let path = address(&service).await;
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..50 {
+        let answer = send(&service, "POST", &path, "", BODY).await;
+        match answer.status {
+            200 => taken += 1,
+            429 => {
+                assert_eq!(answer.header("retry-after"), Some("1"));
+                refused += 1;
+            }
+            other => panic!("{other}: {answer:?}"),
+        }
+        assert_eq!(send(&service, "GET", &path, "", "").await.status, 200);
+    }
+    assert!(taken >= 2 && refused > 0, "{taken} {refused}");
+    assert_eq!(kept(&service), (1, taken));
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn redeem(service: &Service, key: &str, body: &Value) -> Answer {
 }
 
 /// A redemption of FS20 that has to succeed.
-async fn redeemed(service: &Service, key: &str, customer: &str) -> Value {
+pub(super) async fn redeemed(service: &Service, key: &str, customer: &str) -> Value {
     let answer = redeem(
         service,
         key,

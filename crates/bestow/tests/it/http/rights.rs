@@ -1,6 +1,8 @@
 //! Who may use which route: the whole table of routes, by every role, for the own tenant and for a
 //! foreign one.
 
+use std::path::Path;
+
 use bestow::actor::{Actor, Role};
 use bestow::http::routes::{Access, Route, table};
 use bestow::service::tokens;
@@ -23,6 +25,45 @@ fn address(route: &Route, tenant: &str) -> String {
     } else {
         path
     }
+}
+
+/// The table of routes as people read it.
+fn written() -> String {
+    let mut lines = vec![
+        "| route | which tenants | roles |".to_owned(),
+        "| --- | --- | --- |".to_owned(),
+    ];
+    for route in table() {
+        let (tenants, roles): (_, &[Role]) = match route.access {
+            Access::Public => ("", &[]),
+            Access::Any(roles) => ("those the token may see", roles),
+            Access::Deployment(roles) => ("only tokens of all tenants", roles),
+            Access::Tenant(roles) => ("the one in the path", roles),
+        };
+        let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+        let names = match (roles.len(), names.join(", ")) {
+            (0, _) => "whoever comes".to_owned(),
+            (5, _) => "all".to_owned(),
+            (_, names) => names,
+        };
+        lines.push(format!(
+            "| `{} {}` | {tenants} | {names} |",
+            route.method, route.path
+        ));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn the_committed_table_of_rights_is_that_of_the_code() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rights.md");
+    let page = std::fs::read_to_string(page).expect("docs/rights.md is there");
+    let table = page.find("| route |").map(|at| page[at..].trim_end());
+    let wanted = written();
+    assert!(
+        table == Some(&wanted),
+        "the table in docs/rights.md is not that of the routes; this is:\n\n{wanted}\n"
+    );
 }
 
 /// All routes; the one that ends a tenant comes last.
