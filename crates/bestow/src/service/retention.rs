@@ -298,6 +298,15 @@ pub(crate) fn still_here(app: &App, tenant: &Tenant, campaign: i64) -> Result<()
     }
 }
 
+/// Where a campaign went that the ledger has no more, by Optimove's id. One that nobody knows is no matter here.
+///
+/// # Errors
+/// As [`still_here`].
+pub(crate) fn still_listed(app: &App, tenant: &Tenant, id: &str) -> Result<()> {
+    let found = app.store.peek(|tx| tx.campaign(tenant.no(), id))?;
+    found.map_or(Ok(()), |campaign| still_here(app, tenant, campaign.no))
+}
+
 /// Runs what reads and writes files where it keeps nobody waiting.
 async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,

@@ -22,11 +22,17 @@ pub(crate) fn bestow(home: &Home) -> Command {
     command
 }
 
+/// What a command says that has to succeed.
+pub(crate) fn says(home: &Home, command: &[&str]) -> String {
+    let ran = bestow(home).args(command).output().expect("it runs");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{command:?}: {said}");
+    said
+}
+
 /// Runs `bestow verify`, which has to find nothing.
 pub(crate) fn verify(home: &Home) {
-    let verified = bestow(home).arg("verify").output().expect("verify runs");
-    let said = String::from_utf8_lossy(&verified.stdout);
-    assert!(verified.status.success(), "{said}");
+    says(home, &["verify"]);
 }
 
 /// One that serves. Killed without a warning when dropped.

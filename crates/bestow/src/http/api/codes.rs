@@ -17,7 +17,7 @@ use crate::http::page::{Query, Segment, TwoSegments};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
 use crate::service::codes::{self, CampaignCodes, CodeRow, Load, LoadReport, PoolView};
-use crate::service::{campaigns, grants};
+use crate::service::{campaigns, grants, retention};
 
 /// How many codes to make.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -119,9 +119,10 @@ pub(crate) async fn of_campaign(
     Query(which): Query<OfPromotion>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // Answers 404 before anything is streamed.
+    // Answers 404 and 410 before anything is streamed.
     campaigns::get(&shared.app, &tenant, &id)?;
     let (app, id) = (Arc::clone(&shared.app), grants::campaign_id(&id)?);
+    retention::still_listed(&app, &tenant, id.as_str())?;
     let format = Format::asked_for(&headers).unwrap_or(Format::Ndjson);
     export::answer(&shared, format, move || {
         CampaignCodes::open(&app, &tenant, &id, which.promo_code.as_deref())

@@ -16,6 +16,7 @@ use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
 use crate::service::campaigns;
 use crate::service::grants::{self, CampaignGrants, CampaignPlace, CustomerPlace, GrantView};
+use crate::service::retention;
 
 /// Which grants of a customer.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -86,9 +87,10 @@ pub(crate) async fn of_campaign(
 ) -> Result<Response, Problem> {
     let wanted = which.of("campaign_grants")?;
     let after = wanted.after(campaign_place)?;
-    // Answers 404 before anything is streamed.
+    // Answers 404 and 410 before anything is streamed.
     campaigns::get(&shared.app, &tenant, &id)?;
     let (app, id) = (Arc::clone(&shared.app), grants::campaign_id(&id)?);
+    retention::still_listed(&app, &tenant, id.as_str())?;
     let walk = move || CampaignGrants::open(&app, &tenant, &id, after);
     if let Some(format) = Format::asked_for(&headers) {
         return export::answer(&shared, format, walk);

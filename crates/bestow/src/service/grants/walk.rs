@@ -139,8 +139,16 @@ impl CampaignGrants {
     /// The next grant, with its place; `None` at the end.
     ///
     /// # Errors
-    /// The store's.
+    /// [`Error::Gone`] where the campaign left for an archive meanwhile, since some were missed then; the store's.
     pub fn next_grant(&mut self) -> Result<Option<(CampaignPlace, GrantView)>> {
+        let next = self.look_further()?;
+        if next.is_none() {
+            retention::still_here(&self.app, &self.tenant, self.campaign.no)?;
+        }
+        Ok(next)
+    }
+
+    fn look_further(&mut self) -> Result<Option<(CampaignPlace, GrantView)>> {
         loop {
             while let Some(row) = self.found.pop_front() {
                 if row.occurrence.is_empty() {

@@ -9,6 +9,8 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::process;
+
 use super::{
     Home, Listeners, Service, kill_at_random, oracle, set_up_with, silent_sandbox, verify,
 };
@@ -91,4 +93,9 @@ async fn campaigns_leave_once_whenever_it_is_killed() {
         assert_eq!((status, &body["code"]), (410, &json!("archived")));
     }
     verify(service, &home);
+    let list = process::says(&home, &["archives", "list", "acme"]);
+    assert_eq!(list.matches("dropped").count() as u64, CAMPAIGNS, "{list}");
+    let found = process::says(&home, &["archives", "find", "acme", "K1-2"]);
+    let found: Value = serde_json::from_str(&found).expect("one document");
+    assert_eq!(found["campaign_id"], campaigns[1].to_string());
 }

@@ -51,6 +51,13 @@ async fn triggers_leave_month_by_month() {
     assert_eq!(in_ledger(&world), 2);
     assert_eq!(triggers::counts(&world, "rt-812"), counts);
     assert_eq!(archived_of(&world, "a").await.len(), 2);
+    let path = "/v1/tenants/acme/customers/a/archived-grants?limit=1";
+    let first = world.get(path).await;
+    let next = text(&first, "next_cursor");
+    let second = world.get(&format!("{path}&cursor={next}")).await;
+    let both = [&first["data"][0]["archive"], &second["data"][0]["archive"]];
+    assert_eq!(both, [&json!(1), &json!(2)]);
+    assert!(second["next_cursor"].is_null(), "{second}");
     assert_eq!(triggers::grants(&world, "b").await.len(), 1);
     world.assert_verified();
 }
