@@ -2,14 +2,19 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
+use std::thread;
 
 use anyhow::{Context as _, bail, ensure};
 
 use crate::cargo::{self, cargo};
+use crate::ha::target_folder;
 use crate::postgres::{self, Server};
 use crate::{gate, repository};
+
+/// Processes that `nodes --bench` compares with one, each on a processor of its own.
+const NODES: usize = 2;
 
 /// A half-open, non-empty range of simulation seeds, written `A..B`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +80,35 @@ pub(crate) fn nodes(rounds: u32) -> anyhow::Result<ExitCode> {
     let (totals, ended) = cargo::tests(command)?;
     let ran = gate::judge(totals, ended).map_err(|error| format!("rounds: {error:#}"));
     gate::close(&mut io::stdout(), totals, &[], ran)
+}
+
+/// Measures two processes beside one on a private server that has what processors they leave.
+///
+/// # Errors
+/// When the server does not start or the child cannot be run.
+pub(crate) fn nodes_bench() -> anyhow::Result<ExitCode> {
+    let root = repository::root();
+    cargo::succeed(cargo(
+        &root,
+        "build --locked --release -p bestow --bin bestow",
+    ))?;
+    // What is started from here on inherits it; the bench itself goes beyond it for the two.
+    let others = format!("{NODES}-{}", thread::available_parallelism()?.get() - 1);
+    let myself = std::process::id().to_string();
+    let stays = Command::new("taskset")
+        .args(["--all-tasks", "--cpu-list", "--pid", &others, &myself])
+        .stdout(Stdio::null())
+        .status()
+        .context("cannot start taskset")?;
+    ensure!(stays.success(), "taskset ended with {stays}");
+    let server = Server::start()?;
+    let program = target_folder(&root).join("release/bestow");
+    let ended = Command::new(program)
+        .args(["bench", "nodes", "--database", server.url()])
+        .status()
+        .context("cannot start the bench")?;
+    ensure!(ended.success(), "the bench ended with {ended}");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Migrates so many grants while they are written and read, and tells how long anybody waited.

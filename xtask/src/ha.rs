@@ -69,6 +69,6 @@ fn work(root: &Path, cluster: &mut Cluster) -> anyhow::Result<()> {
 }
 
 /// Where cargo puts what it builds.
-fn target_folder(root: &Path) -> std::path::PathBuf {
+pub(crate) fn target_folder(root: &Path) -> std::path::PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into)
 }

@@ -46,6 +46,9 @@ enum Command {
         /// How many rounds.
         #[arg(long, default_value_t = 1_000)]
         rounds: u32,
+        /// Measure instead what two of them do beside what one does, each on a processor of its own.
+        #[arg(long, conflicts_with = "rounds")]
+        bench: bool,
     },
     /// Starts a private PostgreSQL, prints its address and keeps it until the input ends.
     Postgres,
@@ -65,7 +68,8 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Test => gate::test(),
         Command::Sim { seeds } => chores::sim(&seeds),
-        Command::Nodes { rounds } => chores::nodes(rounds),
+        Command::Nodes { bench: true, .. } => chores::nodes_bench(),
+        Command::Nodes { rounds, .. } => chores::nodes(rounds),
         Command::Postgres => chores::postgres(),
         Command::Ha => ha::ha(),
         Command::Migrations { rows } => chores::migrations(rows),

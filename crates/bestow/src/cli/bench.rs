@@ -10,6 +10,7 @@ mod import;
 mod ledger;
 mod listener;
 mod load;
+mod nodes;
 mod redeem;
 mod retention;
 mod rig;
@@ -32,6 +33,8 @@ pub enum Bench {
     Eligibility(Shape),
     /// Look-ups in a ledger of all customers, beside one of a tenth of them; and how long it takes to verify all.
     Ledger(Shape),
+    /// Imports and notifications of two processes on one server, beside those of one. Each has a processor of its own.
+    Nodes(Shape),
     /// Questions to the gateway at half of the machine's capacity, while an import runs.
     Gateway(Shape),
     /// Redemptions, each durable and with its key.
@@ -120,6 +123,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Listener(shape) => (listener::run(shape)?, shape.json),
         Bench::Eligibility(shape) => (eligibility::run(shape)?, shape.json),
         Bench::Ledger(shape) => (ledger::run(shape)?, shape.json),
+        Bench::Nodes(shape) => (nodes::run(shape)?, shape.json),
         Bench::Gateway(shape) => (gateway::run(shape)?, shape.json),
         Bench::Redeem(shape) => (redeem::run(shape)?, shape.json),
         Bench::Retention(shape) => (retention::run(shape)?, shape.json),

@@ -4,3 +4,4 @@
 mod node;
 mod rounds;
 mod shared;
+mod upgrade;

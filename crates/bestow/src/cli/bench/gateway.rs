@@ -234,7 +234,9 @@ fn stand_still(
     let held = std::sync::Mutex::new(Some((holds, is_let_go)));
     let store = app.store.clone();
     server.spawn(async move {
-        let hung = store.tx("bench_standstill", move |_| {
+        let hung = store.tx("bench_standstill", move |tx| {
+            // A statement, so that a server's turn is taken too.
+            tx.jobs()?;
             let held = held.lock().ok().and_then(|mut held| held.take());
             if let Some((holds, is_let_go)) = held {
                 // Both ends tell by going away.

@@ -69,7 +69,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     })
 }
 
-fn body(number: u64) -> String {
+pub(super) fn body(number: u64) -> String {
     format!(
         r#"{{"EventTypeID":13,"TimeStamp":"2026-03-04 09:05","CampaignID":{},"ChannelID":504}}"#,
         10_000_000 + number

@@ -17,7 +17,7 @@ use crate::process::bestow;
 /// Looks at a condition that has to come true within a second or so.
 const LOOKS_MAX: u32 = 20_000;
 
-fn acme() -> Value {
+pub(super) fn acme() -> Value {
     json!({
         "id": "acme", "name": "Acme", "time_zone": "UTC",
         "optimove": {"base_url": "http://127.0.0.1:9", "auth": {"api_key": "key"}},
