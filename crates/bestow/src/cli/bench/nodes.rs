@@ -77,19 +77,33 @@ fn measure(shape: &Shape, nodes: usize, others: std::ops::Range<usize>) -> anyho
     let sandbox = runtime.block_on(SandboxProcess::start())?;
     runtime.block_on(rig.tenant(sandbox.url()))?;
     let path = runtime.block_on(listener_path(&rig, 13))?;
-    let mut running = Vec::new();
-    for processor in 0..nodes {
-        stay_on(processor..processor + 1)?;
-        let started = Node::start(&rig);
-        stay_on(others.clone())?;
-        running.push(started?);
-    }
+    let working = start(&rig, nodes, "worker", others.clone())?;
     let grants = runtime.block_on(import_all(&rig, &sandbox, shape.customers))?;
-    let acknowledgements = runtime.block_on(notify_all(shape, &running, &path))?;
+    drop(working);
+    // What is acknowledged is not worked off meanwhile.
+    let listening = start(&rig, nodes, "listener", others)?;
+    let acknowledgements = runtime.block_on(notify_all(shape, &listening, &path))?;
     Ok(Rates {
         grants,
         acknowledgements,
     })
+}
+
+/// So many processes that do this, each on a processor of its own.
+fn start(
+    rig: &Rig,
+    nodes: usize,
+    roles: &str,
+    others: std::ops::Range<usize>,
+) -> anyhow::Result<Vec<Node>> {
+    let mut running = Vec::new();
+    for processor in 0..nodes {
+        stay_on(processor..processor + 1)?;
+        let started = Node::start(rig, roles);
+        stay_on(others.clone())?;
+        running.push(started?);
+    }
+    Ok(running)
 }
 
 /// Grants a second, from when the imports are wanted until the last is over.
@@ -153,7 +167,7 @@ struct Node {
 }
 
 impl Node {
-    fn start(rig: &Rig) -> anyhow::Result<Self> {
+    fn start(rig: &Rig, roles: &str) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let config = &rig.app.config;
         let child = Command::new(program)
@@ -162,6 +176,7 @@ impl Node {
             .env("BESTOW_DATABASE_URL", &config.database_url)
             .env("BESTOW_DATA_DIR", &config.data_dir)
             .env("BESTOW_ADMIN_TOKEN", TOKEN)
+            .env("BESTOW_ROLES", roles)
             .env("BESTOW_LOG", "warn")
             .env(
                 "BESTOW_OPTIMOVE__CALLS_MAX",
