@@ -8,10 +8,14 @@ use std::thread;
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::api::{self, Effort};
 use crate::cargo::{self, cargo};
 use crate::ha::target_folder;
 use crate::postgres::{self, Server};
-use crate::{gate, repository};
+use crate::{fuzz, gate, repository};
+
+/// Seconds of a long run against the API, with a token and without.
+const FUZZ_API_SECONDS_MAX: u32 = 4 * 3_600;
 
 /// Processes that `nodes --bench` compares with one, each on a processor of its own.
 const NODES: usize = 2;
@@ -127,6 +131,29 @@ pub(crate) fn migrations(rows: u64) -> anyhow::Result<ExitCode> {
     let (totals, ended) = cargo::tests(command)?;
     let ran = gate::judge(totals, ended).map_err(|error| format!("migrations: {error:#}"));
     gate::close(&mut io::stdout(), totals, &[], ran)
+}
+
+/// Asks the service for a long time.
+///
+/// # Errors
+/// Where an answer is not as described, or something does not start.
+pub(crate) fn fuzz_api(examples: u32, seed: u64) -> anyhow::Result<ExitCode> {
+    let effort = Effort {
+        examples,
+        seed,
+        seconds_max: FUZZ_API_SECONDS_MAX,
+    };
+    api::fuzz(&repository::root(), effort)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the fuzz targets for so many seconds each.
+///
+/// # Errors
+/// Where a target does not build, or finds something.
+pub(crate) fn fuzz(seconds: u32) -> anyhow::Result<ExitCode> {
+    fuzz::run(&repository::root(), seconds)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Lends a database server to whoever works on one crate.

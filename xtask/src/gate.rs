@@ -12,10 +12,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, bail, ensure};
 
+use crate::api::{self, Effort};
 use crate::cargo::{Ended, cargo, succeed, tests};
 use crate::postgres::{self, Server};
 use crate::totals::Totals;
-use crate::{repository, rules, tidy};
+use crate::{fuzz, repository, rules, tidy};
+
+/// What is asked of the API in every run: the same each time.
+const API_EFFORT: Effort = Effort {
+    examples: 25,
+    seed: 1,
+    seconds_max: 45,
+};
+/// How long each fuzz target runs in every run.
+const FUZZ_SECONDS: u32 = 5;
 
 /// One check that passes or fails as a whole.
 struct Step {
@@ -63,6 +73,14 @@ const STEPS: &[Step] = &[
                 "test --locked --workspace --all-features --no-run",
             ))
         },
+    },
+    Step {
+        name: "the API by its description",
+        run: |root| api::fuzz(root, API_EFFORT),
+    },
+    Step {
+        name: "fuzz targets",
+        run: |root| fuzz::run(root, FUZZ_SECONDS),
     },
 ];
 

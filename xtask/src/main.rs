@@ -5,8 +5,10 @@
 //! are in [`rules`] and [`tidy`], which look at the files that [`repository`] found, Rust ones
 //! through [`source`].
 
+mod api;
 mod cargo;
 mod chores;
+mod fuzz;
 mod gate;
 mod ha;
 mod patroni;
@@ -60,6 +62,21 @@ enum Command {
         #[arg(long, default_value_t = 10_000_000)]
         rows: u64,
     },
+    /// Asks the service whatever docs/openapi.json allows, and much that it does not.
+    FuzzApi {
+        /// Requests made up for each operation.
+        #[arg(long, default_value_t = 500)]
+        examples: u32,
+        /// Where they begin.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Lets the fuzz targets look for inputs that a parser does not survive.
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
     /// Writes docs/openapi.json from the routes of the binary.
     Openapi,
 }
@@ -73,6 +90,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Postgres => chores::postgres(),
         Command::Ha => ha::ha(),
         Command::Migrations { rows } => chores::migrations(rows),
+        Command::FuzzApi { examples, seed } => chores::fuzz_api(examples, seed),
+        Command::Fuzz { seconds } => chores::fuzz(seconds),
         Command::Openapi => chores::openapi(),
     }
 }
