@@ -13,6 +13,7 @@ pub mod demo;
 mod destinations;
 mod doctor;
 mod house;
+mod key;
 mod listeners;
 mod migrate;
 mod open;
@@ -59,6 +60,9 @@ enum Command {
     /// API tokens with roles.
     #[command(subcommand)]
     Token(token::Token),
+    /// The key that seals what the database may not hold as it is.
+    #[command(subcommand)]
+    Key(key::Key),
     /// Wanted against registered listeners.
     #[command(subcommand)]
     Listeners(listeners::Listeners),
@@ -155,6 +159,7 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Demo(command) => demo::run(&command).await.map(Outcome::from),
         Command::Tenant(command) => tenant::run(&settings, command).await,
         Command::Token(command) => token::run(&settings, command).await,
+        Command::Key(command) => key::run(&settings, &command).await,
         Command::Listeners(command) => listeners::run(&settings, &command).await,
         Command::Promotions(command) => promotions::run(&settings, &command).await,
         Command::Codes(command) => codes::run(&settings, &command).await,

@@ -19,6 +19,7 @@ pub mod held;
 pub mod idempotency;
 pub mod import;
 pub mod inbox;
+pub mod keys;
 pub mod listeners;
 pub mod merge;
 pub mod notifications;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use form::{DestinationPatch, NewDestination};
-pub(crate) use form::{Kind, Secrets, Settings};
+pub(crate) use form::{Kind, Secrets, Settings, secrets_place};
 
 use crate::actor::Actor;
 use crate::app::App;

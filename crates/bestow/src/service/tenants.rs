@@ -384,7 +384,7 @@ fn fields<'a>(
     }
 }
 
-fn row_fields(row: &Row) -> TenantFields<'_> {
+pub(super) fn row_fields(row: &Row) -> TenantFields<'_> {
     TenantFields {
         id: &row.id,
         name: &row.name,

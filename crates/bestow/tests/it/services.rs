@@ -5,6 +5,7 @@ mod clients;
 mod code_batches;
 mod codes;
 mod doctor;
+mod keys;
 mod listeners;
 mod promotions;
 mod rotation;

@@ -169,7 +169,12 @@ impl Secrets {
 
 /// The place that a destination's secrets are sealed for.
 fn place(tenant: &Tenant, destination: &str) -> String {
-    format!("tenant/{}/destination/{destination}", tenant.id())
+    secrets_place(tenant.id(), destination)
+}
+
+/// As [`place`], by the tenant's id.
+pub(crate) fn secrets_place(tenant: &str, destination: &str) -> String {
+    format!("tenant/{tenant}/destination/{destination}")
 }
 
 fn checked_secret(given: &str) -> Result<String> {
