@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context as _, ensure};
 
 use crate::cargo::{cargo, succeed};
+use crate::ha::target_folder;
 
 /// What is installed, from the index of Python packages.
 const PACKAGE: &str = "schemathesis==4.32.5";
@@ -112,11 +113,6 @@ fn install(root: &Path) -> anyhow::Result<PathBuf> {
     succeed(pip).context("installing Schemathesis")?;
     fs::write(done, "")?;
     Ok(program)
-}
-
-/// Where cargo puts what it builds.
-pub(crate) fn target_folder(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into)
 }
 
 /// A `bestow` that listens. Dropping it ends it.

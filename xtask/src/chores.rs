@@ -14,9 +14,6 @@ use crate::ha::target_folder;
 use crate::postgres::{self, Server};
 use crate::{fuzz, gate, repository};
 
-/// Seconds of a long run against the API, with a token and without.
-const FUZZ_API_SECONDS_MAX: u32 = 4 * 3_600;
-
 /// Processes that `nodes --bench` compares with one, each on a processor of its own.
 const NODES: usize = 2;
 
@@ -137,12 +134,7 @@ pub(crate) fn migrations(rows: u64) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// Where an answer is not as described, or something does not start.
-pub(crate) fn fuzz_api(examples: u32, seed: u64) -> anyhow::Result<ExitCode> {
-    let effort = Effort {
-        examples,
-        seed,
-        seconds_max: FUZZ_API_SECONDS_MAX,
-    };
+pub(crate) fn fuzz_api(effort: Effort) -> anyhow::Result<ExitCode> {
     api::fuzz(&repository::root(), effort)?;
     Ok(ExitCode::SUCCESS)
 }

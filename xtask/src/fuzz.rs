@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::api::target_folder;
 use crate::cargo::{cargo, succeed};
+use crate::ha::target_folder;
 
 /// The targets, each with a folder of seeds beside it.
 const TARGETS: [&str; 5] = ["listener", "page", "codes", "time", "signature"];

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::api::Effort;
 use crate::chores::Seeds;
 
 /// The project's chores. `test` is all that must pass before a change lands.
@@ -70,6 +71,9 @@ enum Command {
         /// Where they begin.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// How long it asks at most, with a token and once more without.
+        #[arg(long, default_value_t = 3_600)]
+        seconds: u32,
     },
     /// Lets the fuzz targets look for inputs that a parser does not survive.
     Fuzz {
@@ -90,7 +94,15 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Postgres => chores::postgres(),
         Command::Ha => ha::ha(),
         Command::Migrations { rows } => chores::migrations(rows),
-        Command::FuzzApi { examples, seed } => chores::fuzz_api(examples, seed),
+        Command::FuzzApi {
+            examples,
+            seed,
+            seconds: seconds_max,
+        } => chores::fuzz_api(Effort {
+            examples,
+            seed,
+            seconds_max,
+        }),
         Command::Fuzz { seconds } => chores::fuzz(seconds),
         Command::Openapi => chores::openapi(),
     }

@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "bestow-store",
         ],
     ),
+    ("bestow-fuzz", &["bestow-core", "optimove"]),
     ("xtask", &[]),
 ];
 
