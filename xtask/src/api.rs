@@ -8,12 +8,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
-use crate::cargo::{cargo, succeed};
+use crate::cargo::{cargo, clean, succeed};
 use crate::ha::target_folder;
 
 /// What is installed, from the index of Python packages.
 const PACKAGE: &str = "schemathesis==4.32.5";
 const TOKEN: &str = "schema-admin-token-of-a-test";
+/// Calls to Optimove in its window: more than are ever made.
+const CALLS_MAX: &str = "100000";
 /// What an answer is held to. Everything else it may say is free.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_schema_conformance,response_headers_conformance";
@@ -50,6 +52,11 @@ pub(crate) struct Effort {
 /// Where an answer is not as described, or something does not start.
 pub(crate) fn fuzz(root: &Path, effort: Effort) -> anyhow::Result<()> {
     let schemathesis = install(root)?;
+    // As it is built for the tests, which may have been done already.
+    succeed(cargo(
+        root,
+        "test --locked --workspace --all-features --no-run",
+    ))?;
     let folder = std::env::temp_dir().join(format!("bestow-api-{}", std::process::id()));
     fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let asked = ask_all(root, &schemathesis, &folder, effort);
@@ -86,8 +93,11 @@ fn ask_all(root: &Path, schemathesis: &Path, folder: &Path, effort: Effort) -> a
     ask(None).context("without a token")
 }
 
-/// A tenant of the sandbox's, and a promotion.
+/// A tenant of the sandbox's, and a promotion. The stand-in takes as many calls as the service may make: that it was
+/// asked too often is no fault of an answer.
 fn stage(service: &Process, sandbox: &Process) -> anyhow::Result<()> {
+    let unlimited = format!(r#"{{"rate-limit-requests":{CALLS_MAX}}}"#);
+    sandbox.send("PUT", "/_sandbox/switches", &unlimited)?;
     let tenant = format!(
         r#"{{"id":"acme","name":"Acme","time_zone":"UTC","optimove":{{"base_url":"{}","auth":{{"api_key":"acme-admin-key"}}}},
         "scheduled_channels":[504],"triggered_channels":[15],"conditional":true,"expiry":"duration"}}"#,
@@ -125,8 +135,8 @@ struct Process {
 
 impl Process {
     fn start(root: &Path, folder: &Path, arguments: &str) -> anyhow::Result<Self> {
-        let run = format!("run --quiet --locked -p bestow --bin bestow -- {arguments}");
-        let mut child = cargo(root, &run)
+        let mut child = clean(target_folder(root).join("debug/bestow"))
+            .args(arguments.split_whitespace())
             .env("BESTOW_DATA_DIR", folder)
             .env("BESTOW_LISTEN", "127.0.0.1:0")
             .env("BESTOW_ADMIN_TOKEN", TOKEN)
@@ -134,10 +144,10 @@ impl Process {
             // Every answer is to be seen, not the one that there were too many.
             .env("BESTOW_RATES__REFUSALS_PER_MINUTE", "0")
             .env("BESTOW_RATES__CUSTOMER_PER_SECOND", "0")
-            .env("BESTOW_OPTIMOVE__CALLS_MAX", "100000")
+            .env("BESTOW_OPTIMOVE__CALLS_MAX", CALLS_MAX)
             .stdout(Stdio::piped())
             .spawn()
-            .context("cannot start cargo")?;
+            .context("cannot start `bestow`")?;
         let mut out = BufReader::new(child.stdout.take().context("its output is piped")?);
         let mut line = String::new();
         out.read_line(&mut line)?;

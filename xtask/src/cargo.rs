@@ -1,5 +1,6 @@
 //! Starts cargo as a child process.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,11 +24,15 @@ const ENVIRONMENT_DROPPED: &[&str] = &[
 /// Cargo with `arguments`, separated by blanks, to be started in the repository's root.
 pub(crate) fn cargo(root: &Path, arguments: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
+    let mut command = clean(program);
+    command.args(arguments.split_whitespace()).current_dir(root);
     command
-        .args(arguments.split_whitespace())
-        .current_dir(root)
-        .stdin(Stdio::null());
+}
+
+/// A program that inherits nothing it must not, and no input.
+pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if ENVIRONMENT_DROPPED

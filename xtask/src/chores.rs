@@ -70,7 +70,7 @@ pub(crate) fn sim(seeds: &Seeds) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the server does not start or the child cannot be run.
 pub(crate) fn nodes(rounds: u32) -> anyhow::Result<ExitCode> {
-    let (root, server) = (repository::root(), Server::start()?);
+    let (root, server) = (repository::root(), Server::start(None)?);
     let mut command = cargo(
         &root,
         "test --locked -p bestow --features postgres-tests --test it -- nodes::rounds:: --nocapture",
@@ -102,7 +102,7 @@ pub(crate) fn nodes_bench() -> anyhow::Result<ExitCode> {
         .status()
         .context("cannot start taskset")?;
     ensure!(stays.success(), "taskset ended with {stays}");
-    let server = Server::start()?;
+    let server = Server::start(None)?;
     let program = target_folder(&root).join("release/bestow");
     let ended = Command::new(program)
         .args(["bench", "nodes", "--database", server.url()])
@@ -117,7 +117,7 @@ pub(crate) fn nodes_bench() -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the server does not start or the child cannot be run.
 pub(crate) fn migrations(rows: u64) -> anyhow::Result<ExitCode> {
-    let server = Server::start()?;
+    let server = Server::start(None)?;
     let mut command = cargo(
         &repository::root(),
         "test --locked -p bestow-store --all-features --test it -- on_postgres::online --nocapture",
@@ -153,7 +153,7 @@ pub(crate) fn fuzz(seconds: u32) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When it does not start.
 pub(crate) fn postgres() -> anyhow::Result<ExitCode> {
-    let server = Server::start()?;
+    let server = Server::start(None)?;
     writeln!(
         io::stdout(),
         "{}='{}'",

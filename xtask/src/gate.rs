@@ -16,13 +16,13 @@ use crate::api::{self, Effort};
 use crate::cargo::{Ended, cargo, succeed, tests};
 use crate::postgres::{self, Server};
 use crate::totals::Totals;
-use crate::{fuzz, repository, rules, tidy};
+use crate::{disk, fuzz, repository, rules, tidy};
 
 /// What is asked of the API in every run: the same each time.
 const API_EFFORT: Effort = Effort {
     examples: 25,
     seed: 1,
-    seconds_max: 45,
+    seconds_max: 30,
 };
 /// How long each fuzz target runs in every run.
 const FUZZ_SECONDS: u32 = 5;
@@ -127,9 +127,11 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
     for step in STEPS {
         failed.extend(announced(&mut out, step.name, || (step.run)(&root))?.err());
     }
+    failed.extend(announced(&mut out, "nats-server", nats_server)?.err());
+    let library = disk::library();
     let mut server = None;
     let started_server = announced(&mut out, "postgresql", || {
-        server = Some(Server::start()?);
+        server = Some(Server::start(library.as_deref())?);
         Ok(())
     })?;
     failed.extend(started_server.err());
@@ -137,6 +139,7 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
     let everything = "test --locked --workspace --all-features --no-fail-fast";
     let mut ran = announced(&mut out, "tests", || {
         let mut command = cargo(&root, everything);
+        command.envs(library.iter().map(|library| (disk::VARIABLE, library)));
         // Without a server the tests that need one fail, and say why.
         if let Some(server) = &server {
             command.env(postgres::URL_VARIABLE, server.url());
@@ -149,6 +152,7 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
                 let mut command = cargo(&root, &format!("{everything} --test it --"));
                 command
                     .args(*wanted)
+                    .envs(library.iter().map(|library| (disk::VARIABLE, library)))
                     .env(DEMO_VARIABLE, customers)
                     .env(postgres::URL_VARIABLE, server.url())
                     .env(postgres::SERVICE_VARIABLE, server.url());
@@ -220,6 +224,24 @@ pub(crate) fn judge(totals: Totals, ended: Ended) -> anyhow::Result<()> {
         totals.ignored
     );
     ensure!(totals.passed > 0, "no test ran");
+    Ok(())
+}
+
+/// The server of NATS that some tests start for themselves.
+fn nats_server() -> anyhow::Result<()> {
+    let is_there = || {
+        Command::new("nats-server")
+            .arg("--version")
+            .output()
+            .is_ok()
+    };
+    if !is_there() {
+        postgres::install("nats-server")?;
+    }
+    ensure!(
+        is_there(),
+        "nats-server is missing: install it (Debian: `apt-get install nats-server`)"
+    );
     Ok(())
 }
 

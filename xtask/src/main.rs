@@ -8,6 +8,7 @@
 mod api;
 mod cargo;
 mod chores;
+mod disk;
 mod fuzz;
 mod gate;
 mod ha;

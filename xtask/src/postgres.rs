@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::disk;
+
 /// The variable that names a server to the tests.
 pub(crate) const URL_VARIABLE: &str = "BESTOW_TEST_POSTGRES_URL";
 /// The variable that lets services of tests keep their facts on a server.
@@ -45,11 +47,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one, installing the programs first where they are missing and may be installed.
+    /// Starts one, installing the programs first where they are missing and may be installed. With a `library` that is
+    /// loaded into it first.
     ///
     /// # Errors
     /// Where there are no programs, or the server does not start.
-    pub(crate) fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start(library: Option<&Path>) -> anyhow::Result<Self> {
         let bin = programs()?;
         let owner = owner()?;
         let folder = env::temp_dir().join(format!("bestow-postgres-{}", std::process::id()));
@@ -60,7 +63,7 @@ impl Server {
         if let Some(owner) = &owner {
             chown(&folder, Some(owner.uid), Some(owner.gid))?;
         }
-        let started = Self::start_in(&folder, &bin, owner.as_ref());
+        let started = Self::start_in(&folder, &bin, owner.as_ref(), library);
         if started.is_err() {
             // What is left of it says nothing that the error does not.
             let _ = fs::remove_dir_all(&folder);
@@ -68,7 +71,12 @@ impl Server {
         started
     }
 
-    fn start_in(folder: &Path, bin: &Path, owner: Option<&Owner>) -> anyhow::Result<Self> {
+    fn start_in(
+        folder: &Path,
+        bin: &Path,
+        owner: Option<&Owner>,
+        library: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let made = as_owner(&bin.join("initdb"), folder, owner)
             .arg("-D")
             .arg(folder.join("data"))
@@ -81,6 +89,7 @@ impl Server {
             String::from_utf8_lossy(&made.stderr).trim()
         );
         let guardian = as_owner(Path::new("/bin/sh"), folder, owner)
+            .envs(library.map(|library| (disk::VARIABLE, library)))
             .args(["-c", GUARDIAN, "sh"])
             .arg(bin)
             .arg(folder)
@@ -168,18 +177,24 @@ pub(crate) fn programs() -> anyhow::Result<PathBuf> {
     if let Some(bin) = installed() {
         return Ok(bin);
     }
-    if is_root()? {
-        let mut install = Command::new("apt-get");
-        install
-            .args(["install", "--yes", "--no-install-recommends", "postgresql"])
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        let status = install.status().context("cannot start apt-get")?;
-        ensure!(status.success(), "apt-get ended with {status}");
-    }
+    install("postgresql")?;
     installed().context(
         "PostgreSQL is missing: install it (Debian: `apt-get install postgresql`); \
          the tests start a private server of their own",
     )
+}
+
+/// Installs one of Debian's packages, where we may.
+pub(crate) fn install(package: &str) -> anyhow::Result<()> {
+    if is_root()? {
+        let mut install = Command::new("apt-get");
+        install
+            .args(["install", "--yes", "--no-install-recommends", package])
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        let status = install.status().context("cannot start apt-get")?;
+        ensure!(status.success(), "apt-get ended with {status}");
+    }
+    Ok(())
 }
 
 fn installed() -> Option<PathBuf> {

@@ -255,16 +255,31 @@ pub struct ListedEnds {
     pub grants: u64,
     /// Those that a list has ended.
     pub ended: u64,
+    /// When a conditional campaign that was sent to nobody is given up: no list will ever name its grants.
+    pub given_up_at: Option<Timestamp>,
+}
+
+impl ListedEnds {
+    /// As kept: `given_up_ms` is in milliseconds, and one that no calendar has never comes.
+    #[must_use]
+    pub fn new(grants: u64, ended: u64, given_up_ms: Option<i64>) -> Self {
+        Self {
+            grants,
+            ended,
+            given_up_at: given_up_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        }
+    }
 }
 
 impl LatestEnd {
-    /// The latest end, cut short once the daily lists have ended every grant. A grant that comes later opens it again.
+    /// The latest end, cut short once the daily lists have ended every grant, or where nobody was sent to, so that no
+    /// list ever ends one. A grant that comes later, or a customer who is sent to, opens it again.
     #[must_use]
     pub const fn cut(self, listed: ListedEnds) -> Self {
-        if listed.grants > 0 && listed.ended >= listed.grants {
-            Self::Listed
-        } else {
-            self
+        match (self, listed.given_up_at) {
+            _ if listed.grants > 0 && listed.ended >= listed.grants => Self::Listed,
+            (Self::Open, Some(at)) => Self::At(at),
+            _ => self,
         }
     }
 

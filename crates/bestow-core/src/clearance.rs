@@ -41,6 +41,8 @@ pub struct CodeFacts {
     pub supply: Supply,
     /// It is granted to them already, by an earlier round that was not reported.
     pub is_granted: bool,
+    /// Whether they may get anything of this promotion now.
+    pub standing: Standing,
 }
 
 /// Whether another customer of the campaign has nearly the same id.
@@ -73,7 +75,7 @@ pub struct CustomerFacts<'a> {
 /// to be granted or none is. A customer without a code is approved unless something is against it.
 ///
 /// The first that applies: a nearly equal id holds; an exclusion refuses; what the rows say; too
-/// many codes hold; of each code in turn: unknown or inactive holds, a limit refuses, an empty pool
+/// many codes hold; of each code in turn: an exclusion from it refuses, unknown or inactive holds, a limit refuses, an empty pool
 /// holds; the operator's no refuses.
 ///
 /// # Errors
@@ -102,6 +104,9 @@ pub fn decide(facts: &CustomerFacts<'_>) -> Result<(), Disposition> {
 }
 
 fn code(code: &CodeFacts) -> Result<(), Disposition> {
+    if code.standing == Standing::Excluded {
+        return Err(Disposition::Refused(RefuseReason::Excluded));
+    }
     if code.is_granted {
         return Ok(());
     }

@@ -160,6 +160,11 @@ impl CampaignId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a scheduled campaign can have it: a whole number from 0 to [`i64::MAX`]. Triggered ones may have text.
+    pub fn is_scheduled(&self) -> bool {
+        number(&self.0).is_ok()
+    }
 }
 
 /// Why a text is no channel or action id.

@@ -13,6 +13,7 @@
 //! | what is this grant's status? | [`grant::status`] |
 //! | may this customer redeem this code now? | [`outcome::eligibility`] |
 //! | how much does a redemption take, and what is left of its grant? | [`redemption::Terms::take`] |
+//! | may this campaign go on without a second person? | [`guard::weigh`] |
 //! | which unique code is given next, and is the pool low? | [`pool`] |
 //! | is the list read to its end? | [`import::completeness`] |
 //! | what becomes of a trigger, what does the gateway say? | [`trigger`] |
@@ -36,6 +37,7 @@ pub mod campaign;
 pub mod cancel;
 pub mod ended;
 pub mod grant;
+pub mod guard;
 pub mod pool;
 pub mod promotion;
 pub mod redemption;
@@ -61,4 +63,4 @@ pub use name::UnknownName;
 pub use outcome::{HoldReason, Refusal, RefuseReason};
 pub use pool::{GivenCode, UniqueCode};
 pub use promotion::{PromotionFacts, PromotionKind, PromotionStatus};
-pub use window::{Duration, Expiry, LeadTime, ScheduleTime, Window, Zone};
+pub use window::{Duration, Expiry, LeadTime, ScheduleTime, Walls, Window, ZONE_DATA, Zone};

@@ -17,7 +17,7 @@ named_enum! {
     "refusal" Refusal {
         /// The catalogue has no such code.
         UnknownPromotion = "unknown_promotion",
-        /// The promotion is not active: paused, not yet activated, or archived.
+        /// The promotion is not active: paused, stopped, not yet activated, or archived.
         PromotionPaused = "promotion_paused",
         /// The customer has no grant for it.
         NoGrant = "no_grant",
@@ -57,6 +57,8 @@ named_enum! {
         UnknownCode = "unknown_code",
         /// The promotion exists but is a draft or archived.
         InactivePromotion = "inactive_promotion",
+        /// A person stopped the promotion, and nobody let it go on yet.
+        PromotionStopped = "promotion_stopped",
         /// More codes than one customer may get from one campaign.
         TooManyCodes = "too_many_codes",
         /// A text that cannot be a code: too long, or with control characters.
@@ -79,6 +81,8 @@ named_enum! {
         CapReached = "cap_reached",
         /// The list is far longer or shorter than the campaign said it would be.
         SizeMismatch = "size_mismatch",
+        /// The campaign would give more than may be given without a second person.
+        BeyondBounds = "beyond_bounds",
         /// The list kept changing from pass to pass.
         UnstablePages = "unstable_pages",
         /// The same page came again and again.

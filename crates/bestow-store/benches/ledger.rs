@@ -119,6 +119,7 @@ impl Campaign {
                     ends_at: Some(2),
                     action: 24,
                     channel: CHANNEL,
+                    walls: bestow_store::campaigns::Walls::default(),
                 };
                 Ok(Self {
                     no,

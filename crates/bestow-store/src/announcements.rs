@@ -358,6 +358,17 @@ impl Tx<'_> {
         )
     }
 
+    /// The number of the last block; 0: there is none.
+    pub fn last_block(&mut self, tenant: i64) -> Result<i64, Error> {
+        let found = self.query_one(
+            "-- last_block
+            SELECT MAX(no) FROM grant_block WHERE tenant = $1",
+            values![tenant],
+            |row| row.opt_int(0),
+        )?;
+        Ok(found.flatten().unwrap_or_default())
+    }
+
     /// The number of a campaign's first block from one on, up to another.
     pub fn next_block_of(
         &mut self,

@@ -1,7 +1,7 @@
 //! Who did what, when and why. Records are only ever added.
 
 use crate::postgres::Numbers;
-use crate::{Error, Tx, values};
+use crate::{Error, Row, Tx, values};
 
 /// A record to be added, in the transaction of the change it tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,37 @@ pub struct AuditRecord {
     pub detail: String,
     /// What it came from.
     pub correlation: Option<String>,
+}
+
+/// What the records of a tenant were at a moment, signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The newest record that it covers.
+    pub seq: u64,
+    /// When it was signed, in milliseconds.
+    pub at: i64,
+    /// The hash over all records up to it.
+    pub head: Vec<u8>,
+    /// The public key.
+    pub key: Vec<u8>,
+    /// Of the tenant, `seq`, `at` and `head`.
+    pub signature: Vec<u8>,
+}
+
+macro_rules! checkpoint_columns {
+    () => {
+        "seq, at, head, key, signature"
+    };
+}
+
+fn checkpoint(row: &Row<'_>) -> Result<Checkpoint, Error> {
+    Ok(Checkpoint {
+        seq: row.count(0)?,
+        at: row.int(1)?,
+        head: row.blob(2)?,
+        key: row.blob(3)?,
+        signature: row.blob(4)?,
+    })
 }
 
 impl Tx<'_> {
@@ -86,5 +117,62 @@ impl Tx<'_> {
                 })
             },
         )
+    }
+
+    /// The newest checkpoint of a tenant.
+    pub fn last_checkpoint(&mut self, tenant: i64) -> Result<Option<Checkpoint>, Error> {
+        self.query_one(
+            concat!(
+                "-- last_checkpoint\nSELECT ",
+                checkpoint_columns!(),
+                " FROM audit_checkpoint WHERE tenant = $1 ORDER BY seq DESC LIMIT 1"
+            ),
+            values![tenant],
+            checkpoint,
+        )
+    }
+
+    /// Checkpoints of a tenant behind a record, oldest first.
+    pub fn checkpoints(
+        &mut self,
+        tenant: i64,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Checkpoint>, Error> {
+        self.query(
+            concat!(
+                "-- checkpoints\nSELECT ",
+                checkpoint_columns!(),
+                " FROM audit_checkpoint WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+            ),
+            values![tenant, after, limit],
+            checkpoint,
+        )
+    }
+
+    /// Adds a checkpoint behind the one that covers the records up to `after`; 0: there is none. False where another
+    /// process was faster.
+    pub fn add_checkpoint(
+        &mut self,
+        tenant: i64,
+        after: u64,
+        checkpoint: &Checkpoint,
+    ) -> Result<bool, Error> {
+        let added = self.execute(
+            "-- add_checkpoint
+            INSERT INTO audit_checkpoint (tenant, seq, at, head, key, signature)
+            SELECT $1, $2, $3, $4, $5, $6
+            WHERE (SELECT COALESCE(MAX(seq), 0) FROM audit_checkpoint WHERE tenant = $1) = $7",
+            values![
+                tenant,
+                checkpoint.seq as i64,
+                checkpoint.at,
+                &checkpoint.head[..],
+                &checkpoint.key[..],
+                &checkpoint.signature[..],
+                after as i64
+            ],
+        )?;
+        Ok(added == 1)
     }
 }

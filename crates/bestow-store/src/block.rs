@@ -99,6 +99,29 @@ impl Landing {
         }
     }
 
+    /// The customers, each at least once.
+    pub fn customers(&self) -> impl Iterator<Item = &str> {
+        let mut entries = self.entries.iter().peekable();
+        std::iter::from_fn(move || {
+            let entry = entries.next()?;
+            while entries.next_if(|next| next.exact == entry.exact).is_some() {}
+            Some(self.get(entry.exact))
+        })
+    }
+
+    /// Lets `decide` look at each entry with a mark, by customer and offer, and gives those another mark, and no window,
+    /// that it names one for.
+    pub fn mark_again(&mut self, mark: u8, mut decide: impl FnMut(&str, u32) -> Option<u8>) {
+        let text = std::mem::take(&mut self.text);
+        for entry in self.entries.iter_mut().filter(|entry| entry.mark == mark) {
+            let customer = &text[entry.exact.start as usize..entry.exact.end as usize];
+            if let Some(mark) = decide(customer, entry.offer) {
+                (entry.mark, entry.window) = (mark, 0);
+            }
+        }
+        self.text = text;
+    }
+
     /// How many entries were added.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -153,6 +153,18 @@ pub struct WindowSpec {
     pub action: i64,
     /// Optimove's channel; 0: not told.
     pub channel: i64,
+    /// What it was reckoned from.
+    pub walls: Walls,
+}
+
+/// What clocks on the wall show at a window's edges, in milliseconds as if they were UTC; `None`: the edge is an
+/// instant of its own, or there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Walls {
+    /// At the start.
+    pub starts: Option<i64>,
+    /// At the end.
+    pub ends: Option<i64>,
 }
 
 /// One promo code of one campaign.
@@ -166,6 +178,8 @@ pub struct Offer {
     pub code: String,
     /// Why its pairs are held; `None`: they are granted.
     pub hold_reason: Option<String>,
+    /// A release of its held pairs was begun: some are in the ledger, or wait for a unique code.
+    pub is_released_in_part: bool,
 }
 
 /// An offer that holds its pairs, and what has become of its code.
@@ -487,7 +501,7 @@ impl Tx<'_> {
         )?;
         self.query_one(
             "-- offer_for
-            SELECT no, code_fold, code, hold_reason FROM offer
+            SELECT no, code_fold, code, hold_reason, released_in_part FROM offer
             WHERE tenant = $1 AND campaign = $2 AND code_fold = $3",
             values![tenant, campaign, code_fold],
             offer,
@@ -499,9 +513,25 @@ impl Tx<'_> {
     pub fn offers(&mut self, tenant: i64, campaign: i64) -> Result<Vec<Offer>, Error> {
         self.query(
             "-- offers
-            SELECT no, code_fold, code, hold_reason FROM offer WHERE tenant = $1 AND campaign = $2 ORDER BY no",
+            SELECT no, code_fold, code, hold_reason, released_in_part FROM offer WHERE tenant = $1 AND campaign = $2 ORDER BY no",
             values![tenant, campaign],
             offer,
+        )
+    }
+
+    /// The newest campaigns that offer a code, newest first: the number of each, and its offer.
+    pub fn offers_of_code(
+        &mut self,
+        tenant: i64,
+        code_fold: &str,
+        limit: u32,
+    ) -> Result<Vec<(i64, Offer)>, Error> {
+        self.query(
+            "-- offers_of_code
+            SELECT no, code_fold, code, hold_reason, released_in_part, campaign FROM offer
+            WHERE tenant = $1 AND code_fold = $2 ORDER BY campaign DESC LIMIT $3",
+            values![tenant, code_fold, limit],
+            |row| Ok((row.int(5)?, offer(row)?)),
         )
     }
 
@@ -524,6 +554,16 @@ impl Tx<'_> {
         )
     }
 
+    /// Notes that held pairs of an offer are granted from here on, while others of it are held still.
+    pub(crate) fn begin_release(&mut self, tenant: i64, offer: u32) -> Result<(), Error> {
+        self.execute(
+            "-- begin_release
+            UPDATE offer SET released_in_part = 1 WHERE tenant = $1 AND no = $2 AND released_in_part = 0",
+            values![tenant, offer],
+        )?;
+        Ok(())
+    }
+
     /// Lets an offer grant from now on.
     pub fn let_offer_grant(&mut self, tenant: i64, offer: u32) -> Result<(), Error> {
         self.execute(
@@ -533,65 +573,6 @@ impl Tx<'_> {
         )?;
         Ok(())
     }
-
-    /// The number of a window of a campaign; made if there is none. Moves the campaign's latest end.
-    pub fn window_for(
-        &mut self,
-        tenant: i64,
-        campaign: i64,
-        spec: &WindowSpec,
-    ) -> Result<u32, Error> {
-        self.lock_terms(tenant);
-        self.execute(
-            "-- insert_window
-            INSERT INTO eligibility_window (tenant, campaign, starts_at, ends_at, action, channel, no)
-            SELECT $1, $2, $3, $4, $5, $6, COALESCE(MAX(no), 0) + 1
-            FROM eligibility_window WHERE tenant = $1
-            ON CONFLICT DO NOTHING",
-            values![tenant, campaign, spec.starts_at, spec.ends_at, spec.action, spec.channel],
-        )?;
-        self.execute(
-            "-- move_windows_end
-            UPDATE campaign SET windows_end_at = $1
-            WHERE tenant = $2 AND no = $3 AND (windows_end_at IS NULL OR windows_end_at < $1)",
-            values![spec.ends_at.unwrap_or(i64::MAX), tenant, campaign],
-        )?;
-        self.query_one(
-            "-- window_for
-            SELECT no FROM eligibility_window
-            WHERE tenant = $1 AND campaign = $2 AND starts_at = $3 AND COALESCE(ends_at, -1) = $4
-                AND action = $5 AND channel = $6",
-            values![
-                tenant,
-                campaign,
-                spec.starts_at,
-                spec.ends_at.unwrap_or(-1),
-                spec.action,
-                spec.channel
-            ],
-            |row| Ok(row.int(0)? as u32),
-        )?
-        .ok_or_else(|| Error::Corrupt("a window vanished".into()))
-    }
-
-    /// All windows of a campaign.
-    pub fn windows(&mut self, tenant: i64, campaign: i64) -> Result<Vec<(u32, WindowSpec)>, Error> {
-        self.query(
-            "-- windows
-            SELECT no, starts_at, ends_at, action, channel FROM eligibility_window
-            WHERE tenant = $1 AND campaign = $2 ORDER BY no",
-            values![tenant, campaign],
-            |row| {
-                let spec = WindowSpec {
-                    starts_at: row.int(1)?,
-                    ends_at: row.opt_int(2)?,
-                    action: row.int(3)?,
-                    channel: row.int(4)?,
-                };
-                Ok((row.int(0)? as u32, spec))
-            },
-        )
-    }
 }
 
 fn offer(row: &Row<'_>) -> Result<Offer, Error> {
@@ -600,5 +581,6 @@ fn offer(row: &Row<'_>) -> Result<Offer, Error> {
         code_fold: row.text(1)?,
         code: row.text(2)?,
         hold_reason: row.opt_text(3)?,
+        is_released_in_part: row.int(4)? == 1,
     })
 }

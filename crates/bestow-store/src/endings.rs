@@ -6,7 +6,7 @@ use bestow_core::campaign::ListedEnds;
 
 use crate::jobs::Job;
 use crate::verify::Violation;
-use crate::{Error, Row, Tx, values};
+use crate::{Error, Row, Tx, pairs, values};
 
 /// A day's list as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct EndedDay {
     pub day: String,
     /// wanted, reading, read (while the day went on) or done (after it).
     pub state: String,
+    /// When the newest reading was begun, in milliseconds; `None`: there was none.
+    pub begun_at: Option<i64>,
     /// Rows received in this reading.
     pub skip: u64,
     /// Rows of the newest reading.
@@ -27,7 +29,7 @@ pub struct EndedDay {
 
 macro_rules! day_columns {
     () => {
-        "day, state, skip, rows, ended, unmatched"
+        "day, state, begun_at, skip, rows, ended, unmatched"
     };
 }
 
@@ -35,10 +37,11 @@ fn day(row: &Row<'_>) -> Result<EndedDay, Error> {
     Ok(EndedDay {
         day: row.text(0)?,
         state: row.text(1)?,
-        skip: row.count(2)?,
-        rows: row.count(3)?,
-        ended: row.count(4)?,
-        unmatched: row.count(5)?,
+        begun_at: row.opt_int(2)?,
+        skip: row.count(3)?,
+        rows: row.count(4)?,
+        ended: row.count(5)?,
+        unmatched: row.count(6)?,
     })
 }
 
@@ -77,11 +80,22 @@ pub struct OfferInUse {
     pub listed: ListedEnds,
 }
 
-/// The grants of a campaign that a list may end: of a conditional one only those whose customers were sent to.
+/// The grants of a campaign that a list may end: of a conditional one only those whose customers were sent to. Where
+/// nobody was and a window is open for ever, by when all of them should have been.
 macro_rules! listed_ends {
     () => {
-        "CASE c.kind WHEN 'conditional' THEN c.sent ELSE COALESCE(n.n, 0) END, c.ended"
+        "CASE c.kind WHEN 'conditional' THEN c.sent ELSE COALESCE(n.n, 0) END, c.ended,
+            CASE WHEN c.kind = 'conditional' AND c.sent = 0 AND c.windows_end_at = 9223372036854775807 THEN (
+                SELECT MAX(r.deadline) FROM clearance_round r WHERE r.tenant = c.tenant AND r.campaign = c.no
+            ) END"
     };
+}
+
+/// The columns of `listed_ends!`, the first of a row.
+fn listed(row: &Row<'_>, patience_ms: i64) -> Result<ListedEnds, Error> {
+    let deadline = row.opt_int(2)?;
+    let given_up = deadline.map(|ms| ms.saturating_add(patience_ms));
+    Ok(ListedEnds::new(row.count(0)?, row.count(1)?, given_up))
 }
 
 macro_rules! join_granted {
@@ -91,8 +105,14 @@ macro_rules! join_granted {
 }
 
 impl Tx<'_> {
-    /// What the daily lists have ended of a campaign.
-    pub fn listed_ends(&mut self, tenant: i64, campaign: i64) -> Result<ListedEnds, Error> {
+    /// What the daily lists have ended of a campaign. A conditional one that was sent to nobody is given up
+    /// `patience_ms` after its last deadline.
+    pub fn listed_ends(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        patience_ms: i64,
+    ) -> Result<ListedEnds, Error> {
         let found = self.query_one(
             concat!(
                 "-- listed_ends\nSELECT ",
@@ -102,18 +122,19 @@ impl Tx<'_> {
                 " WHERE c.tenant = $1 AND c.no = $2"
             ),
             values![tenant, campaign],
-            |row| {
-                Ok(ListedEnds {
-                    grants: row.count(0)?,
-                    ended: row.count(1)?,
-                })
-            },
+            |row| listed(row, patience_ms),
         )?;
         Ok(found.unwrap_or_default())
     }
 
-    /// Codes with a grant window that is still open or to come, by their campaigns.
-    pub fn offers_in_use(&mut self, tenant: i64, now_ms: i64) -> Result<Vec<OfferInUse>, Error> {
+    /// Codes with a grant window that is still open or to come, by their campaigns; `patience_ms` as in
+    /// [`Tx::listed_ends`].
+    pub fn offers_in_use(
+        &mut self,
+        tenant: i64,
+        now_ms: i64,
+        patience_ms: i64,
+    ) -> Result<Vec<OfferInUse>, Error> {
         self.query(
             concat!(
                 "-- offers_in_use\nSELECT ",
@@ -127,11 +148,8 @@ impl Tx<'_> {
             values![tenant, now_ms],
             |row| {
                 Ok(OfferInUse {
-                    listed: ListedEnds {
-                        grants: row.count(0)?,
-                        ended: row.count(1)?,
-                    },
-                    code_fold: row.text(2)?,
+                    listed: listed(row, patience_ms)?,
+                    code_fold: row.text(3)?,
                 })
             },
         )
@@ -215,17 +233,18 @@ impl Tx<'_> {
     /// Starts to read a day's list from its first row, unless a reading is under way.
     pub fn begin_ended_day(&mut self, job: &Job, date: &str) -> Result<(), Error> {
         self.check_lease(job)?;
+        let now = self.now_ms();
         self.execute(
             "-- begin_ended_day
-            UPDATE ended_day SET state = 'reading', skip = 0, rows = 0, unmatched = 0
-            WHERE tenant = $1 AND day = $2 AND state <> 'reading'",
-            values![job.tenant, date],
+            UPDATE ended_day SET state = 'reading', skip = 0, rows = 0, unmatched = 0, begun_at = $1
+            WHERE tenant = $2 AND day = $3 AND state <> 'reading'",
+            values![now, job.tenant, date],
         )?;
         Ok(())
     }
 
-    /// Ends the grants of a page and moves the cursor behind it, all or nothing. The first end of a grant stays. False
-    /// where the page was taken before.
+    /// Ends the grants of a page and moves the cursor behind it, all or nothing. The first end of a grant stays; one
+    /// that has left for an archive since the page was matched gets none. False where the page was taken before.
     pub fn land_ended_page(
         &mut self,
         job: &Job,
@@ -249,22 +268,25 @@ impl Tx<'_> {
         if moved == 0 {
             return Ok(false);
         }
-        let mut insert = self.prepare(
+        let insert = self.either(
             "-- insert_grant_end
             INSERT INTO grant_end (tenant, customer, offer, occurrence, ended_at, day)
-            VALUES ($1, $2, $3, $4, $5, $6)
+            SELECT tenant, customer, offer, occurrence, $1, $2 FROM grants
+            WHERE tenant = $3 AND customer = $4 AND offer = $5 AND occurrence = $6
             ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING",
-        )?;
+            pairs::INSERT_GRANT_END,
+        );
+        let mut insert = self.prepare(insert)?;
         let (mut ended, mut of_offers) = (0, BTreeMap::new());
         let mut new = Vec::new();
         for end in &page.ends {
             let is_new = insert.execute(values![
+                end.ended_at,
+                date,
                 job.tenant,
                 &end.customer,
                 end.offer,
-                &end.occurrence,
-                end.ended_at,
-                date
+                &end.occurrence
             ])?;
             ended += is_new;
             if is_new == 1 {

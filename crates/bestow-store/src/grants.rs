@@ -2,7 +2,6 @@
 
 use bestow_core::GivenCode;
 
-use crate::campaigns::WindowSpec;
 use crate::{Error, Row, Tx, pairs, values};
 
 /// A grant with all that its status follows from.
@@ -318,23 +317,6 @@ impl Tx<'_> {
             SELECT landed_at FROM landed_page WHERE tenant = $1 AND campaign = $2 AND page = $3",
             values![tenant, campaign, page],
             |row| row.int(0),
-        )
-    }
-
-    /// What a window's number stands for; never changes once made.
-    pub fn window_facts(&mut self, tenant: i64, window: u32) -> Result<Option<WindowSpec>, Error> {
-        self.query_one(
-            "-- window_facts
-            SELECT starts_at, ends_at, action, channel FROM eligibility_window WHERE tenant = $1 AND no = $2",
-            values![tenant, window],
-            |row| {
-                Ok(WindowSpec {
-                    starts_at: row.int(0)?,
-                    ends_at: row.opt_int(1)?,
-                    action: row.int(2)?,
-                    channel: row.int(3)?,
-                })
-            },
         )
     }
 }

@@ -1,5 +1,7 @@
 //! Turning landed rows into grants, a small sorted chunk at a time.
 
+use std::collections::BTreeSet;
+
 use bestow_core::HoldReason;
 
 use crate::campaigns::WindowSpec;
@@ -260,6 +262,10 @@ impl<'c> Tx<'c> {
         lease_ms: i64,
     ) -> Result<u64, Error> {
         self.hold_job(job, lease_ms)?;
+        let offers: BTreeSet<u32> = chunk.grants.iter().map(|grant| grant.offer).collect();
+        for offer in offers {
+            self.begin_release(job.tenant, offer)?;
+        }
         let windows = self.number_windows(job.tenant, campaign, &chunk.new_windows)?;
         let (mut tally, mut released) = (Tally::default(), 0);
         let mut door = self.open_door(job.tenant)?;

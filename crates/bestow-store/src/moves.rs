@@ -75,6 +75,41 @@ impl Tx<'_> {
         self.note(tenant, &notes, Moves::Yes)
     }
 
+    /// Writes down what is told of the grants of a block whose windows are about to take other instants: before and
+    /// after, by number.
+    pub fn note_moved_windows(
+        &mut self,
+        tenant: i64,
+        block: i64,
+        spans: &HashMap<u32, (Span, Span)>,
+    ) -> Result<(), Error> {
+        let Some(block) = self.grant_block(tenant, block)? else {
+            return Ok(());
+        };
+        let told: Vec<_> = block
+            .notes
+            .iter()
+            .filter(|note| spans.contains_key(&note.window))
+            .collect();
+        let customers: Vec<_> = told.iter().map(|note| &*note.customer).collect();
+        let rows = self.ledger_rows_of(tenant, &customers)?;
+        let (now, mut notes) = (self.now_ms(), Vec::new());
+        for (told, rows) in told.into_iter().zip(rows) {
+            let row = row_of(&rows, told.offer, &told.occurrence);
+            // Another window by now: what is told of that comes from the block that moved it.
+            let Some(row) = row.filter(|row| row.window == told.window) else {
+                continue;
+            };
+            let by_list = self.ended_by_list(tenant, &told.customer, row)?;
+            let (before, after) = spans[&row.window];
+            let cut = |span: Span| Span::new(span.starts_at, span.ends_at, by_list);
+            notes.push(note(&told.customer, row, row.window, cut(after), |span| {
+                tells(Some(cut(before)), span, now)
+            }));
+        }
+        self.note(tenant, &notes, Moves::Yes)
+    }
+
     /// Pages of clearance rounds: nobody hears of their grants. Page 0 is one where there are rounds: an approval that
     /// Optimove refused.
     fn untold_pages(&mut self, tenant: i64, campaign: i64) -> Result<Vec<u32>, Error> {

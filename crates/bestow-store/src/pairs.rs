@@ -99,6 +99,13 @@ pub(crate) const LOCK_POOL: &str = "-- lock_pool
 pub(crate) const LOCK_POOL_NO: &str = "-- lock_pool_no
     SELECT 1 FROM code_pool WHERE tenant = $1 AND no = $2 FOR UPDATE";
 
+/// As its namesake for SQLite; and nobody drops the grant until the transaction ends.
+pub(crate) const INSERT_GRANT_END: &str = "-- insert_grant_end
+    INSERT INTO grant_end (tenant, customer, offer, occurrence, ended_at, day)
+    SELECT tenant, customer, offer, occurrence, $1, $2 FROM grants
+    WHERE tenant = $3 AND customer = $4 AND offer = $5 AND occurrence = $6 FOR KEY SHARE
+    ON CONFLICT (tenant, customer, offer, occurrence) DO NOTHING";
+
 macro_rules! notifications_of_columns {
     () => {
         "INSERT INTO notification (tenant, id, event_type, identity, campaign, channel, received_at, body)
@@ -181,9 +188,9 @@ pub(crate) const RESERVATIONS_OF: &str = concat!(
         WHERE tenant = k.of_tenant AND customer = k.of_customer OFFSET 0) r"
 );
 
-/// Which of these customers are excluded.
+/// What these customers are excluded from.
 pub(crate) const EXCLUDED_OF: &str = "-- excluded_of
-    SELECT e.tenant, e.customer FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (tenant, customer)
+    SELECT e.tenant, e.customer, e.code_fold FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (tenant, customer)
     JOIN exclusion e ON e.tenant = k.tenant AND e.customer = k.customer";
 
 /// These campaigns, by id; each row ends with its tenant.

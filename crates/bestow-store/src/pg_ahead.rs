@@ -154,7 +154,8 @@ impl Near {
             of_customer.sort_by(|a, b| a.in_order().cmp(&b.in_order()));
         }
         for row in excluded.iter().map(Row::Postgres) {
-            self.excluded.insert((row.int(0)?, row.text(1)?), true);
+            let from = self.excluded.entry((row.int(0)?, row.text(1)?));
+            from.or_default().push(row.text(2)?);
         }
         for (row, end) in grants.iter().map(to_the_end) {
             let of_customer = self

@@ -46,7 +46,7 @@ type Key = (i64, String);
 #[derive(Debug, Default)]
 pub(crate) struct Near {
     pub(crate) reservations: HashMap<Key, Vec<Reservation>>,
-    pub(crate) excluded: HashMap<Key, bool>,
+    pub(crate) excluded: HashMap<Key, Vec<String>>,
     /// None: there is no such promotion.
     pub(crate) promotions: HashMap<Key, Option<Promotion>>,
     /// None: there is no such campaign.
@@ -159,8 +159,8 @@ impl Near {
             .cloned()
     }
 
-    pub(crate) fn is_excluded(&self, tenant: i64, customer: &str) -> Option<bool> {
-        self.excluded.get(&(tenant, customer.to_owned())).copied()
+    pub(crate) fn excluded_from(&self, tenant: i64, customer: &str) -> Option<Vec<String>> {
+        self.excluded.get(&(tenant, customer.to_owned())).cloned()
     }
 
     pub(crate) fn grants(

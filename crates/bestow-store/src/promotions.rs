@@ -11,7 +11,7 @@ pub struct Promotion {
     pub code: String,
     /// Name, as Optimove's users see it.
     pub name: String,
-    /// draft, active, paused or archived.
+    /// draft, active, paused, archived or stopped.
     pub status: String,
     /// shared or unique.
     pub kind: String,
@@ -33,6 +33,17 @@ pub struct Promotion {
     pub fallback_code: Option<String>,
     /// Days that a triggered grant lasts.
     pub validity_days: Option<i64>,
+    /// Of one that is stopped: its status once it goes on.
+    pub resumes_as: Option<String>,
+    /// Of one that is stopped: why, for people.
+    pub stop_reason: Option<String>,
+}
+
+impl Promotion {
+    /// Its status as it was put, whether or not it is stopped.
+    pub fn put_status(&self) -> &str {
+        self.resumes_as.as_deref().unwrap_or(&self.status)
+    }
 }
 
 /// When a version of a promotion came to be.
@@ -49,7 +60,7 @@ pub struct PromotionVersion {
 macro_rules! promotion_columns {
     () => {
         "code_fold, code, name, status, kind, reward, limits, metadata, version, created_at, updated_at, synced_name,
-         fallback_code, validity_days"
+         fallback_code, validity_days, resumes_as, stop_reason"
     };
 }
 pub(crate) use promotion_columns;
@@ -70,6 +81,8 @@ pub(crate) fn promotion(row: &Row<'_>) -> Result<Promotion, Error> {
         synced_name: row.opt_text(11)?,
         fallback_code: row.opt_text(12)?,
         validity_days: row.opt_int(13)?,
+        resumes_as: row.opt_text(14)?,
+        stop_reason: row.opt_text(15)?,
     })
 }
 
@@ -85,19 +98,21 @@ impl Tx<'_> {
             concat!(
                 "-- put_promotion
                 INSERT INTO promotion (tenant, code_fold, code, name, status, kind, reward, limits, metadata,
-                    fallback_code, validity_days, version, created_at, updated_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
+                    fallback_code, validity_days, resumes_as, stop_reason, version, created_at, updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $14)
                 ON CONFLICT (tenant, code_fold) DO UPDATE SET
                     name = excluded.name, status = excluded.status, kind = excluded.kind,
                     reward = excluded.reward, limits = excluded.limits, metadata = excluded.metadata,
                     fallback_code = excluded.fallback_code, validity_days = excluded.validity_days,
+                    resumes_as = excluded.resumes_as, stop_reason = excluded.stop_reason,
                     version = promotion.version + 1, updated_at = excluded.updated_at
                 RETURNING ",
                 promotion_columns!()
             ),
             values![
                 tenant, &new.code_fold, &new.code, &new.name, &new.status, &new.kind, &new.reward,
-                &new.limits, &new.metadata, new.fallback_code.as_ref(), new.validity_days, now
+                &new.limits, &new.metadata, new.fallback_code.as_ref(), new.validity_days,
+                new.resumes_as.as_ref(), new.stop_reason.as_ref(), now
             ],
             promotion,
         )?
@@ -110,19 +125,21 @@ impl Tx<'_> {
         tenant: i64,
         promotion: &Promotion,
         document: &str,
+        by: &str,
     ) -> Result<(), Error> {
         let now = self.now_ms();
         self.execute(
             "-- add_promotion_version
-            INSERT INTO promotion_version (tenant, code_fold, version, made_at, status, document)
-            VALUES ($1, $2, $3, $4, $5, $6)",
+            INSERT INTO promotion_version (tenant, code_fold, version, made_at, status, document, made_by)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)",
             values![
                 tenant,
                 &promotion.code_fold,
                 promotion.version,
                 now,
                 &promotion.status,
-                document
+                document,
+                by
             ],
         )?;
         Ok(())
@@ -169,6 +186,20 @@ impl Tx<'_> {
                 };
                 Ok((version, row.text(3)?))
             },
+        )
+    }
+
+    /// Who made the newest version of a promotion.
+    pub fn promotion_made_by(
+        &mut self,
+        tenant: i64,
+        code_fold: &str,
+    ) -> Result<Option<String>, Error> {
+        self.query_one(
+            "-- promotion_made_by
+            SELECT made_by FROM promotion_version WHERE tenant = $1 AND code_fold = $2 ORDER BY version DESC LIMIT 1",
+            values![tenant, code_fold],
+            |row| row.text(0),
         )
     }
 
@@ -302,6 +333,20 @@ impl Tx<'_> {
             ORDER BY c.no LIMIT $2",
             values![tenant, limit],
             |row| row.text(0),
+        )
+    }
+
+    /// Campaigns with a code whose lists are not all granted yet.
+    pub fn campaigns_granting(&mut self, tenant: i64, code_fold: &str) -> Result<Vec<i64>, Error> {
+        self.query(
+            "-- campaigns_granting
+            SELECT o.campaign FROM offer o
+            WHERE o.tenant = $1 AND o.code_fold = $2 AND EXISTS
+                (SELECT 1 FROM import i
+                    WHERE i.tenant = o.tenant AND i.campaign = o.campaign AND i.state <> 'done')
+            ORDER BY o.campaign",
+            values![tenant, code_fold],
+            |row| row.int(0),
         )
     }
 

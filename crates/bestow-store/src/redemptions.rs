@@ -2,38 +2,12 @@
 //! used up.
 
 use crate::grants::Used;
+pub use crate::kept_answers::{KeptAnswer, NewAnswer};
+pub use crate::redemption_terms::RedemptionTerms;
 use crate::{Error, Row, Tx, values};
 
 /// Lapsed pledges given back at once, at most.
 const LAPSED_AT_ONCE: u32 = 1_000;
-
-/// An answer that was given to a request with a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptAnswer {
-    /// SHA-256 of what was asked.
-    pub request: Vec<u8>,
-    /// As HTTP has it.
-    pub status: u16,
-    /// Byte for byte.
-    pub body: Vec<u8>,
-}
-
-/// An answer to be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewAnswer<'a> {
-    /// Time-ordered.
-    pub id: &'a str,
-    /// Whose key it is.
-    pub actor: &'a str,
-    /// What they name the request by.
-    pub key: &'a str,
-    /// SHA-256 of what was asked.
-    pub request: &'a [u8],
-    /// As HTTP has it.
-    pub status: u16,
-    /// Byte for byte.
-    pub body: &'a [u8],
-}
 
 /// Which grant, within a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,49 +152,6 @@ fn pledge(row: &Row<'_>) -> Result<Pledge, Error> {
 }
 
 impl Tx<'_> {
-    /// What a request with this key was answered.
-    pub fn kept_answer(
-        &mut self,
-        tenant: i64,
-        actor: &str,
-        key: &str,
-    ) -> Result<Option<KeptAnswer>, Error> {
-        self.query_one(
-            "-- kept_answer
-            SELECT request, status, body FROM kept_answer WHERE tenant = $1 AND actor = $2 AND key = $3",
-            values![tenant, actor, key],
-            |row| {
-                Ok(KeptAnswer {
-                    request: row.blob(0)?,
-                    status: row.int(1)? as u16,
-                    body: row.blob(2)?,
-                })
-            },
-        )
-    }
-
-    /// Keeps an answer. Refused by its key where there is one.
-    pub fn keep_answer(&mut self, tenant: i64, new: &NewAnswer<'_>) -> Result<(), Error> {
-        self.execute(
-            "-- keep_answer
-            INSERT INTO kept_answer (tenant, id, actor, key, request, status, body) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            values![
-                tenant, new.id, new.actor, new.key, new.request, i64::from(new.status), new.body
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// Drops the oldest answers in front of an id, a few at once. Says how many.
-    pub fn drop_answers(&mut self, tenant: i64, before: &str, limit: u32) -> Result<usize, Error> {
-        self.execute(
-            "-- drop_answers
-            DELETE FROM kept_answer WHERE tenant = $1 AND id IN
-                (SELECT id FROM kept_answer WHERE tenant = $1 AND id < $2 ORDER BY id LIMIT $3)",
-            values![tenant, before, limit],
-        )
-    }
-
     /// Adds a redemption.
     pub fn add_redemption(&mut self, tenant: i64, new: &Taking) -> Result<(), Error> {
         let now = self.now_ms();
@@ -466,68 +397,6 @@ impl Tx<'_> {
             ),
             values![tenant, code_fold, now, LAPSED_AT_ONCE],
             pledge,
-        )
-    }
-}
-
-/// What a redemption has to know of a promotion, read at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedemptionTerms {
-    /// The code, folded.
-    pub code_fold: String,
-    /// The code, in its first spelling.
-    pub code: String,
-    /// draft, active, paused or archived.
-    pub status: String,
-    /// JSON.
-    pub reward: String,
-    /// JSON.
-    pub limits: String,
-    /// Rises with every change.
-    pub version: i64,
-    /// How far it is used up, ever.
-    pub used: PromotionUse,
-    /// Whether the customer is excluded.
-    pub is_excluded: bool,
-    /// Milliseconds; when the tenant was suspended.
-    pub tenant_suspended_at: Option<i64>,
-}
-
-impl Tx<'_> {
-    /// What a redemption by this customer has to know of a promotion.
-    pub fn redemption_terms(
-        &mut self,
-        tenant: i64,
-        customer: &str,
-        code_fold: &str,
-    ) -> Result<Option<RedemptionTerms>, Error> {
-        self.query_one(
-            "-- redemption_terms
-            SELECT p.code, p.status, p.reward, p.limits, p.version,
-                COALESCE(u.used, 0), COALESCE(u.spent_minor, 0), COALESCE(u.pledged, 0),
-                (SELECT 1 FROM exclusion e WHERE e.tenant = $1 AND e.customer = $2),
-                (SELECT t.suspended_at FROM tenant t WHERE t.no = $1)
-            FROM promotion p
-            LEFT JOIN promotion_use u ON u.tenant = p.tenant AND u.code_fold = p.code_fold AND u.period = ''
-            WHERE p.tenant = $1 AND p.code_fold = $3",
-            values![tenant, customer, code_fold],
-            |row| {
-                Ok(RedemptionTerms {
-                    code_fold: code_fold.to_owned(),
-                    code: row.text(0)?,
-                    status: row.text(1)?,
-                    reward: row.text(2)?,
-                    limits: row.text(3)?,
-                    version: row.int(4)?,
-                    used: PromotionUse {
-                        used: row.count(5)?,
-                        spent_minor: row.int(6)?,
-                        pledged: row.count(7)?,
-                    },
-                    is_excluded: row.opt_int(8)?.is_some(),
-                    tenant_suspended_at: row.opt_int(9)?,
-                })
-            },
         )
     }
 }

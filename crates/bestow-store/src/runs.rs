@@ -161,6 +161,26 @@ impl Runs {
         Ok(this)
     }
 
+    /// What landed for those whose ids fold to `fold`, over the pages that are meant; empty where nothing did.
+    ///
+    /// # Errors
+    /// As [`Runs::next_group`].
+    pub fn group_of(
+        store: &Store,
+        tenant: i64,
+        campaign: i64,
+        pages: Pages,
+        fold: &str,
+    ) -> Result<Group, Error> {
+        let mut runs = Self::over(store, tenant, campaign, pages, Some(&before(fold)))?;
+        let mut group = Group::default();
+        while runs.next_group(&mut group)? && group.fold() < fold {}
+        if group.fold() != fold {
+            group.clear();
+        }
+        Ok(group)
+    }
+
     /// Fills `group` with the next customer's entries; false at the end.
     ///
     /// # Errors
@@ -245,6 +265,18 @@ impl Runs {
             .then_with(|| (x.offer, a.page, x.row).cmp(&(y.offer, b.page, y.row)))
             .is_lt()
     }
+}
+
+/// A text that stands before this one with hardly any between them: its last letter is the one before, and nothing
+/// usual follows that.
+fn before(fold: &str) -> String {
+    let mut text = fold.to_owned();
+    let last = text.pop().map_or(0, u32::from);
+    if let Some(letter) = last.checked_sub(1).and_then(char::from_u32) {
+        text.push(letter);
+        text.push(char::MAX);
+    }
+    text
 }
 
 fn take(group: &mut Group, run: &Run) -> Result<(), Error> {

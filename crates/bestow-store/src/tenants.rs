@@ -1,5 +1,7 @@
 //! Tenants and their listeners' secret addresses.
 
+use bestow_core::ZONE_DATA;
+
 use crate::postgres::Numbers;
 use crate::{Error, Row, Tx, values};
 
@@ -14,6 +16,8 @@ pub struct Tenant {
     pub name: String,
     /// IANA zone name.
     pub time_zone: String,
+    /// Release of the zone data that windows to come stand by.
+    pub zone_data: String,
     /// Optimove's API for this client.
     pub base_url: String,
     /// `api_key` or `login`.
@@ -64,7 +68,7 @@ pub struct Listener {
 
 macro_rules! tenant_columns {
     () => {
-        "no, id, name, time_zone, base_url, auth_kind, credential, settings, created_at, suspended_at"
+        "no, id, name, time_zone, base_url, auth_kind, credential, settings, created_at, suspended_at, zone_data"
     };
 }
 
@@ -80,6 +84,7 @@ fn tenant(row: &Row<'_>) -> Result<Tenant, Error> {
         settings: row.text(7)?,
         created_at: row.int(8)?,
         suspended_at: row.opt_int(9)?,
+        zone_data: row.text(10)?,
     })
 }
 
@@ -90,13 +95,14 @@ impl Tx<'_> {
         self.lock_numbers(Numbers::Tenants, 0);
         self.query_one(
             "-- insert_tenant
-            INSERT INTO tenant (id, name, time_zone, base_url, auth_kind, credential, settings, created_at, no)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, COALESCE(MAX(no), 0) + 1
+            INSERT INTO tenant
+                (id, name, time_zone, base_url, auth_kind, credential, settings, created_at, zone_data, no)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, COALESCE(MAX(no), 0) + 1
             FROM tenant WHERE TRUE
             ON CONFLICT (id) DO NOTHING RETURNING no",
             values![
                 fields.id, fields.name, fields.time_zone, fields.base_url, fields.auth_kind,
-                fields.credential, fields.settings, now
+                fields.credential, fields.settings, now, ZONE_DATA
             ],
             |row| row.int(0),
         )

@@ -4,6 +4,7 @@
 //! codes: 0 done, 1 failed, 2 bad usage. An error is one sentence on standard error that says what to do next.
 
 mod archives;
+mod audit;
 pub mod bench;
 pub mod call;
 mod campaign;
@@ -12,6 +13,7 @@ mod deliveries;
 pub mod demo;
 mod destinations;
 mod doctor;
+mod exclusions;
 mod house;
 mod key;
 mod listeners;
@@ -19,12 +21,14 @@ mod migrate;
 mod open;
 mod output;
 mod promotions;
+mod redemptions;
 mod sandbox;
 mod secret;
 mod serve;
 mod tenant;
 mod token;
 mod verify;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,6 +79,12 @@ enum Command {
     /// What happened to a campaign, with counts that add up.
     #[command(subcommand)]
     Campaign(campaign::Campaign),
+    /// Customers who may get nothing now.
+    #[command(subcommand)]
+    Exclusions(exclusions::Exclusions),
+    /// What was redeemed.
+    #[command(subcommand)]
+    Redemptions(redemptions::Redemptions),
     /// The operator's systems that hear of grants.
     #[command(subcommand)]
     Destinations(destinations::Destinations),
@@ -84,10 +94,15 @@ enum Command {
     /// Grants that have left the ledger for files.
     #[command(subcommand)]
     Archives(archives::Archives),
+    /// Tells why a customer may use a code, or may not: what happened, line by line.
+    Why(why::Why),
     /// Checks what a deployment needs; one line per finding with its fix.
     Doctor,
     /// Derives every invariant again from the database; one line per violation.
-    Verify,
+    Verify(verify::Verify),
+    /// Signed checkpoints of the audit records.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Brings the database to this program's schema, and spreads it over shards.
     Migrate(migrate::Migrate),
     /// Copies the database into an empty one, of SQLite or PostgreSQL.
@@ -164,11 +179,15 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Promotions(command) => promotions::run(&settings, &command).await,
         Command::Codes(command) => codes::run(&settings, &command).await,
         Command::Campaign(command) => campaign::run(&settings, &command).await,
+        Command::Exclusions(command) => exclusions::run(&settings, command).await,
+        Command::Redemptions(command) => redemptions::run(&settings, command).await,
         Command::Destinations(command) => destinations::run(&settings, command).await,
         Command::Deliveries(command) => deliveries::run(&settings, &command).await,
         Command::Archives(command) => archives::run(&settings, &command),
+        Command::Why(why) => why::run(&settings, &why).await,
         Command::Doctor => doctor::run(&settings).await,
-        Command::Verify => verify::run(&settings),
+        Command::Verify(verify) => verify::run(&settings, &verify),
+        Command::Audit(command) => audit::run(&settings, &command),
         Command::Migrate(command) => migrate::run(&settings, command),
         Command::Move(command) => house::run_move(&settings, &command).await,
         Command::Backup(command) => house::run_backup(&settings, &command),

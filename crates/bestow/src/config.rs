@@ -150,6 +150,8 @@ pub struct WorkPace {
     pub lease_seconds: u64,
     /// How often the inbox and the jobs are looked at when nothing wakes the workers.
     pub poll_ms: u64,
+    /// How often the audit records that were written meanwhile are sealed.
+    pub seal_seconds: u64,
     /// Pages of a long list that are read as one part, where several processes share the reading; 0: none is shared.
     pub range_pages_max: u64,
     /// Grants written in one transaction of a merge.
@@ -216,6 +218,8 @@ pub struct OptimoveLimits {
 pub struct DeliveryPace {
     /// Networks inside that destinations may be in, with commas between them.
     pub allow_networks: String,
+    /// Servers of NATS that destinations may use, with commas between them.
+    pub jetstream_servers: String,
     /// Whether plain http is allowed to any destination.
     pub allow_plain_http: bool,
     /// Time to connect.

@@ -151,7 +151,7 @@ impl Facts {
     /// The store's.
     pub fn has_exclusions(&self, store: &Store, tenant: i64) -> Result<bool, StoreError> {
         self.exclusions.get_or(tenant, || {
-            let first = store.peek(|tx| tx.exclusions(tenant, "", 1))?;
+            let first = store.peek(|tx| tx.exclusions(tenant, ("", ""), 1))?;
             Ok(!first.is_empty())
         })
     }
@@ -190,6 +190,7 @@ impl Facts {
     /// Drops what may have changed: after a change of ours, or when the database says that there was one.
     pub fn forget_changeable(&self) {
         self.campaigns.clear();
+        self.windows.clear();
         self.promotions.clear();
         self.exclusions.clear();
         self.clearings.forget_rounds();

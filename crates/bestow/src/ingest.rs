@@ -5,8 +5,12 @@ pub mod notification;
 pub mod page;
 pub mod trigger;
 
-use bestow_core::ScheduleTime;
 use bestow_core::campaign::{DurationRead, LeadRead};
+use bestow_core::{ScheduleTime, Walls};
+use bestow_store::campaigns::Walls as KeptWalls;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use optimove::read::{Days, WireTime};
 
 /// A duration as read.
@@ -33,4 +37,16 @@ pub fn schedule_time(text: &str) -> Option<ScheduleTime> {
         WireTime::Local(wall) => ScheduleTime::Local(wall),
         WireTime::Instant(instant) => ScheduleTime::Instant(instant),
     })
+}
+
+/// Wall-clock times as the store keeps them.
+pub(crate) fn kept_walls(walls: Walls) -> KeptWalls {
+    let ms = |wall: DateTime| {
+        let as_if_utc = TimeZone::UTC.to_timestamp(wall).ok();
+        as_if_utc.map(Timestamp::as_millisecond)
+    };
+    KeptWalls {
+        starts: walls.starts.and_then(ms),
+        ends: walls.ends.and_then(ms),
+    }
 }

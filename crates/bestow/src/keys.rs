@@ -19,6 +19,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::random::Random;
+use crate::service::audit::chain::Signer;
 
 /// Bytes of a sealed value before its ciphertext.
 const NONCE_BYTES: usize = 24;
@@ -291,6 +292,11 @@ impl Keys {
     /// The hash that is kept and compared in place of a secret.
     pub fn hash(&self, secret: &str) -> [u8; 32] {
         self.derive(&format!("hash/{secret}"))
+    }
+
+    /// Signs the checkpoints of audit records. Its key stays as long as that of the hashes.
+    pub(crate) fn signer(&self) -> Signer {
+        Signer::new(self.derive("audit/sign"))
     }
 
     fn derive(&self, label: &str) -> Key {

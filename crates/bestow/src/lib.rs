@@ -23,6 +23,7 @@ mod problem;
 pub mod random;
 pub mod roles;
 pub mod service;
+mod table;
 pub mod tenant;
 pub mod threads;
 pub mod watch;

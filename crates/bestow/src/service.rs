@@ -1,6 +1,6 @@
 //! Use cases, one file each. Each loads, lets `bestow-core` decide, and writes in one named transaction.
 
-pub(crate) mod audit;
+pub mod audit;
 pub mod campaigns;
 pub mod cancel;
 pub mod clearance;
@@ -15,6 +15,7 @@ pub mod exclusions;
 pub mod findings;
 pub mod gateway;
 pub mod grants;
+pub mod guards;
 pub mod held;
 pub mod idempotency;
 pub mod import;
@@ -33,3 +34,5 @@ pub mod tokens;
 pub mod triggered;
 pub mod verify;
 pub mod view;
+pub mod why;
+pub mod zones;

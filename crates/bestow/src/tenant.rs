@@ -2,17 +2,20 @@
 
 mod approval;
 mod catalogue;
+mod guards;
 mod triggered;
 
 use bestow_core::cancel::Unconfirmed;
 use bestow_core::window::{Expiry, Zone};
 use bestow_store::tenants::Tenant as Row;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 
 pub use approval::Approval;
 pub use catalogue::CatalogueSync;
+pub use guards::Guards;
 pub use triggered::{Gateway, GatewayVersion, Triggered, VisitorRule, WithoutCodesRule};
 
 /// Settings of a tenant, kept as JSON beside its columns.
@@ -47,6 +50,14 @@ pub struct Settings {
     pub approval: Option<Approval>,
     /// Days that ended grants stay in the ledger; `None`: for ever.
     pub retention_days: Option<u16>,
+    /// Beyond what a campaign waits for a second person.
+    pub guards: Guards,
+    /// Who set them last: not the second person.
+    pub guards_set_by: Option<String>,
+    /// JSON Schema of rewards of the operator's own types; `None`: they may be anything.
+    pub reward_schema: Option<Value>,
+    /// Grants of one customer that may be in use at once; `None`: any number.
+    pub codes_at_once_max: Option<u32>,
 }
 
 impl Default for Settings {
@@ -66,6 +77,10 @@ impl Default for Settings {
             gateway: Gateway::default(),
             approval: None,
             retention_days: None,
+            guards: Guards::default(),
+            guards_set_by: None,
+            reward_schema: None,
+            codes_at_once_max: None,
         }
     }
 }

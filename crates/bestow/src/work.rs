@@ -19,7 +19,8 @@ pub use turns::Turns;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::service::notifications;
+use crate::service::audit::Sealer;
+use crate::service::{notifications, zones};
 
 /// Kinds of job, as stored.
 pub mod kind {
@@ -49,6 +50,8 @@ pub mod kind {
     pub const CATALOGUE: &str = "catalogue";
     /// Archives what the tenant has kept for long enough. No key.
     pub const RETENTION: &str = "retention";
+    /// Reckons windows to come again by newer zone data. No key.
+    pub const ZONES: &str = "zones";
     /// Those that come again and again: every tenant has the first two, and the last one where it is set to.
     pub const REGULAR: [&str; 3] = [SWEEP, CATALOGUE, RETENTION];
 }
@@ -58,6 +61,7 @@ pub mod kind {
 pub struct Workers {
     stop: CancellationToken,
     scheduler: JoinHandle<()>,
+    sealer: JoinHandle<()>,
 }
 
 impl Workers {
@@ -65,15 +69,22 @@ impl Workers {
     pub fn start(app: &Arc<App>) -> Self {
         let stop = CancellationToken::new();
         let scheduler = tokio::spawn(schedule(Arc::clone(app), stop.clone()));
-        Self { stop, scheduler }
+        let sealer = tokio::spawn(Sealer::new(app).run(stop.clone()));
+        Self {
+            stop,
+            scheduler,
+            sealer,
+        }
     }
 
     /// Asks them to stop and waits: what they are in the middle of is finished up to its next durable step, and
     /// somebody goes on from there.
     pub async fn stop(self) {
         self.stop.cancel();
-        if let Err(error) = self.scheduler.await {
-            tracing::error!(error.message = %error, "the scheduler ended before its time");
+        for task in [self.scheduler, self.sealer] {
+            if let Err(error) = task.await {
+                tracing::error!(error.message = %error, "the work ended before its time");
+            }
         }
     }
 }
@@ -146,6 +157,7 @@ async fn want_regular(app: &App) -> Result<()> {
     if app.clock.is_doubted() {
         return Ok(());
     }
+    zones::want(app).await?;
     let pace = &app.config.work;
     for (kind, every_seconds) in [
         (kind::SWEEP, pace.sweep_seconds),

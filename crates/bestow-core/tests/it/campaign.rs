@@ -192,10 +192,30 @@ fn a_campaign_is_over_once_the_daily_lists_have_ended_all_of_it() {
         let listed = ListedEnds {
             grants: grants.parse().expect("a number"),
             ended: ended.parse().expect("a number"),
+            given_up_at: None,
         };
         let cut = latest_end(end).cut(listed);
         assert_eq!(cut, latest_end(expected), "{end} {grants} {ended}");
     }
+}
+
+#[test]
+fn what_was_sent_to_nobody_is_over_when_it_is_given_up() {
+    let given_up: jiff::Timestamp = "2027-03-26T07:00:00Z".parse().expect("an instant");
+    let listed = |grants, ended| ListedEnds {
+        grants,
+        ended,
+        given_up_at: Some(given_up),
+    };
+    let cut = LatestEnd::Open.cut(listed(0, 0));
+    assert_eq!(cut, LatestEnd::At(given_up));
+    assert!(!cut.is_over(given_up - jiff::SignedDuration::from_millis(1)));
+    assert!(cut.is_over(given_up));
+    // A window that ends by itself does so, and what gave nothing stays as it is.
+    for end in [LatestEnd::NoGrants, LatestEnd::At(given_up)] {
+        assert_eq!(end.cut(listed(0, 0)), end);
+    }
+    assert_eq!(LatestEnd::Open.cut(listed(3, 3)), LatestEnd::Listed);
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn code() -> CodeFacts {
         by_all: 0,
         supply: Supply::Ready,
         is_granted: false,
+        standing: Standing::Welcome,
     }
 }
 

@@ -8,6 +8,7 @@ mod code;
 mod delivery;
 mod eligibility;
 mod ended;
+mod guard;
 mod history;
 mod id;
 mod import;

@@ -83,7 +83,7 @@ promised!(
 promised!(
     promotion_statuses,
     PromotionStatus,
-    ["draft", "active", "paused", "archived"]
+    ["draft", "active", "paused", "archived", "stopped"]
 );
 promised!(promotion_kinds, PromotionKind, ["shared", "unique"]);
 promised!(

@@ -18,6 +18,11 @@ fn only_active_promotions_are_offered_and_paused_ones_are_still_granted() {
         (PromotionStatus::Active, Ok(()), Ok(())),
         (PromotionStatus::Paused, Ok(()), paused),
         (PromotionStatus::Archived, held, paused),
+        (
+            PromotionStatus::Stopped,
+            Err(HoldReason::PromotionStopped),
+            paused,
+        ),
     ];
     for (status, grantable, offered) in cases {
         assert_eq!(status.grantable(), grantable, "{status}");

@@ -37,6 +37,7 @@ fn a_campaign_leaves_once_all_of_it_has_ended_and_nothing_is_to_be_done() {
             listed: ListedEnds {
                 grants: grants.parse().expect("a number"),
                 ended: ended.parse().expect("a number"),
+                given_up_at: None,
             },
             has_work: work == "yes",
         };

@@ -39,6 +39,7 @@ fn code() -> CodeFacts {
         by_customer: 0,
         by_all: 0,
         supply: Supply::Ready,
+        standing: Standing::Welcome,
     }
 }
 

@@ -1,6 +1,6 @@
 use bestow_core::window::{
     Basis, DURATION_DAYS_MAX, Edge, LEAD_DAYS_MAX, Phase, WindowFault, instant_of, settle, union,
-    window_of,
+    window_and_walls, window_of,
 };
 use bestow_core::{Duration, Expiry, HoldReason, LeadTime, ScheduleTime, Window, Zone};
 use jiff::Timestamp;
@@ -349,6 +349,109 @@ proptest! {
             } else {
                 prop_assert_eq!(made, Err(WindowFault::ScheduleYear));
             }
+        }
+    }
+}
+
+/// Lisbon as it is, and as it would be if its government stopped to move the clocks, or moved them a week later.
+const LISBON: &str = "WET0WEST,M3.5.0/1,M10.5.0/2";
+const LISBON_WITHOUT_SUMMER: &str = "WET0";
+const LISBON_A_WEEK_LATER: &str = "WET0WEST,M4.1.0/1,M10.5.0/2";
+
+/// Rows of [`newer_zone_data_moves_what_clocks_on_the_wall_say`]: schedule time, lead days, duration days, other rules,
+/// start and end by them.
+const MOVED: &str = "
+# schedule | lead | days | rules | starts at | ends at
+# In summer: an hour later where there is none.
+2027-07-01T10:00  | 0 | 7 | none  | 2027-07-01T10:00Z | 2027-07-08T10:00Z
+# Only the end lies in summer.
+2027-03-25T10:00  | 0 | 7 | none  | 2027-03-25T10:00Z | 2027-04-01T10:00Z
+# The change comes a week later: that week is an hour later, and what it skips is another night.
+2027-03-29T10:00  | 0 | 1 | later | 2027-03-29T10:00Z | 2027-03-30T10:00Z
+2027-03-28T01:30  | 0 | 2 | later | 2027-03-28T01:30Z | 2027-03-30T01:30Z
+2027-04-04T01:30  | 0 | 1 | later | 2027-04-04T01:00Z | 2027-04-05T00:30Z
+# Midnight at the end of a day.
+2027-07-01T10:00  | 0 | 0 | none  | 2027-07-01T10:00Z | 2027-07-02T00:00Z
+# Nothing moves in winter.
+2027-01-10T10:00  | 3 | 7 | none  | 2027-01-13T10:00Z | 2027-01-20T10:00Z
+# An instant stays; what is counted from it on the wall does not.
+2027-07-01T09:00Z | 0 | 7 | none  | 2027-07-01T09:00Z | 2027-07-08T10:00Z
+2027-07-01T09:00Z | 1 | 7 | none  | 2027-07-02T10:00Z | 2027-07-09T10:00Z
+";
+
+#[test]
+fn newer_zone_data_moves_what_clocks_on_the_wall_say() {
+    let lisbon = |rules| Zone::from_posix("Europe/Lisbon", rules).expect("rules");
+    for [scheduled, lead_days, days, rules, starts_at, ends_at] in table(MOVED) {
+        let made = window_and_walls(
+            schedule(scheduled),
+            &lisbon(LISBON),
+            lead(lead_days.parse().expect("days")),
+            duration(days.parse().expect("days")),
+            Expiry::Duration,
+        );
+        let (window, walls) = made.expect("a window");
+        let newer = match rules {
+            "none" => lisbon(LISBON_WITHOUT_SUMMER),
+            _ => lisbon(LISBON_A_WEEK_LATER),
+        };
+        let moved = walls.reckon(window, &newer).expect("a window");
+        let expected = Window {
+            starts_at: at(starts_at),
+            ends_at: Some(at(ends_at)),
+        };
+        assert_eq!(moved, expected, "{scheduled} {lead_days} {days} {rules}");
+    }
+}
+
+#[test]
+fn an_end_that_is_not_there_does_not_come_from_newer_zone_data() {
+    let lisbon = Zone::from_posix("Europe/Lisbon", LISBON).expect("rules");
+    let (window, walls) = window_and_walls(
+        schedule("2027-07-01T10:00"),
+        &lisbon,
+        lead(0),
+        duration(7),
+        Expiry::EndedByDate,
+    )
+    .expect("a window");
+    assert_eq!(
+        walls.reckon(window, &zone("UTC")).expect("one").ends_at,
+        None
+    );
+    // What would end before it starts stays as it was promised, and the caller is told.
+    let walls = bestow_core::Walls {
+        ends: walls.starts,
+        ..walls
+    };
+    let window = Window {
+        ends_at: Some(at("2027-08-01T00:00Z")),
+        ..window
+    };
+    assert_eq!(walls.reckon(window, &lisbon), Err(WindowFault::Empty));
+}
+
+proptest! {
+    #[test]
+    fn the_same_zone_data_moves_nothing(
+        name in prop::sample::select(vec!["Europe/Lisbon", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "UTC"]),
+        minutes in 0_i64..1_000_000,
+        is_local in any::<bool>(),
+        lead_days in 0_i64..30,
+        days in 0_i64..60,
+        expiry in prop::sample::select(vec![Expiry::Duration, Expiry::EndedByDate, Expiry::Both]),
+    ) {
+        let zone = zone(name);
+        let instant = at("2027-01-01T00:00Z") + jiff::SignedDuration::from_mins(minutes);
+        let scheduled = if is_local {
+            ScheduleTime::Local(Zone::utc().wall_clock(instant))
+        } else {
+            ScheduleTime::Instant(instant)
+        };
+        if let Ok((window, walls)) =
+            window_and_walls(scheduled, &zone, lead(lead_days), duration(days), expiry)
+        {
+            prop_assert_eq!(walls.reckon(window, &zone), Ok(window));
         }
     }
 }

@@ -12,6 +12,7 @@ CREATE TABLE tenant (
     no           BIGINT           NOT NULL UNIQUE,                  -- leads the keys of all other tables
     name         TEXT COLLATE "C" NOT NULL,
     time_zone    TEXT COLLATE "C" NOT NULL,                         -- IANA name
+    zone_data    TEXT COLLATE "C" NOT NULL,                         -- release of the zone data that windows to come stand by
     base_url     TEXT COLLATE "C" NOT NULL,                         -- Optimove's API for this client
     auth_kind    TEXT COLLATE "C" NOT NULL CHECK (auth_kind IN ('api_key', 'login')),
     credential   BYTEA            NOT NULL,                         -- sealed; never in the clear
@@ -71,7 +72,7 @@ CREATE TABLE promotion (
     code_fold   TEXT COLLATE "C" NOT NULL,                          -- the code, folded: what compares
     code        TEXT COLLATE "C" NOT NULL,                          -- first spelling
     name        TEXT COLLATE "C" NOT NULL,
-    status      TEXT COLLATE "C" NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived')),
+    status      TEXT COLLATE "C" NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived', 'stopped')),
     kind        TEXT COLLATE "C" NOT NULL CHECK (kind IN ('shared', 'unique')),
     reward      TEXT COLLATE "C" NOT NULL,                          -- JSON
     limits      TEXT COLLATE "C" NOT NULL,                          -- JSON
@@ -83,7 +84,10 @@ CREATE TABLE promotion (
     fallback_code TEXT COLLATE "C",                                 -- what everybody gets once a pool of unique codes is empty
     synced_name TEXT COLLATE "C",                                   -- the name on which Optimove's list and ours last agreed; NULL: never
     added_there BIGINT           NOT NULL DEFAULT 0 CHECK (added_there IN (0, 1)), -- we put the code into Optimove's list, so we may delete it
-    PRIMARY KEY (tenant, code_fold)
+    resumes_as  TEXT COLLATE "C" CHECK (resumes_as IN ('draft', 'active', 'paused', 'archived')), -- of one that is stopped: its status once it goes on
+    stop_reason TEXT COLLATE "C",                                   -- of one that is stopped: for people
+    PRIMARY KEY (tenant, code_fold),
+    CHECK ((status = 'stopped') = (resumes_as IS NOT NULL))
 );
 
 -- The terms of a promotion, each time they changed. Only ever added to.
@@ -94,6 +98,7 @@ CREATE TABLE promotion_version (
     made_at   BIGINT           NOT NULL,                            -- grants that came from then on are made under it
     status    TEXT COLLATE "C" NOT NULL,                            -- promotion.status that came with it
     document  TEXT COLLATE "C" NOT NULL,                            -- JSON: everything else that was said
+    made_by   TEXT COLLATE "C" NOT NULL,                            -- who
     PRIMARY KEY (tenant, code_fold, version)
 );
 
@@ -228,6 +233,7 @@ CREATE TABLE offer (
     code_fold TEXT COLLATE "C" NOT NULL,
     code      TEXT COLLATE "C" NOT NULL,                            -- as the campaign spells it first
     hold_reason TEXT COLLATE "C",                                   -- why its pairs are held; NULL: they are granted
+    released_in_part BIGINT NOT NULL DEFAULT 0,                       -- 1: of the pairs it holds the ledger has some
     PRIMARY KEY (tenant, no),
     UNIQUE (tenant, campaign, code_fold)
 );
@@ -241,11 +247,15 @@ CREATE TABLE eligibility_window (
     ends_at   BIGINT,                                               -- exclusive; NULL: ended by the daily list
     action    BIGINT           NOT NULL,                            -- 0: not told
     channel   BIGINT           NOT NULL,                            -- 0: not told
+    starts_wall BIGINT,                                             -- the clock on the wall at the start, as if it were UTC; NULL: an instant of its own
+    ends_wall BIGINT,                                               -- likewise at the end
+    moved_at  BIGINT,                                               -- reckoned again by newer zone data
     PRIMARY KEY (tenant, no),
     CHECK (ends_at IS NULL OR ends_at >= starts_at)
 );
-CREATE UNIQUE INDEX eligibility_window_key
-    ON eligibility_window (tenant, campaign, starts_at, COALESCE(ends_at, -1), action, channel);
+-- No unique key: windows that newer zone data moved may come to the same. They are made one at a time.
+CREATE INDEX eligibility_window_terms
+    ON eligibility_window (tenant, campaign, starts_at);
 
 -- The ledger: one row, one promise. The key is the identity of a grant.
 CREATE TABLE grants (
@@ -331,6 +341,17 @@ CREATE TABLE audit (
     PRIMARY KEY (tenant, seq)
 );
 
+-- What the records were at a moment: signed, so that whoever changes records later cannot say they always were so.
+CREATE TABLE audit_checkpoint (
+    tenant    BIGINT NOT NULL,                                      -- 0: the deployment itself
+    seq       BIGINT NOT NULL,                                      -- audit.seq of the newest record that it covers
+    at        BIGINT NOT NULL,                                      -- when it was signed
+    head      BYTEA  NOT NULL,                                      -- SHA-256 over all records up to it, each hashed with what came before
+    key       BYTEA  NOT NULL,                                      -- Ed25519, public
+    signature BYTEA  NOT NULL,                                      -- of tenant, seq, at and head
+    PRIMARY KEY (tenant, seq)
+);
+
 -- Differences between us and Optimove, shown until somebody settles them.
 CREATE TABLE finding (
     tenant      BIGINT           NOT NULL,
@@ -358,6 +379,25 @@ CREATE TABLE cancellation (
     PRIMARY KEY (tenant, campaign)
 );
 
+-- What a campaign would give, weighed before anything of it is granted. Only campaigns that have bounds, or that somebody asked about.
+CREATE TABLE campaign_guard (
+    tenant      BIGINT           NOT NULL,
+    campaign    BIGINT           NOT NULL,                          -- campaign.no
+    state       TEXT COLLATE "C" NOT NULL CHECK (state IN ('asked', 'passed', 'held', 'approved', 'refused')), -- asked: somebody wants to see it before it is granted
+    asked_by    TEXT COLLATE "C",                                   -- who
+    run_of      TEXT COLLATE "C",                                   -- what its runs have in common; NULL: not told
+    customers   BIGINT           NOT NULL DEFAULT 0,                -- distinct customers when last weighed
+    figures     TEXT COLLATE "C",                                   -- JSON: what it would give; NULL: not weighed yet
+    beyond      TEXT COLLATE "C",                                   -- JSON: the bounds that it is beyond
+    weighed_at  BIGINT,                                             -- when that was found
+    approved    TEXT COLLATE "C",                                   -- JSON: the figures that somebody approved; NULL: none
+    decided_by  TEXT COLLATE "C",                                   -- who approved or refused
+    decided_at  BIGINT,                                             -- when
+    reason      TEXT COLLATE "C",                                   -- of the decision, for people
+    PRIMARY KEY (tenant, campaign)
+);
+CREATE INDEX campaign_guard_run ON campaign_guard (tenant, run_of, campaign) WHERE run_of IS NOT NULL;
+
 -- Optimove's daily list of ended actions: how far each day's list is read.
 CREATE TABLE ended_day (
     tenant      BIGINT           NOT NULL,
@@ -369,6 +409,7 @@ CREATE TABLE ended_day (
     ended       BIGINT           NOT NULL DEFAULT 0,                -- grants that it ended, over all readings
     archived    BIGINT           NOT NULL DEFAULT 0,                -- of them, those that are in archives
     unmatched   BIGINT           NOT NULL DEFAULT 0,                -- rows of the newest reading that fit no grant of ours
+    begun_at    BIGINT,                                             -- of the newest reading, however often it was taken up again
     done_at     BIGINT,
     PRIMARY KEY (tenant, day)
 );
@@ -420,10 +461,11 @@ CREATE TABLE clearance_denial (
 CREATE TABLE exclusion (
     tenant     BIGINT           NOT NULL,
     customer   TEXT COLLATE "C" NOT NULL,                           -- exact
+    code_fold  TEXT COLLATE "C" NOT NULL DEFAULT '',                -- promotion.code_fold; '': every promotion
     reason     TEXT COLLATE "C" NOT NULL,                           -- for people
     created_at BIGINT           NOT NULL,
     created_by TEXT COLLATE "C" NOT NULL,                           -- actor
-    PRIMARY KEY (tenant, customer)
+    PRIMARY KEY (tenant, customer, code_fold)
 );
 
 -- Triggers that were met (event 11). Their grants carry the same occurrence.

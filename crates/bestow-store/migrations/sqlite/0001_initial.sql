@@ -12,6 +12,7 @@ CREATE TABLE tenant (
     no           INTEGER NOT NULL UNIQUE,               -- leads the keys of all other tables
     name         TEXT    NOT NULL,
     time_zone    TEXT    NOT NULL,                      -- IANA name
+    zone_data    TEXT    NOT NULL,                      -- release of the zone data that windows to come stand by
     base_url     TEXT    NOT NULL,                      -- Optimove's API for this client
     auth_kind    TEXT    NOT NULL CHECK (auth_kind IN ('api_key', 'login')),
     credential   BLOB    NOT NULL,                      -- sealed; never in the clear
@@ -71,7 +72,7 @@ CREATE TABLE promotion (
     code_fold   TEXT    NOT NULL,                       -- the code, folded: what compares
     code        TEXT    NOT NULL,                       -- first spelling
     name        TEXT    NOT NULL,
-    status      TEXT    NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived')),
+    status      TEXT    NOT NULL CHECK (status IN ('draft', 'active', 'paused', 'archived', 'stopped')),
     kind        TEXT    NOT NULL CHECK (kind IN ('shared', 'unique')),
     reward      TEXT    NOT NULL,                       -- JSON
     limits      TEXT    NOT NULL,                       -- JSON
@@ -83,7 +84,10 @@ CREATE TABLE promotion (
     fallback_code TEXT,                                 -- what everybody gets once a pool of unique codes is empty
     synced_name TEXT,                                   -- the name on which Optimove's list and ours last agreed; NULL: never
     added_there INTEGER NOT NULL DEFAULT 0 CHECK (added_there IN (0, 1)), -- we put the code into Optimove's list, so we may delete it
-    PRIMARY KEY (tenant, code_fold)
+    resumes_as  TEXT CHECK (resumes_as IN ('draft', 'active', 'paused', 'archived')), -- of one that is stopped: its status once it goes on
+    stop_reason TEXT,                                   -- of one that is stopped: for people
+    PRIMARY KEY (tenant, code_fold),
+    CHECK ((status = 'stopped') = (resumes_as IS NOT NULL))
 ) WITHOUT ROWID;
 
 -- The terms of a promotion, each time they changed. Only ever added to.
@@ -94,6 +98,7 @@ CREATE TABLE promotion_version (
     made_at   INTEGER NOT NULL,                         -- grants that came from then on are made under it
     status    TEXT    NOT NULL,                         -- promotion.status that came with it
     document  TEXT    NOT NULL,                         -- JSON: everything else that was said
+    made_by   TEXT    NOT NULL,                         -- who
     PRIMARY KEY (tenant, code_fold, version)
 ) WITHOUT ROWID;
 
@@ -228,6 +233,7 @@ CREATE TABLE offer (
     code_fold TEXT    NOT NULL,
     code      TEXT    NOT NULL,                         -- as the campaign spells it first
     hold_reason TEXT,                                   -- why its pairs are held; NULL: they are granted
+    released_in_part INTEGER NOT NULL DEFAULT 0,                       -- 1: of the pairs it holds the ledger has some
     PRIMARY KEY (tenant, no),
     UNIQUE (tenant, campaign, code_fold)
 ) WITHOUT ROWID;
@@ -241,11 +247,15 @@ CREATE TABLE eligibility_window (
     ends_at   INTEGER,                                  -- exclusive; NULL: ended by the daily list
     action    INTEGER NOT NULL,                         -- 0: not told
     channel   INTEGER NOT NULL,                         -- 0: not told
+    starts_wall INTEGER,                                -- the clock on the wall at the start, as if it were UTC; NULL: an instant of its own
+    ends_wall INTEGER,                                  -- likewise at the end
+    moved_at  INTEGER,                                  -- reckoned again by newer zone data
     PRIMARY KEY (tenant, no),
     CHECK (ends_at IS NULL OR ends_at >= starts_at)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX eligibility_window_key
-    ON eligibility_window (tenant, campaign, starts_at, COALESCE(ends_at, -1), action, channel);
+-- No unique key: windows that newer zone data moved may come to the same. They are made one at a time.
+CREATE INDEX eligibility_window_terms
+    ON eligibility_window (tenant, campaign, starts_at);
 
 -- The ledger: one row, one promise. The key is the identity of a grant.
 CREATE TABLE grants (
@@ -331,6 +341,17 @@ CREATE TABLE audit (
     PRIMARY KEY (tenant, seq)
 ) WITHOUT ROWID;
 
+-- What the records were at a moment: signed, so that whoever changes records later cannot say they always were so.
+CREATE TABLE audit_checkpoint (
+    tenant    INTEGER NOT NULL,                         -- 0: the deployment itself
+    seq       INTEGER NOT NULL,                         -- audit.seq of the newest record that it covers
+    at        INTEGER NOT NULL,                         -- when it was signed
+    head      BLOB    NOT NULL,                         -- SHA-256 over all records up to it, each hashed with what came before
+    key       BLOB    NOT NULL,                         -- Ed25519, public
+    signature BLOB    NOT NULL,                         -- of tenant, seq, at and head
+    PRIMARY KEY (tenant, seq)
+) WITHOUT ROWID;
+
 -- Differences between us and Optimove, shown until somebody settles them.
 CREATE TABLE finding (
     tenant      INTEGER NOT NULL,
@@ -358,6 +379,25 @@ CREATE TABLE cancellation (
     PRIMARY KEY (tenant, campaign)
 ) WITHOUT ROWID;
 
+-- What a campaign would give, weighed before anything of it is granted. Only campaigns that have bounds, or that somebody asked about.
+CREATE TABLE campaign_guard (
+    tenant      INTEGER NOT NULL,
+    campaign    INTEGER NOT NULL,                       -- campaign.no
+    state       TEXT    NOT NULL CHECK (state IN ('asked', 'passed', 'held', 'approved', 'refused')), -- asked: somebody wants to see it before it is granted
+    asked_by    TEXT,                                   -- who
+    run_of      TEXT,                                   -- what its runs have in common; NULL: not told
+    customers   INTEGER NOT NULL DEFAULT 0,             -- distinct customers when last weighed
+    figures     TEXT,                                   -- JSON: what it would give; NULL: not weighed yet
+    beyond      TEXT,                                   -- JSON: the bounds that it is beyond
+    weighed_at  INTEGER,                                -- when that was found
+    approved    TEXT,                                   -- JSON: the figures that somebody approved; NULL: none
+    decided_by  TEXT,                                   -- who approved or refused
+    decided_at  INTEGER,                                -- when
+    reason      TEXT,                                   -- of the decision, for people
+    PRIMARY KEY (tenant, campaign)
+) WITHOUT ROWID;
+CREATE INDEX campaign_guard_run ON campaign_guard (tenant, run_of, campaign) WHERE run_of IS NOT NULL;
+
 -- Optimove's daily list of ended actions: how far each day's list is read.
 CREATE TABLE ended_day (
     tenant      INTEGER NOT NULL,
@@ -369,6 +409,7 @@ CREATE TABLE ended_day (
     ended       INTEGER NOT NULL DEFAULT 0,             -- grants that it ended, over all readings
     archived    INTEGER NOT NULL DEFAULT 0,             -- of them, those that are in archives
     unmatched   INTEGER NOT NULL DEFAULT 0,             -- rows of the newest reading that fit no grant of ours
+    begun_at    INTEGER,                                -- of the newest reading, however often it was taken up again
     done_at     INTEGER,
     PRIMARY KEY (tenant, day)
 ) WITHOUT ROWID;
@@ -420,10 +461,11 @@ CREATE TABLE clearance_denial (
 CREATE TABLE exclusion (
     tenant     INTEGER NOT NULL,
     customer   TEXT    NOT NULL,                        -- exact
+    code_fold  TEXT    NOT NULL DEFAULT '',             -- promotion.code_fold; '': every promotion
     reason     TEXT    NOT NULL,                        -- for people
     created_at INTEGER NOT NULL,
     created_by TEXT    NOT NULL,                        -- actor
-    PRIMARY KEY (tenant, customer)
+    PRIMARY KEY (tenant, customer, code_fold)
 ) WITHOUT ROWID;
 
 -- Triggers that were met (event 11). Their grants carry the same occurrence.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bestow_core::id::fold_customer;
 use bestow_store::Error;
 use bestow_store::block::{BLOCK_ENTRIES_MAX, Block, Entry, Landing};
-use bestow_store::runs::{Group, Runs};
+use bestow_store::runs::{Group, Pages, Runs};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -232,6 +232,28 @@ fn every_cursor_resumes_where_it_stands() {
             .expect("readable");
         assert_eq!(rest, expected[place + 1..]);
     }
+}
+
+#[test]
+fn one_customer_is_found_among_all() {
+    let shelf = Shelf::new();
+    let pages: Vec<_> = [300, 1].map(|size| shuffled(size, 0)).into();
+    let blocks = pages.iter().map(|rows| landing(rows).pack().0).collect();
+    let campaign = shelf.land(blocks);
+    let found = |fold: &str| {
+        let store = shelf.fresh.store();
+        Runs::group_of(store, TENANT, campaign, Pages::All, fold).expect("readable")
+    };
+    for group in model(&pages) {
+        let fold = &*group[0].fold;
+        assert_eq!(found(fold).entries.len(), group.len(), "{fold}");
+        assert_eq!(found(fold).fold(), fold);
+        for near in [format!("{fold}0"), format!("!{fold}"), fold[1..].to_owned()] {
+            let there = found(&near);
+            assert!(there.entries.is_empty() || there.fold() == near, "{near}");
+        }
+    }
+    assert_eq!(found("").entries, []);
 }
 
 #[test]

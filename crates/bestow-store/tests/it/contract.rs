@@ -14,6 +14,7 @@ pub(crate) mod clearance;
 pub(crate) mod codes;
 pub(crate) mod endings;
 pub(crate) mod exclusions;
+pub(crate) mod guards;
 pub(crate) mod imports;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
@@ -22,10 +23,12 @@ pub(crate) mod merging;
 pub(crate) mod offers;
 pub(crate) mod ranges;
 pub(crate) mod redemptions;
+pub(crate) mod stops;
 pub(crate) mod tenants;
 pub(crate) mod transactions;
 pub(crate) mod triggers;
 pub(crate) mod verify;
+pub(crate) mod zones;
 
 /// The whole contract as tests of the engine whose fresh stores `$fresh` makes. A function that is
 /// not listed here is dead code, which the lints refuse.
@@ -40,9 +43,13 @@ macro_rules! stamp {
             catalogue: first_spelling_stays, pages_by_code, synced_name_survives_changes,
                 unknown_codes_hold_their_campaigns,
                 added_there_comes_and_goes, unread_campaigns;
-            exclusions: exact_and_per_tenant;
+            exclusions: exact_and_per_tenant, from_one_promotion_or_from_all;
+            stops: each_stops_by_itself;
+            guards: what_is_decided_covers_what_was_in_view, whoever_asks_to_see_is_kept,
+                earlier_runs_are_those_let_through, who_waits_is_found;
             archives: a_closed_campaign_takes_nothing_in, what_was_used_stays, rows_leave_page_by_page,
-                ends_leave_with_their_grants, who_lost_the_job_drops_nothing,
+                ends_leave_with_their_grants,
+                what_left_since_the_page_was_matched_is_not_ended, who_lost_the_job_drops_nothing,
                 what_is_to_be_done_keeps_a_campaign;
             announcements: silence_without_a_destination, grants_are_noted_with_their_transaction,
                 starts_and_ends_come_in_the_order_of_time, starts_of_suspended_campaigns_wait,
@@ -60,7 +67,10 @@ macro_rules! stamp {
             campaigns: seen_twice_is_one, first_kind_stays, numbers_are_per_tenant, details_have_versions,
                 errors_are_noted, suspension_can_be_lifted, revocation_is_final, counters_add_up,
                 pages_by_number;
-            offers: offer_is_made_once, offer_numbers_run_through_a_tenant, offer_holds_until_let,
+            zones: windows_that_started_stay, campaign_ends_with_its_moved_windows,
+                windows_are_told_apart_by_the_wall, windows_of_another_zone_are_fixed, tenants_note_their_zone_data,
+                who_hears_of_grants_hears_of_moved_windows;
+            offers: offer_is_made_once, the_newest_campaigns_of_a_code_come_first, offer_numbers_run_through_a_tenant, offer_holds_until_let,
                 window_is_made_once, windows_end_never_moves_back,
                 numbers_have_no_gap_under_contention;
             jobs: longest_due_first, claimed_is_not_claimed_again, expired_lease_is_claimed_anew,

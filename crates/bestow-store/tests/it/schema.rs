@@ -39,8 +39,9 @@ const BESIDE_THE_STATEMENTS: [&str; 18] = [
 /// SQL that begins or ends transactions.
 const TRANSACTION_WORDS: [&str; 4] = ["BEGIN DEFERRED", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
 /// Tables whose rows are only ever added to.
-const INSERT_ONLY: [&str; 9] = [
+const INSERT_ONLY: [&str; 10] = [
     "audit",
+    "audit_checkpoint",
     "campaign_details",
     "grant_block",
     "grant_event",

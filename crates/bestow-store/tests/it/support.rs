@@ -121,6 +121,10 @@ pub(crate) const WINDOW: WindowSpec = WindowSpec {
     ends_at: Some(NOW_MS + 86_400_000),
     action: 24,
     channel: CHANNEL,
+    walls: bestow_store::campaigns::Walls {
+        starts: None,
+        ends: None,
+    },
 };
 
 /// Begins to read the campaign `id` of [`TENANT`].

@@ -4,6 +4,7 @@
 //! the same server answers. Figures are rates and ratios of one run on one machine; only the ratio travels.
 
 mod cancel;
+mod delivery;
 mod eligibility;
 mod gateway;
 mod import;
@@ -43,15 +44,17 @@ pub enum Bench {
     Retention(Shape),
     /// How long after a cancel is acknowledged anybody is still told yes.
     Cancel(Shape),
+    /// Grants told to a receiver on this machine, beside what it takes of batches that are ready.
+    Delivery(Shape),
 }
 
 /// How large and how long.
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
-    /// Customers of the campaign (import, eligibility, ledger, redeem, retention, cancel).
+    /// Customers of the campaign (import, eligibility, ledger, redeem, retention, cancel, delivery).
     #[arg(long, default_value_t = 1_000_000)]
     pub customers: u64,
-    /// Connections of the load (listener, eligibility, redeem, cancel).
+    /// Connections of the load (listener, eligibility, redeem, cancel), or deliveries at once (delivery).
     #[arg(long)]
     pub connections: Option<usize>,
     /// Seconds of each measurement (listener, eligibility, redeem, retention, cancel).
@@ -128,6 +131,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Redeem(shape) => (redeem::run(shape)?, shape.json),
         Bench::Retention(shape) => (retention::run(shape)?, shape.json),
         Bench::Cancel(shape) => (cancel::run(shape)?, shape.json),
+        Bench::Delivery(shape) => (delivery::run(shape)?, shape.json),
     };
     print(&report, json)
 }

@@ -8,6 +8,7 @@ use super::output::{json, table};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::service::campaigns::{self, CampaignView, StopReason};
+use crate::service::guards::{self, Decision};
 use crate::tenant::Tenant;
 
 /// Campaigns listed at once.
@@ -44,6 +45,33 @@ pub(super) enum Campaign {
         tenant: String,
         /// Optimove's campaign id.
         campaign: String,
+    },
+    /// Reads and weighs a campaign and grants nothing of it until somebody approves; `show` tells what was found.
+    DryRun {
+        /// The tenant.
+        tenant: String,
+        /// Optimove's campaign id.
+        campaign: String,
+    },
+    /// Lets a campaign go on that waits for a second person.
+    Approve {
+        /// The tenant.
+        tenant: String,
+        /// Optimove's campaign id.
+        campaign: String,
+        /// Why, for people and the audit.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Refuses a campaign that waits for a second person: nothing of it is ever granted.
+    Refuse {
+        /// The tenant.
+        tenant: String,
+        /// Optimove's campaign id.
+        campaign: String,
+        /// Why, for people and the audit.
+        #[arg(long)]
+        reason: String,
     },
     /// Takes a campaign back for good.
     Revoke {
@@ -82,6 +110,28 @@ pub(super) async fn run(settings: &Settings, command: &Campaign) -> anyhow::Resu
         Campaign::Resume { tenant, campaign } => {
             let tenant = app.tenant(tenant)?;
             json(&campaigns::resume(&app, &actor, &tenant, campaign).await?)?;
+        }
+        Campaign::DryRun { tenant, campaign } => {
+            let tenant = app.tenant(tenant)?;
+            json(&guards::dry_run(&app, &actor, &tenant, campaign).await?)?;
+        }
+        Campaign::Approve {
+            tenant,
+            campaign,
+            reason,
+        } => {
+            let (tenant, reason) = (app.tenant(tenant)?, reason.clone());
+            let decision = Decision { reason };
+            json(&guards::approve(&app, &actor, &tenant, campaign, decision).await?)?;
+        }
+        Campaign::Refuse {
+            tenant,
+            campaign,
+            reason,
+        } => {
+            let (tenant, reason) = (app.tenant(tenant)?, reason.clone());
+            let decision = Decision { reason };
+            json(&guards::refuse(&app, &actor, &tenant, campaign, decision).await?)?;
         }
         Campaign::Revoke {
             tenant,

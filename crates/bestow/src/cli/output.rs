@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::Path;
 
+use anyhow::Context;
 use optimove::Error as CallError;
 
 use crate::error::Error;
@@ -96,4 +98,13 @@ pub(super) fn numbers(numbers: &[i64]) -> String {
     } else {
         texts.join(",")
     }
+}
+
+/// What a file says, `-` being standard input.
+pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
+    if file.as_os_str() == "-" {
+        return io::read_to_string(io::stdin()).context("reading standard input");
+    }
+    std::fs::read_to_string(file)
+        .with_context(|| format!("the file {} cannot be read", file.display()))
 }

@@ -179,6 +179,9 @@ impl Add {
             gateway: crate::tenant::Gateway::default(),
             approval: None,
             retention_days: self.retention_days,
+            guards: crate::tenant::Guards::default(),
+            reward_schema: None,
+            codes_at_once_max: None,
         })
     }
 }

@@ -19,3 +19,4 @@ pub(crate) mod notifications;
 pub(crate) mod promotions;
 pub(crate) mod redemptions;
 pub(crate) mod tenants;
+pub(crate) mod why;

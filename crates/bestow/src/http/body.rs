@@ -218,6 +218,26 @@ impl Paced {
     }
 }
 
+/// A body that is a text, whole.
+///
+/// # Errors
+/// Where it is larger than `bytes_max`, no text, or comes too slowly.
+pub(crate) async fn text(
+    request: Request,
+    bytes_max: usize,
+    seconds_max: u64,
+) -> Result<String, Problem> {
+    let mut body = Paced::new(request, seconds_max)?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.next().await? {
+        if bytes.len() + piece.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::bad_request("bad_text", "The body is not UTF-8."))
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     has_type(headers, "application/json")
 }

@@ -1,4 +1,4 @@
-//! Exports: one line for each grant or unique code of a campaign, streamed. Memory is the same for ten lines and
+//! Exports: one line for each grant or unique code of a campaign, or each promotion, streamed. Memory is the same for ten lines and
 //! ten million.
 
 use std::borrow::Cow;
@@ -18,6 +18,8 @@ use crate::http::problem::Problem;
 use crate::http::routes::Inner;
 use crate::service::codes::{CampaignCodes, CodeRow};
 use crate::service::grants::{CampaignGrants, GrantView};
+use crate::service::promotions::{self, Catalogue, PromotionView};
+use crate::table;
 
 /// Bytes of one piece of an export.
 const PIECE_BYTES: usize = 64 * 1_024;
@@ -131,6 +133,14 @@ impl Walk for CampaignCodes {
     }
 }
 
+impl Walk for Catalogue {
+    type Row = PromotionView;
+
+    fn next_row(&mut self) -> Result<Option<PromotionView>> {
+        self.next_promotion()
+    }
+}
+
 /// The answer that writes all rows of the walk. A failure on the way breaks the answer off, so
 /// that half an export cannot pass for a whole one.
 pub(crate) fn answer<W: Walk>(
@@ -220,6 +230,15 @@ impl Row for GrantView {
     }
 }
 
+impl Row for PromotionView {
+    const COLUMNS: &'static [&'static str] = &promotions::COLUMNS;
+    const READER: Reader = Reader::Spreadsheet;
+
+    fn cells(&self) -> Vec<Cow<'_, str>> {
+        promotions::cells(self).map(Cow::from).into()
+    }
+}
+
 impl Row for CodeRow {
     const COLUMNS: &'static [&'static str] =
         &["user_campaignid", "promo_code", "promocode", "expiry_date"];
@@ -243,19 +262,7 @@ impl Reader {
             Self::Spreadsheet => formula::guarded(cell),
             Self::Program => Cow::from(cell),
         };
-        let is_quoted = cell.contains([',', '"', '\r', '\n']) || cell.trim() != cell;
-        if is_quoted {
-            out.push(b'"');
-        }
-        for byte in cell.bytes() {
-            if byte == b'"' {
-                out.push(b'"');
-            }
-            out.push(byte);
-        }
-        if is_quoted {
-            out.push(b'"');
-        }
+        out.extend_from_slice(table::quoted(&cell).as_bytes());
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 
 use bestow_core::trigger::DenyReason;
+use bestow_store::announcements::DELIVER;
 
 use crate::app::App;
 use crate::error::Result;
@@ -213,6 +214,7 @@ fn write_store(text: &mut String, app: &App) -> Result<()> {
         kind::RELEASE,
         kind::SWEEP,
         kind::CATALOGUE,
+        DELIVER,
     ] {
         let of_kind = || jobs.iter().filter(|job| job.kind == kind);
         let states = [

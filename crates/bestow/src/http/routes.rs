@@ -37,6 +37,8 @@ const READERS: &[Role] = &Role::ALL;
 const OPERATORS: &[Role] = &[Role::Operator, Role::Admin];
 /// Those, and whoever releases what waits for a second person.
 const RELEASERS: &[Role] = &[Role::Operator, Role::Approver, Role::Admin];
+/// Whoever may be the second person.
+const APPROVERS: &[Role] = &[Role::Approver, Role::Admin];
 /// Whoever may look at who did what.
 const AUDITORS: &[Role] = &[Role::Auditor, Role::Admin];
 /// Whoever may do everything.
@@ -134,7 +136,7 @@ pub fn table() -> Vec<Route> {
     use Access::{Any, Deployment, Public, Tenant};
     use api::{archives, audit, campaigns, clock, codes, eligibility, events, exclusions, findings, grants};
     use api::{deliveries, destinations, health, held, listeners, notifications as inbox};
-    use api::{promotions, redemptions, tenants};
+    use api::{promotions, redemptions, tenants, why};
     vec![
         get("/healthz", Public, health::alive),
         get("/readyz", Public, health::ready),
@@ -145,13 +147,18 @@ pub fn table() -> Vec<Route> {
         get("/v1/tenants/{tenant}", Tenant(READERS), tenants::get),
         patch("/v1/tenants/{tenant}", Tenant(ADMINS), tenants::update),
         delete("/v1/tenants/{tenant}", Tenant(ADMINS), tenants::delete),
+        post("/v1/tenants/{tenant}/suspend", Tenant(RELEASERS), tenants::suspend),
+        post("/v1/tenants/{tenant}/resume", Tenant(RELEASERS), tenants::resume),
         post("/v1/tenants/{tenant}/listeners/sync", Tenant(OPERATORS), listeners::sync),
         post("/v1/tenants/{tenant}/listeners/rotate", Tenant(ADMINS), listeners::rotate),
 
         get("/v1/tenants/{tenant}/promotions", Tenant(READERS), promotions::list),
+        post("/v1/tenants/{tenant}/promotions/import", Tenant(OPERATORS), promotions::import),
         post("/v1/tenants/{tenant}/promotions/sync", Tenant(OPERATORS), promotions::sync),
         get("/v1/tenants/{tenant}/promotions/{code}", Tenant(READERS), promotions::get),
         put("/v1/tenants/{tenant}/promotions/{code}", Tenant(OPERATORS), promotions::put),
+        post("/v1/tenants/{tenant}/promotions/{code}/stop", Tenant(RELEASERS), promotions::stop),
+        post("/v1/tenants/{tenant}/promotions/{code}/resume", Tenant(RELEASERS), promotions::resume),
         get("/v1/tenants/{tenant}/promotions/{code}/versions", Tenant(READERS), promotions::versions),
 
         post("/v1/tenants/{tenant}/promotions/{code}/codes", Tenant(OPERATORS), codes::load),
@@ -164,6 +171,7 @@ pub fn table() -> Vec<Route> {
             Tenant(READERS), grants::of_customer),
         get("/v1/tenants/{tenant}/customers/{customer}/archived-grants",
             Tenant(READERS), archives::of_customer),
+        get("/v1/tenants/{tenant}/customers/{customer}/why", Tenant(READERS), why::tell),
         post("/v1/tenants/{tenant}/eligibility", Tenant(READERS), eligibility::ask),
 
         post("/v1/tenants/{tenant}/redemptions", Tenant(OPERATORS), redemptions::redeem),
@@ -178,6 +186,9 @@ pub fn table() -> Vec<Route> {
         post("/v1/tenants/{tenant}/campaigns/{id}/suspend", Tenant(OPERATORS), campaigns::suspend),
         post("/v1/tenants/{tenant}/campaigns/{id}/resume", Tenant(RELEASERS), campaigns::resume),
         post("/v1/tenants/{tenant}/campaigns/{id}/revoke", Tenant(OPERATORS), campaigns::revoke),
+        post("/v1/tenants/{tenant}/campaigns/{id}/dry-run", Tenant(OPERATORS), campaigns::dry_run),
+        post("/v1/tenants/{tenant}/campaigns/{id}/approve", Tenant(APPROVERS), campaigns::approve),
+        post("/v1/tenants/{tenant}/campaigns/{id}/refuse", Tenant(APPROVERS), campaigns::refuse),
         get("/v1/tenants/{tenant}/campaigns/{id}/grants", Tenant(READERS), grants::of_campaign),
 
         get("/v1/tenants/{tenant}/notifications", Tenant(READERS), inbox::list),
@@ -193,6 +204,7 @@ pub fn table() -> Vec<Route> {
         delete("/v1/tenants/{tenant}/exclusions/{customer}", Tenant(OPERATORS), exclusions::include_one),
         get("/v1/tenants/{tenant}/archives", Tenant(READERS), archives::list),
         get("/v1/tenants/{tenant}/audit", Tenant(AUDITORS), audit::list),
+        get("/v1/tenants/{tenant}/audit/checkpoints", Tenant(AUDITORS), audit::checkpoints),
 
         get("/v1/tenants/{tenant}/destinations", Tenant(READERS), destinations::list),
         post("/v1/tenants/{tenant}/destinations", Tenant(ADMINS), destinations::create),

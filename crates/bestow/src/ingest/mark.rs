@@ -16,6 +16,7 @@ const TABLE: &[(u8, Disposition)] = &[
     (3, Disposition::Held(HoldReason::BadCode)),
     (4, Disposition::Held(HoldReason::TooManyCodes)),
     (5, Disposition::Held(HoldReason::BadScheduleTime)),
+    (6, Disposition::Refused(RefuseReason::Excluded)),
 ];
 
 /// The byte of a decision made at landing. What is only decided in the merge lands as [`GRANT`].

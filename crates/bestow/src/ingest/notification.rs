@@ -84,6 +84,11 @@ fn key(
     zone: &Zone,
 ) -> Result<NotificationKey, HoldReason> {
     let named = campaign.ok_or(HoldReason::NoCampaignId);
+    // Optimove would refuse every call about another; a cancel is heard whatever it names.
+    let scheduled = named.clone().and_then(|id| {
+        let usable = id.is_scheduled().then_some(id);
+        usable.ok_or(HoldReason::NoCampaignId)
+    });
     let time_stamp = || {
         notification
             .time_stamp
@@ -91,7 +96,9 @@ fn key(
             .unwrap_or_else(|| digest(body))
     };
     Ok(match event_type {
-        1 => NotificationKey::Executed { campaign: named? },
+        1 => NotificationKey::Executed {
+            campaign: scheduled?,
+        },
         2 => NotificationKey::CampaignsProcessed {
             time_stamp: time_stamp(),
         },
@@ -100,14 +107,14 @@ fn key(
         },
         4 => NotificationKey::Cancelled { campaign: named? },
         5 => NotificationKey::ClearanceAsked {
-            campaign: named?,
+            campaign: scheduled?,
             deadline: deadline(notification, zone).ok_or(HoldReason::BadClearanceDeadline)?,
         },
         11 => NotificationKey::Triggered {
             occurrence: occurrence(notification, &named?, body)?,
         },
         13 => NotificationKey::ChannelExecuted {
-            campaign: named?,
+            campaign: scheduled?,
             channel,
         },
         _ => return Err(HoldReason::UnknownEventType),

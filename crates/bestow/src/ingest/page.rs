@@ -9,15 +9,18 @@ use std::sync::Arc;
 use bestow_core::code::codes_in_row;
 use bestow_core::id::{ActionId, CustomerId};
 use bestow_core::import::{Disposition, row_disposition};
-use bestow_core::window::window_of;
+use bestow_core::window::window_and_walls;
 use bestow_core::{Duration, Expiry, HoldReason, LeadTime, ScheduleTime, Zone};
 use bestow_store::block::{Entry, Landing};
-use bestow_store::campaigns::WindowSpec;
+use bestow_store::campaigns::{Walls, WindowSpec};
 use bestow_store::imports::HeldRow;
 use optimove::read::{Codes, ReadError};
 use optimove::wire::{ExecutionRow, Page};
 
-use crate::ingest::{mark, schedule_time};
+use crate::ingest::{kept_walls, mark, schedule_time};
+
+/// Start, end, and what they were reckoned from.
+type Times = (i64, Option<i64>, Walls);
 
 /// Distinct code texts or schedule times remembered at once; beyond it the memory starts over.
 const REMEMBERED_MAX: usize = 20_000;
@@ -63,7 +66,7 @@ pub struct PageReader {
     windows: Vec<WindowSpec>,
     window_places: HashMap<WindowSpec, u32>,
     texts: HashMap<String, Arc<RowPairs>>,
-    times: HashMap<String, Option<(i64, Option<i64>)>>,
+    times: HashMap<String, Option<Times>>,
 }
 
 /// The pairs of one row: offers to be granted and marks of what is held.
@@ -241,7 +244,7 @@ impl PageReader {
             Some(times) => *times,
             None => self.work_out(text),
         };
-        let (starts_at, ends_at) = times?;
+        let (starts_at, ends_at, walls) = times?;
         let action = row.action_id.unwrap_or_default();
         let channel = row.channel_id.unwrap_or(self.channel.max(0));
         let spec = WindowSpec {
@@ -249,6 +252,7 @@ impl PageReader {
             ends_at,
             action,
             channel,
+            walls,
         };
         if let Some(place) = self.window_places.get(&spec) {
             return Some(*place);
@@ -259,7 +263,7 @@ impl PageReader {
         Some(place)
     }
 
-    fn work_out(&mut self, text: &str) -> Option<(i64, Option<i64>)> {
+    fn work_out(&mut self, text: &str) -> Option<Times> {
         let Terms {
             zone,
             lead,
@@ -270,11 +274,12 @@ impl PageReader {
         } = &self.terms;
         let times = estimate
             .or_else(|| schedule_time(text))
-            .and_then(|schedule| window_of(schedule, zone, *lead, *duration, *expiry).ok())
-            .map(|window| {
+            .and_then(|schedule| window_and_walls(schedule, zone, *lead, *duration, *expiry).ok())
+            .map(|(window, walls)| {
                 (
                     window.starts_at.as_millisecond(),
                     window.ends_at.map(jiff::Timestamp::as_millisecond),
+                    kept_walls(walls),
                 )
             });
         if self.times.len() >= REMEMBERED_MAX {

@@ -1,9 +1,18 @@
-//! Audit records, each written in the transaction of the change it tells of.
+//! Audit records, each written in the transaction of the change it tells of, and sealed a little later.
+
+pub mod chain;
+mod check;
+mod seal;
+mod view;
 
 use std::fmt;
 
 use bestow_store::audit::AuditEntry;
 use bestow_store::{Error as StoreError, Tx};
+
+pub(crate) use check::check;
+pub use seal::Sealer;
+pub use view::{CheckpointView, KeptCheckpoint, kept, list, newest};
 
 /// What an audit record or a finding is about. Its text is kept, so a form once used stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

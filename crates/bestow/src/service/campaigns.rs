@@ -22,6 +22,7 @@ use crate::service::cancel::{self, CancellationView};
 use crate::service::clearance::{self, RoundView};
 use crate::service::ended;
 use crate::service::grants::{campaign_facts, campaign_id};
+use crate::service::guards::GuardView;
 use crate::service::import;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
@@ -63,6 +64,8 @@ pub struct CampaignView {
     pub revoked_at: Option<Instant>,
     /// Why it is suspended or revoked.
     pub stop_reason: Option<String>,
+    /// What was found before anything of it was granted; null where nothing bounds it.
+    pub guard: Option<GuardView>,
     /// What Optimove's notice of a cancel has come to; null where there was none.
     pub cancellation: Option<CancellationView>,
     /// What the last try to import it died of.
@@ -70,7 +73,7 @@ pub struct CampaignView {
 }
 
 /// Counts of a campaign.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
     /// Rows of Optimove's lists.
     pub rows: i64,
@@ -105,7 +108,7 @@ pub struct ImportView {
     pub rows: u64,
 }
 
-/// Why a campaign is suspended or taken back.
+/// Why something is suspended, stopped or taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopReason {
@@ -115,7 +118,7 @@ pub struct StopReason {
 }
 
 impl StopReason {
-    fn or(self, usual: &str) -> Result<String> {
+    pub(crate) fn or(self, usual: &str) -> Result<String> {
         let reason = self.reason.unwrap_or_else(|| usual.to_owned());
         if reason.chars().count() <= REASON_CHARS_MAX {
             return Ok(reason);
@@ -135,12 +138,12 @@ pub fn list(
     after: i64,
     limit: u32,
 ) -> Result<Vec<(i64, CampaignView)>> {
-    let now = app.clock.now();
+    let (now, patience) = (app.clock.now(), ended::patience(app));
     let views = app.store.read(|tx| {
         let campaigns = tx.campaigns(tenant.no(), after, limit)?;
         let views = campaigns.into_iter().map(|campaign| {
             let no = campaign.no;
-            Ok((no, view(tx, tenant, campaign, now)?))
+            Ok((no, view(tx, tenant, campaign, now, patience)?))
         });
         views.collect::<std::result::Result<Vec<_>, StoreError>>()
     })?;
@@ -153,9 +156,10 @@ pub fn list(
 /// [`Error::Invalid`] for an id that cannot be one; [`Error::NotFound`]; the store's.
 pub fn get(app: &App, tenant: &Tenant, id: &str) -> Result<CampaignView> {
     let (id, now) = (campaign_id(id)?, app.clock.now());
+    let patience = ended::patience(app);
     app.store.read(|tx| {
         let campaign = known(tx, tenant.no(), &id)?;
-        Ok(view(tx, tenant, campaign, now)?)
+        Ok(view(tx, tenant, campaign, now, patience)?)
     })
 }
 
@@ -214,6 +218,7 @@ pub async fn resume(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Resu
             let lifted = tx.lift_suspension(no, campaign.no)?;
             if lifted {
                 cancel::overruled(tx, no, &campaign)?;
+                import::go_on(tx, no, campaign.no)?;
             }
             let resumed = import::resume(tx, no, campaign.no)?;
             if lifted || resumed {
@@ -276,13 +281,15 @@ fn view(
     tenant: &Tenant,
     campaign: Campaign,
     now: Timestamp,
+    patience: i64,
 ) -> std::result::Result<CampaignView, StoreError> {
     let imports = tx.imports(tenant.no(), campaign.no)?;
     let counts = counts(tx.counts(tenant.no(), campaign.no)?);
     let cancellation = tx.cancellation(tenant.no(), campaign.no)?;
+    let guard = tx.guard(tenant.no(), campaign.no)?;
     let rounds = clearance::rounds(tx, tenant.no(), campaign.no)?;
     let required_by = rounds.last().map(|round| round.deadline);
-    let listed = ended::of_campaign(tx, tenant, campaign.no)?;
+    let listed = ended::of_campaign(tx, tenant, campaign.no, patience)?;
     let progress = progress(&campaign, &imports, required_by, listed);
     let imports = import::lists(imports);
     let status = campaign_status(&campaign_facts(tenant, &campaign), &progress, now);
@@ -302,6 +309,7 @@ fn view(
         suspended_at: campaign.suspended_at.map(Instant),
         revoked_at: campaign.revoked_at.map(Instant),
         stop_reason: campaign.stop_reason,
+        guard: guard.map(GuardView::try_from).transpose()?,
         cancellation: cancellation.map(CancellationView::from),
         last_error: campaign.last_error,
     })
@@ -358,7 +366,7 @@ fn import_view(import: Import) -> ImportView {
     }
 }
 
-fn counts(kept: Vec<(String, i64)>) -> Counts {
+pub(crate) fn counts(kept: Vec<(String, i64)>) -> Counts {
     let mut counts = Counts::default();
     for (counter, n) in kept {
         match (counter.as_str(), counter.split_once(':')) {

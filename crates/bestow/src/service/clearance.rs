@@ -11,6 +11,7 @@ mod report;
 pub(crate) mod verify;
 mod view;
 mod walk;
+mod weigh;
 
 use bestow_core::clearance::{Schedule, schedule};
 use bestow_core::{CampaignId, ScheduleTime};
@@ -18,6 +19,7 @@ use bestow_store::campaigns::Campaign;
 use bestow_store::clearance::Round;
 use bestow_store::imports::Import;
 use bestow_store::jobs::Job;
+use bestow_store::stops::Stop;
 use bestow_store::{Error as StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 use optimove::rate::Priority;
@@ -128,6 +130,8 @@ struct State {
     /// The earliest deadline first.
     rounds: Vec<Round>,
     imports: Vec<Import>,
+    /// Whether a person stopped it, or what it needs.
+    stop: Option<Stop>,
 }
 
 impl State {
@@ -138,6 +142,7 @@ impl State {
                 campaign: found.ok_or(Error::NotFound("campaign"))?,
                 rounds: tx.rounds(tenant, campaign)?,
                 imports: tx.imports(tenant, campaign)?,
+                stop: tx.stop_of(tenant, campaign)?,
             })
         })
     }
@@ -158,6 +163,7 @@ struct AtRound<'a> {
     campaign: &'a Campaign,
     round: &'a Round,
     import: Option<&'a Import>,
+    is_stopped: bool,
     schedule: Schedule,
 }
 
@@ -169,6 +175,7 @@ impl<'a> AtRound<'a> {
             campaign: &state.campaign,
             round,
             import: state.imports.iter().find(|i| i.channel == round.channel()),
+            is_stopped: state.campaign.suspended_at.is_some() || state.stop.is_some(),
             schedule: schedule(
                 instant(round.asked_at),
                 instant(round.deadline),
@@ -190,7 +197,7 @@ impl<'a> AtRound<'a> {
         if self.is_over() {
             return ending::close(self, self.why_over(state)).await;
         }
-        if self.campaign.suspended_at.is_some() {
+        if self.is_stopped {
             return Ok(self.wait(LOOK_AGAIN_MS));
         }
         match (state, self.import) {
@@ -207,7 +214,7 @@ impl<'a> AtRound<'a> {
     fn why_over(&self, state: Option<&str>) -> &'static str {
         match state {
             Some("held") => "list_held",
-            _ if self.campaign.suspended_at.is_some() => "suspended",
+            _ if self.is_stopped => "suspended",
             _ => "deadline",
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod addresses;
 mod announce;
 mod flight;
 mod http;
+mod jetstream;
 mod message;
 mod runner;
 mod sender;

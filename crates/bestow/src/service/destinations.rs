@@ -22,7 +22,7 @@ use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
 /// Destinations of one tenant.
-const DESTINATIONS_MAX: u32 = 16;
+pub(crate) const DESTINATIONS_MAX: u32 = 16;
 
 /// A destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -213,6 +213,24 @@ pub async fn end(app: &App, actor: &Actor, tenant: &Tenant, id: &str) -> Result<
 pub(crate) fn known(tx: &mut Tx<'_>, tenant: i64, id: &str) -> Result<Destination> {
     tx.destination(tenant, id)?
         .ok_or(Error::NotFound("destination"))
+}
+
+/// When the oldest of what a destination has not taken yet was noted or planned. Milliseconds.
+///
+/// # Errors
+/// [`Error::NotFound`]; the store's.
+pub(crate) fn oldest_untold_at(app: &App, tenant: &Tenant, id: &str) -> Result<Option<i64>> {
+    app.store.read(|tx| {
+        let found = known(tx, tenant.no(), id)?;
+        let mut instants = Vec::new();
+        for state in [DeliveryState::Waiting, DeliveryState::Sending] {
+            let first = tx.open_deliveries(tenant.no(), found.no, state, 0, 1)?;
+            instants.extend(first.iter().map(|delivery| delivery.planned_at));
+        }
+        let unplanned = tx.grant_events(tenant.no(), found.heard.event, 1)?;
+        instants.extend(unplanned.iter().map(|event| event.noted_at));
+        Ok(instants.into_iter().min())
+    })
 }
 
 fn view(

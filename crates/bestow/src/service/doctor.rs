@@ -1,5 +1,6 @@
 //! `bestow doctor`: what a deployment needs, checked one by one. Reads only, here and at Optimove.
 
+mod destinations;
 mod finding;
 mod tenant;
 

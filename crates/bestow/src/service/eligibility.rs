@@ -67,7 +67,7 @@ pub async fn ask(app: &App, tenant: &Tenant, question: &Question) -> Result<Answ
         .map(|grant| facts_of(tenant, grant, now))
         .collect();
     let mut facts = promotion.facts;
-    facts.standing = standing(app, tenant, customer, &found)?;
+    facts.standing = standing(app, tenant, customer, &found, code.fold())?;
     let answer = match outcome::usable(Some(&facts), &grants, now) {
         Ok(index) => {
             let who = Who {
@@ -122,13 +122,21 @@ fn refused(refusal: Refusal) -> Answer {
 }
 
 /// Whoever has nothing is not looked up among those who may not have anything.
-fn standing(app: &App, tenant: &Tenant, customer: &str, found: &[FoundGrant]) -> Result<Standing> {
+fn standing(
+    app: &App,
+    tenant: &Tenant,
+    customer: &str,
+    found: &[FoundGrant],
+    code_fold: &str,
+) -> Result<Standing> {
     let may_be = !found.is_empty() && app.facts.has_exclusions(&app.store, tenant.no())?;
-    Ok(if may_be && is_excluded(app, tenant, customer)? {
-        Standing::Excluded
-    } else {
-        Standing::Welcome
-    })
+    Ok(
+        if may_be && is_excluded(app, tenant, customer, code_fold)? {
+            Standing::Excluded
+        } else {
+            Standing::Welcome
+        },
+    )
 }
 
 /// The place of the grant that would be used, where limits and budgets leave room for it.
@@ -139,7 +147,8 @@ fn covered(
     found: &[FoundGrant],
     index: usize,
 ) -> Result<std::result::Result<usize, Refusal>> {
-    if facts.limits.total.is_some() || facts.limits.has_budget() {
+    let counts_others = who.tenant.settings.codes_at_once_max.is_some();
+    if facts.limits.total.is_some() || facts.limits.has_budget() || counts_others {
         // What all customers have used is not at hand: the redemption itself says what it would say.
         let previewed = app.store.read(|tx| preview(tx, who))?;
         return Ok(previewed.and_then(|(offer, occurrence)| {

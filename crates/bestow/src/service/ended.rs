@@ -83,7 +83,12 @@ pub(crate) fn want_today(tx: &mut Tx<'_>, tenant: &Tenant) -> std::result::Resul
     Ok(())
 }
 
-/// What the daily lists have ended of a campaign; nothing where they end nothing.
+/// How long after its last deadline a conditional campaign that was sent to nobody is given up, in milliseconds.
+pub(crate) fn patience(app: &App) -> i64 {
+    seconds_ms(app.config.work.clearance_executed_seconds)
+}
+
+/// What the daily lists have ended of a campaign; nothing where they end nothing. `patience` is that of [`patience`].
 ///
 /// # Errors
 /// The store's.
@@ -91,25 +96,28 @@ pub(crate) fn of_campaign(
     tx: &mut Tx<'_>,
     tenant: &Tenant,
     campaign: i64,
+    patience: i64,
 ) -> std::result::Result<ListedEnds, StoreError> {
     if tenant.expiry() == Expiry::Duration {
         return Ok(ListedEnds::default());
     }
-    tx.listed_ends(tenant.no(), campaign)
+    tx.listed_ends(tenant.no(), campaign, patience)
 }
 
-/// Codes (folded) with grants that still run or are to come.
+/// Codes (folded) with grants that still run or are to come; `patience` as in [`of_campaign`].
 ///
 /// # Errors
 /// The store's.
 pub(crate) fn codes_in_use(
     tx: &mut Tx<'_>,
     tenant: &Tenant,
+    patience: i64,
 ) -> std::result::Result<HashSet<String>, StoreError> {
     let now = tx.now_ms();
-    let offers = tx.offers_in_use(tenant.no(), now)?.into_iter();
+    let offers = tx.offers_in_use(tenant.no(), now, patience)?.into_iter();
     let runs = |offer: &OfferInUse| {
-        tenant.expiry() == Expiry::Duration || LatestEnd::Open.cut(offer.listed) == LatestEnd::Open
+        tenant.expiry() == Expiry::Duration
+            || !LatestEnd::Open.cut(offer.listed).is_over(instant(now))
     };
     Ok(offers.filter(runs).map(|offer| offer.code_fold).collect())
 }
@@ -164,8 +172,9 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
     if !reading.read_on(stop).await? {
         return Ok(Ended::Stopped);
     }
-    // What was begun while the day went on may have missed what came later.
-    let is_over = known.skip == 0 && now >= end;
+    // What was begun while the day went on may have missed what came later. One that was begun after it is whole, however
+    // often it was taken up again: a list that always breaks off somewhere would be read for ever.
+    let is_over = known.begun_at.is_some_and(|begun| begun >= end);
     reading.finish(is_over).await?;
     if is_over {
         return Ok(Ended::Done);

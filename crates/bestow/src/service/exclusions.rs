@@ -1,7 +1,13 @@
-//! The exclusion list: customers who may get nothing now, whatever Optimove picks them for.
+//! The exclusion list: customers who may get nothing now, or nothing of one promotion, whatever Optimove picks them for.
 
-use bestow_core::CustomerId;
+mod csv;
+mod landing;
+
+use bestow_core::{CustomerId, PromoCode};
 use serde::{Deserialize, Serialize};
+
+pub use csv::{FileReport, import_csv};
+pub(crate) use landing::refuse_excluded;
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -24,6 +30,9 @@ pub struct Exclude {
     pub customer_ids: Vec<String>,
     /// Why, for people.
     pub reason: String,
+    /// Only from this promotion; from everything unless said.
+    #[serde(default)]
+    pub promo_code: Option<String>,
 }
 
 /// Customers to be let in again.
@@ -32,6 +41,9 @@ pub struct Exclude {
 pub struct Include {
     /// Optimove's customer ids, at most 10,000.
     pub customer_ids: Vec<String>,
+    /// To this promotion, from which alone they were excluded.
+    #[serde(default)]
+    pub promo_code: Option<String>,
 }
 
 /// What came of excluding.
@@ -55,6 +67,8 @@ pub struct Included {
 pub struct ExclusionView {
     /// Optimove's customer id.
     pub customer_id: String,
+    /// The promotion that it is about, without letter case; null: every one.
+    pub promo_code: Option<String>,
     /// Why, for people.
     pub reason: String,
     /// Since when.
@@ -63,12 +77,16 @@ pub struct ExclusionView {
     pub created_by: String,
 }
 
-/// Whether a customer may get nothing now. One look-up by key on the calling thread, which takes microseconds.
+/// Whether a customer may get nothing of a promotion (its code folded) now. One look-up by key on the calling thread,
+/// which takes microseconds.
 ///
 /// # Errors
 /// The store's: whoever asks has to take that for a yes.
-pub fn is_excluded(app: &App, tenant: &Tenant, customer: &str) -> Result<bool> {
-    Ok(app.store.peek(|tx| tx.is_excluded(tenant.no(), customer))?)
+pub fn is_excluded(app: &App, tenant: &Tenant, customer: &str, code_fold: &str) -> Result<bool> {
+    let from = app
+        .store
+        .peek(|tx| tx.excluded_from(tenant.no(), customer))?;
+    Ok(from.iter().any(|from| from.is_empty() || from == code_fold))
 }
 
 /// Excludes customers, from this commit on.
@@ -82,6 +100,7 @@ pub async fn exclude(
     wanted: Exclude,
 ) -> Result<Excluded> {
     let customers = checked(&wanted.customer_ids)?;
+    let code = code_fold(wanted.promo_code.as_deref())?;
     let reason = wanted.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         let message = format!("`reason` must have 1 to {REASON_CHARS_MAX} characters");
@@ -89,9 +108,12 @@ pub async fn exclude(
     }
     let (no, actor) = (tenant.no(), actor.id.clone());
     let excluded = app.tx("exclude", move |tx| {
-        let added = tx.exclude(no, &customers, &reason, &actor)?;
+        let added = tx.exclude(no, &customers, &code, &reason, &actor)?;
         let known = customers.len() as u64 - added;
-        let detail = serde_json::json!({ "reason": reason, "added": added, "known": known });
+        let mut detail = serde_json::json!({ "reason": reason, "added": added, "known": known });
+        if !code.is_empty() {
+            detail["promo_code"] = code.clone().into();
+        }
         Object::Exclusions.record(tx, no, &actor, "customers.excluded", &detail)?;
         Ok(Excluded { added, known })
     });
@@ -111,26 +133,50 @@ pub async fn include(
     wanted: &Include,
 ) -> Result<Included> {
     let customers = checked(&wanted.customer_ids)?;
+    let code = code_fold(wanted.promo_code.as_deref())?;
     let (no, actor) = (tenant.no(), actor.id.clone());
-    app.tx("include", move |tx| {
-        let removed = tx.include(no, &customers)?;
-        let detail = serde_json::json!({ "asked": customers.len(), "removed": removed });
+    let included = app.tx("include", move |tx| {
+        let removed = tx.include(no, &customers, &code)?;
+        let mut detail = serde_json::json!({ "asked": customers.len(), "removed": removed });
+        if !code.is_empty() {
+            detail["promo_code"] = code.clone().into();
+        }
         Object::Exclusions.record(tx, no, &actor, "customers.included", &detail)?;
         Ok(Included { removed })
-    })
-    .await
+    });
+    included.await
 }
 
-/// Excluded customers behind one, in the order of their ids.
+/// The folded code of what an exclusion is about; empty for everything. The catalogue need not know it yet.
+fn code_fold(code: Option<&str>) -> Result<String> {
+    let Some(code) = code else {
+        return Ok(String::new());
+    };
+    let code =
+        PromoCode::parse(code).map_err(|e| Error::invalid("bad_promo_code", sentence(&e)))?;
+    Ok(code.fold().to_owned())
+}
+
+impl ExclusionView {
+    /// What a list goes on behind: no id and no code has a line end in it.
+    pub fn place(&self) -> String {
+        let code = self.promo_code.as_deref().unwrap_or_default();
+        format!("{}\n{code}", self.customer_id)
+    }
+}
+
+/// Exclusions behind the [`place`](ExclusionView::place) of one, in the order of ids.
 ///
 /// # Errors
 /// The store's.
 pub fn list(app: &App, tenant: &Tenant, after: &str, limit: u32) -> Result<Vec<ExclusionView>> {
+    let after = after.split_once('\n').unwrap_or((after, ""));
     let found = app
         .store
         .peek(|tx| tx.exclusions(tenant.no(), after, limit))?;
     let view = |found: bestow_store::exclusions::Exclusion| ExclusionView {
         customer_id: found.customer,
+        promo_code: Some(found.code_fold).filter(|code| !code.is_empty()),
         reason: found.reason,
         created_at: Instant(found.created_at),
         created_by: found.created_by,
@@ -163,5 +209,6 @@ fn checked(ids: &[String]) -> Result<Vec<String>> {
 pub fn only(customer: &str) -> Result<Include> {
     Ok(Include {
         customer_ids: vec![customer_id(customer)?.to_owned()],
+        promo_code: None,
     })
 }

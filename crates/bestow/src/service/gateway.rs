@@ -217,7 +217,17 @@ impl Question {
             one.campaign == self.campaign.as_str() && one.action == self.action && one.is_alive(now)
         });
         if own.is_some_and(|own| own.codes == folds) {
-            // The same question: only what stops the customer or the campaign undoes a yes.
+            let excluded_from = tx.excluded_from(no, &self.customer)?;
+            for code in &row.codes {
+                if excluded_from.iter().any(|from| from == code.fold()) {
+                    return Ok(Err(DenyReason::Excluded));
+                }
+                let promotion = tx.promotion(no, code.fold())?;
+                if promotion.is_some_and(|known| known.resumes_as.is_some()) {
+                    return Ok(Err(DenyReason::PromotionStopped));
+                }
+            }
+            // The same question: only what stops the customer, the campaign or the promotion undoes a yes.
             return Ok(answer(&rules, WithoutCodes::Allow, &campaigns, &facts, &[]));
         }
         if !row.held.is_empty() {

@@ -12,7 +12,7 @@ use bestow_core::id::fold_code;
 use bestow_core::{
     CampaignFacts, CampaignId, Clearance, CustomerId, GrantFacts, GrantStatus, Window, grant,
 };
-use bestow_store::campaigns::{Campaign, WindowSpec};
+use bestow_store::campaigns::{Campaign, Walls, WindowSpec};
 use bestow_store::grants::{Grant as GrantRow, Used};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -289,6 +289,7 @@ pub(crate) fn spec_of(row: &GrantRow) -> WindowSpec {
         ends_at: row.ends_at,
         action: row.action,
         channel: row.channel,
+        walls: Walls::default(),
     }
 }
 

@@ -5,15 +5,19 @@
 
 mod agree;
 pub(crate) mod details;
+mod going_on;
 pub(crate) mod read;
 pub(crate) mod share;
 mod verdict;
 
-use bestow_core::{HoldReason, ScheduleTime};
+pub(crate) use going_on::{go_on, let_beyond_go_on, resume, resume_unknown};
+
+use bestow_core::{CampaignKind, HoldReason, ScheduleTime};
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::Import;
 use bestow_store::jobs::Job;
-use bestow_store::{Error as StoreError, Tx};
+use bestow_store::stops::Stop;
+
 use optimove::rate::Priority;
 use tokio_util::sync::CancellationToken;
 
@@ -22,11 +26,14 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::service::audit::Object;
+use crate::service::guards::weigh;
 use crate::service::notifications::seconds_ms;
 use crate::service::{merge, release};
 use crate::tenant::Tenant;
-use crate::work::kind;
 use crate::work::run::Ended;
+
+/// How often an import that a person stopped is looked at again; letting it go on does so at once.
+const LOOK_AGAIN_MS: i64 = 15_000;
 
 /// One import under way: who, what, and under which claim.
 pub(crate) struct Work<'a> {
@@ -56,6 +63,8 @@ enum Step {
     Read(Import),
     /// Look whether the size makes sense before anything is granted.
     CheckSize,
+    /// Look whether it would give more than may be given without a second person.
+    Weigh,
     /// Turn landed rows into grants.
     Merge,
     /// Decide whether what was read is complete.
@@ -89,17 +98,22 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
         stop,
         estimate: None,
     };
-    let (mut fresh, mut size_checked) = (false, false);
+    let mut looked = Looked::default();
     while !stop.is_cancelled() {
         work.renew_client()?;
         let state = work.state(campaign_no)?;
         let State {
             campaign, imports, ..
         } = &state;
-        match next_step(&state, fresh, size_checked) {
+        let next = next_step(&state, looked);
+        let gives = matches!(next, Step::Weigh | Step::Merge | Step::Release);
+        if state.stop.is_some() && gives {
+            return Ok(Ended::Again(app.clock.now_ms() + LOOK_AGAIN_MS));
+        }
+        match next {
             Step::Details => {
                 details::read(&work, campaign, imports).await?;
-                fresh = true;
+                looked.at_details = true;
             }
             Step::Begin { channel, pass } => {
                 work.begin_pass(campaign_no, channel, pass, work.page_rows())
@@ -112,15 +126,19 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
             }
             Step::EndPass(import) => {
                 work.end_pass(campaign.no, import.channel).await?;
-                size_checked = false;
+                looked.forget_rows();
             }
             Step::Read(import) => {
                 read::pass(&work, campaign, &import).await?;
-                size_checked = false;
+                looked.forget_rows();
             }
             Step::CheckSize => {
                 work.check_size(campaign, imports).await?;
-                size_checked = true;
+                looked.at_size = true;
+            }
+            Step::Weigh => {
+                work.weigh(campaign, imports, state.last_page).await?;
+                looked.at_weight = true;
             }
             Step::Merge => merge::run(&work, campaign, state.last_page).await?,
             Step::Conclude(import) => work.conclude(campaign, &import).await?,
@@ -134,6 +152,21 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
     Ok(Ended::Stopped)
 }
 
+/// What a run has looked at since anything was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Looked {
+    at_details: bool,
+    at_size: bool,
+    at_weight: bool,
+}
+
+impl Looked {
+    /// There are more rows.
+    fn forget_rows(&mut self) {
+        (self.at_size, self.at_weight) = (false, false);
+    }
+}
+
 /// What is durable about a campaign's import.
 struct State {
     campaign: Campaign,
@@ -142,25 +175,29 @@ struct State {
     last_page: u32,
     /// How the list that is read next is shared out, or could be.
     shared: share::Shared,
-    /// Pairs are held for a code that is known by now, or wait for a unique code and there is one.
+    /// Pairs are held for a code that is known by now, or wait for a unique code and there is one; and nobody has to
+    /// decide about the campaign first.
     releasable: bool,
+    /// A person stopped it, or what it needs.
+    stop: Option<Stop>,
 }
 
 /// The order of work: finish a merge that was begun, read everything wanted, check, merge, conclude.
-fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
+fn next_step(state: &State, looked: Looked) -> Step {
     let State {
         campaign,
         imports,
         last_page,
         shared,
         releasable,
+        ..
     } = state;
     let in_state = |state: &str| imports.iter().find(|import| import.state == state);
     if campaign.merge_to.is_some() {
         return Step::Merge;
     }
     let unread = in_state("reading").or_else(|| in_state("wanted"));
-    if unread.is_some() && !fresh {
+    if unread.is_some() && !looked.at_details {
         return Step::Details;
     }
     if let Some(import) = unread {
@@ -184,56 +221,16 @@ fn next_step(state: &State, fresh: bool, size_checked: bool) -> Step {
         };
     }
     // Rows that wait for a person to approve their number must not be granted beside others.
-    let odd_size = HoldReason::SizeMismatch.as_str();
-    let waits = imports
-        .iter()
-        .any(|import| import.state == "held" && import.hold_reason.as_deref() == Some(odd_size));
+    let waits = imports.iter().any(going_on::waits_for_a_person);
     match in_state("read") {
         Some(_) if waits => Step::Done,
-        Some(_) if !size_checked => Step::CheckSize,
+        Some(_) if !looked.at_size => Step::CheckSize,
+        Some(_) if *last_page > campaign.merged_through && !looked.at_weight => Step::Weigh,
         Some(_) if *last_page > campaign.merged_through => Step::Merge,
         Some(import) => Step::Conclude(import.clone()),
         None if *releasable => Step::Release,
         None => Step::Done,
     }
-}
-
-/// Lets the held imports of a campaign go on, in the transaction of whoever decided so. False where none is held.
-///
-/// # Errors
-/// The store's.
-pub fn resume(
-    tx: &mut Tx<'_>,
-    tenant: i64,
-    campaign: i64,
-) -> std::result::Result<bool, StoreError> {
-    let mut resumed = false;
-    for import in tx.imports(tenant, campaign)? {
-        if import.state != "held" {
-            continue;
-        }
-        let size_mismatch = HoldReason::SizeMismatch.as_str();
-        let unstable = HoldReason::UnstablePages.as_str();
-        let state = match import.hold_reason.as_deref() {
-            Some(reason) if reason == size_mismatch => {
-                tx.approve_size(tenant, campaign)?;
-                "read"
-            }
-            // Another pass: `wanted` behind a read list begins one.
-            Some(reason) if reason == unstable => "wanted",
-            _ if import.skip > 0 => "reading",
-            _ => "wanted",
-        };
-        resumed |= tx.resume_import(tenant, campaign, import.channel, state)?;
-    }
-    if resumed {
-        let now = tx.now_ms();
-        tx.want_job(tenant, kind::IMPORT, &campaign.to_string(), now)?;
-        if tx.imports(tenant, campaign)?.iter().any(is_of_round) {
-            tx.want_job(tenant, kind::CLEARANCE, &campaign.to_string(), now)?;
-        }
-    }
-    Ok(resumed)
 }
 
 pub(crate) fn campaign_no(job: &Job) -> Result<i64> {
@@ -265,14 +262,19 @@ impl Work<'_> {
         self.app.store.read(|tx| {
             let found = tx.campaign_by_no(tenant, campaign)?;
             let found = found.ok_or(Error::NotFound("campaign"))?;
+            // Of a conditional one a release lets its next round decide, which is weighed itself.
+            let waits =
+                !found.is(CampaignKind::Conditional) && weigh::is_waiting(tx, tenant, campaign)?;
             let imports = lists(tx.imports(tenant, campaign)?);
             Ok(State {
                 shared: share::look(tx, self, &found, &imports)?,
                 campaign: found,
                 imports,
                 last_page: tx.last_landed_page(tenant, campaign)?,
-                releasable: !release::releasable(tx, tenant, campaign)?.is_empty()
-                    || !release::waiting_with_codes(tx, tenant, campaign)?.is_empty(),
+                stop: tx.stop_of(tenant, campaign)?,
+                releasable: !waits
+                    && (!release::releasable(tx, tenant, campaign)?.is_empty()
+                        || !release::waiting_with_codes(tx, tenant, campaign)?.is_empty()),
             })
         })
     }
@@ -337,7 +339,7 @@ impl Work<'_> {
                     .imports(job.tenant, campaign)?
                     .iter()
                     .any(|i| i.state == "held");
-                if held {
+                if held || weigh::is_waiting(tx, job.tenant, campaign)? {
                     Ok(())
                 } else {
                     tx.set_campaign_error(job.tenant, campaign, None)

@@ -39,7 +39,7 @@ pub(crate) async fn run(work: &Work<'_>, campaign: &Campaign, last_page: u32) ->
         .await
 }
 
-/// Writes the planned chunks. False where it was told to stop before the end.
+/// Writes the planned chunks. False where it was told to stop before the end, or a person stopped what it grants.
 async fn write_chunks(
     work: &Work<'_>,
     campaign: &Campaign,
@@ -57,10 +57,14 @@ async fn write_chunks(
         let low = work
             .app
             .bulk("merge_chunk", move |tx| {
+                if tx.stop_of(job.tenant, no)?.is_some() {
+                    return Ok(None);
+                }
                 tx.merge_chunk(&job, no, &chunk, lease_ms)?;
-                codes::note_low(tx, job.tenant)
+                codes::note_low(tx, job.tenant).map(Some)
             })
             .await?;
+        let Some(low) = low else { return Ok(false) };
         codes::tell_low(work.app, low);
         work.app.tell(Event::Merged {
             tenant: work.tenant.id().to_owned(),

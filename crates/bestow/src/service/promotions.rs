@@ -4,25 +4,29 @@ mod csv;
 mod drift;
 mod plan;
 mod rules;
+pub(crate) mod schema;
+mod stop;
 mod sync;
 mod terms;
 mod versions;
 mod write;
 
-pub use csv::{CsvRefusal, CsvReport, import_csv};
+pub use csv::{COLUMNS, Catalogue, CsvReport, cells, import_csv};
 pub use drift::{Drift, drift, run};
 pub use plan::{ChangedThere, RefusedCode};
+pub use stop::{resume, stop};
 pub use sync::{CatalogueReport, Foreign, SyncWish, sync, sync_with};
 pub(crate) use terms::RedeemTerms;
 pub use versions::{VersionView, versions};
 
 use bestow_core::id::fold_code;
+use bestow_store::Tx;
 use bestow_store::promotions::Promotion;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use rules::{check, check_change, document, is_equal, terms_document};
+use rules::{check, check_change, check_own_reward, document, is_equal, terms_document};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -133,6 +137,15 @@ pub struct Limits {
     pub budget_month_minor: Option<i64>,
     /// Three letters.
     pub currency: Option<String>,
+    /// What one use costs at most, in minor units of `currency`, where the reward does not say it: a guard reckons with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_case_minor: Option<i64>,
+    /// Grants that one campaign may make before a second person has to let it go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign_grants_max: Option<u64>,
+    /// What one campaign may cost at most, in minor units of `currency`, before a second person has to let it go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign_liability_max_minor: Option<i64>,
 }
 
 impl Default for Limits {
@@ -146,6 +159,9 @@ impl Default for Limits {
             budget_week_minor: None,
             budget_month_minor: None,
             currency: None,
+            worst_case_minor: None,
+            campaign_grants_max: None,
+            campaign_liability_max_minor: None,
         }
     }
 }
@@ -157,8 +173,12 @@ pub struct PromotionView {
     pub code: String,
     /// Name, as marketers see it.
     pub name: String,
-    /// `draft`, `active`, `paused` or `archived`.
+    /// `draft`, `active`, `paused` or `archived`, as it was put.
     pub status: String,
+    /// Whether a person stopped it: whatever its status, nothing of it is granted, promised or redeemed.
+    pub stopped: bool,
+    /// Why it is stopped, for people.
+    pub stop_reason: Option<String>,
     /// `shared` or `unique`.
     pub kind: String,
     /// What it gives.
@@ -238,6 +258,8 @@ impl TryFrom<Promotion> for PromotionView {
             })
         };
         Ok(Self {
+            status: promotion.put_status().to_owned(),
+            stopped: promotion.resumes_as.is_some(),
             reward: json(&promotion.reward)?,
             limits: json(&promotion.limits)?,
             metadata: json(&promotion.metadata)?,
@@ -247,9 +269,9 @@ impl TryFrom<Promotion> for PromotionView {
             updated_at: Instant(promotion.updated_at),
             code: promotion.code,
             name: promotion.name,
-            status: promotion.status,
             kind: promotion.kind,
             fallback_code: promotion.fallback_code,
+            stop_reason: promotion.stop_reason,
         })
     }
 }
@@ -268,7 +290,8 @@ pub async fn put(
     code: &str,
     put: PutPromotion,
 ) -> Result<(PromotionView, Put)> {
-    let wanted = check(code, &put)?;
+    let mut wanted = check(code, &put)?;
+    check_own_reward(tenant, &put.reward)?;
     let (no, actor) = (tenant.no(), actor.id.clone());
     let (written, what) = app
         .store
@@ -286,9 +309,9 @@ pub async fn put(
                     return Ok((known.clone(), Put::Unchanged));
                 }
                 check_change(tx, no, known, &wanted)?;
+                stop::keep(known, &mut wanted);
             }
-            let written = tx.put_promotion(no, &wanted)?;
-            tx.add_promotion_version(no, &written, &terms_document(&written)?)?;
+            let written = write_version(tx, no, &wanted, &actor)?;
             let now = tx.now_ms();
             release::want_for_code(tx, no, &wanted.code_fold, now)?;
             let object = Object::Promotion(&written.code);
@@ -308,6 +331,18 @@ pub async fn put(
         app.work.notify_one();
     }
     Ok((written.try_into()?, what))
+}
+
+/// Writes a promotion as it is from now on, and keeps its terms.
+fn write_version(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    wanted: &Promotion,
+    made_by: &str,
+) -> Result<Promotion> {
+    let written = tx.put_promotion(tenant, wanted)?;
+    tx.add_promotion_version(tenant, &written, &terms_document(&written)?, made_by)?;
+    Ok(written)
 }
 
 /// One promotion, by its code in any letter case.

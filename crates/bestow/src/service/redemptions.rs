@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::Answered;
 pub use attempts::Attempts;
 pub use back::{Undo, cancel, confirm, reverse};
-pub(crate) use candidate::{Who, is_in_cart, preview};
+pub(crate) use candidate::{Who, in_use, is_in_cart, preview};
 pub use view::{RedemptionView, get, list};
 
 use ask::Asked;

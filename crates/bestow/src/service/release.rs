@@ -88,6 +88,10 @@ pub(crate) async fn grant_held(work: &Work<'_>, campaign: &Campaign) -> Result<(
         let offers = offers.iter().map(|offer| offer.no).collect();
         return let_grant(work, offers).await;
     }
+    let all = offers.iter().map(|offer| offer.no).collect();
+    if !work.may_release(campaign, &all).await? {
+        return Ok(());
+    }
     let reasons: BTreeSet<&str> = offers
         .iter()
         .map(|offer| offer.hold_reason.as_str())
@@ -120,6 +124,10 @@ async fn grant_waiting(work: &Work<'_>, campaign: &Campaign) -> Result<()> {
             let (granted, low) = work
                 .app
                 .bulk("grant_waiting", move |tx| {
+                    let is_stopped = tx.stop_of(tenant, no)?.is_some();
+                    if is_stopped || !waiting_with_codes(tx, tenant, no)?.contains(&offer) {
+                        return Ok((0, Vec::new()));
+                    }
                     let granted = tx.grant_waiting(&job, no, offer, limit, lease_ms)?;
                     audit_granted(tx, tenant, no, offer, granted)?;
                     Ok((granted, codes::note_low(tx, tenant)?))
@@ -216,15 +224,21 @@ async fn grant_offers(
             return Ok(());
         }
         let (job, no, lease_ms) = (work.job.clone(), campaign.no, work.lease_ms());
-        let counter = counter.clone();
+        let (counter, offers) = (counter.clone(), offers.clone());
         let low = work
             .app
             .bulk("release_chunk", move |tx| {
                 let Released { chunk, repeats } = &released;
+                let open = releasable(tx, job.tenant, no)?;
+                let is_open = |offer: &u32| open.iter().any(|held| held.no == *offer);
+                if tx.stop_of(job.tenant, no)?.is_some() || !offers.iter().all(is_open) {
+                    return Ok(None);
+                }
                 tx.release_chunk(&job, no, chunk, repeats, &counter, lease_ms)?;
-                codes::note_low(tx, job.tenant)
+                codes::note_low(tx, job.tenant).map(Some)
             })
             .await?;
+        let Some(low) = low else { return Ok(()) };
         codes::tell_low(work.app, low);
     }
     planner

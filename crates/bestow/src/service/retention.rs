@@ -14,7 +14,7 @@ mod write;
 
 use std::collections::HashSet;
 
-use bestow_core::campaign::LatestEnd;
+use bestow_core::campaign::{LatestEnd, ListedEnds};
 use bestow_core::retention::{LeavingFacts, cutoff, may_leave, next_month};
 use bestow_store::archives::{Archive, NewArchive};
 use bestow_store::jobs::Job;
@@ -250,7 +250,11 @@ fn facts(tx: &mut Tx<'_>, tenant: &Tenant, campaign: i64) -> Result<LeavingFacts
     };
     Ok(LeavingFacts {
         latest_end,
-        listed: ended::of_campaign(tx, tenant, campaign)?,
+        // Whoever was given up on has no end to leave by.
+        listed: ListedEnds {
+            given_up_at: None,
+            ..ended::of_campaign(tx, tenant, campaign, 0)?
+        },
         has_work: tx.has_work(no, campaign, &WORK)?,
     })
 }

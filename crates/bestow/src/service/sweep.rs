@@ -12,7 +12,7 @@ use optimove::rate::Priority;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::ended;
-use crate::service::import::{campaign_no, told_channels};
+use crate::service::import::{self, campaign_no, told_channels};
 use crate::service::notifications::seconds_ms;
 use crate::tenant::Tenant;
 use crate::work::kind;
@@ -89,7 +89,7 @@ fn days(app: &App, tenant: &Tenant) -> Vec<Date> {
         .collect()
 }
 
-/// Wants a channel of campaigns to be read, where that is new.
+/// Wants a channel of campaigns to be read, where that is new. One that was heard of before Optimove knew it goes on.
 async fn want(app: &App, job: &Job, campaigns: &[String], channel: i64) -> Result<()> {
     let ids: Vec<String> = campaigns
         .iter()
@@ -105,12 +105,12 @@ async fn want(app: &App, job: &Job, campaigns: &[String], channel: i64) -> Resul
             let mut found = 0;
             for id in &ids {
                 let (no, _) = tx.see_campaign(tenant, id, "scheduled", "sweep")?;
+                let imports = tx.imports(tenant, no)?;
                 // A list of every channel covers this one.
-                let whole = tx
-                    .imports(tenant, no)?
-                    .iter()
-                    .any(|import| import.channel == 0);
-                if !whole && tx.want_import(tenant, no, channel)? {
+                let whole = imports.iter().any(|import| import.channel == 0);
+                let is_new = !whole && tx.want_import(tenant, no, channel)?;
+                let goes_on = import::resume_unknown(tx, tenant, no, &imports)?;
+                if is_new || goes_on {
                     let now = tx.now_ms();
                     tx.want_job(tenant, kind::IMPORT, &no.to_string(), now)?;
                     found += 1;

@@ -4,13 +4,16 @@
 
 mod form;
 mod rules;
+mod suspension;
 mod view;
+mod words;
 
 pub use form::{
     ApprovalForm, AuthForm, ExpiryRule, NewTenant, OptimoveAccess, OptimovePatch, SecretText,
     TenantPatch, UnconfirmedRule,
 };
 
+pub use suspension::{Suspension, set_suspended, suspend};
 pub use view::{ApprovalView, OptimoveView, TenantView};
 
 use bestow_store::tenants::{Tenant as Row, TenantFields};
@@ -23,17 +26,8 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
 use crate::service::{clearance, ended};
-use crate::tenant::{Credential, Settings, Tenant, credential_place};
+use crate::tenant::{Credential, Guards, Settings, Tenant, credential_place};
 use form::Checked;
-
-/// Whether work for a tenant rests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspension {
-    /// Work rests, nothing is redeemable; the listener keeps storing.
-    Suspend,
-    /// It goes on.
-    Resume,
-}
 
 /// Makes a tenant.
 ///
@@ -42,7 +36,10 @@ pub enum Suspension {
 /// `exists` if the two are equal, else `exists_with_different_<field>` for the first field that
 /// differs.
 pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantView> {
-    let (checked, credential) = new.check(app)?;
+    let (mut checked, credential) = new.check(app)?;
+    if checked.settings.guards != Guards::default() {
+        checked.settings.guards_set_by = Some(actor.id.clone());
+    }
     let sealed = seal(app, &new.id, &credential);
     let (actor, id, made) = (actor.id.clone(), new.id.clone(), checked.clone());
     let kind = credential.kind();
@@ -81,7 +78,10 @@ pub async fn update(app: &App, actor: &Actor, id: &str, patch: TenantPatch) -> R
         base_url: tenant.row.base_url.clone(),
         settings: tenant.settings.clone(),
     };
-    let after = patch.apply(app, id, before.clone())?;
+    let mut after = patch.apply(app, id, before.clone())?;
+    if after.settings.guards != before.settings.guards {
+        after.settings.guards_set_by = Some(actor.id.clone());
+    }
     if after.base_url != before.base_url && credential.is_none() {
         let message = "another base URL needs the credential again, in `optimove.auth`";
         return Err(Error::invalid("auth_needed", message));
@@ -132,51 +132,6 @@ pub async fn rotate_listeners(app: &App, actor: &Actor, id: &str) -> Result<Tena
     .await
 }
 
-/// Suspends or resumes a tenant. Suspending is one row: nothing of the tenant is redeemable from
-/// then on, and the listener keeps storing.
-///
-/// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] `deleted` for one that has no credential any more.
-pub async fn set_suspended(
-    app: &App,
-    actor: &Actor,
-    id: &str,
-    to: Suspension,
-) -> Result<TenantView> {
-    let (actor, id) = (actor.id.clone(), id.to_owned());
-    let row = app
-        .store
-        .tx("set_tenant_suspended", move |tx| {
-            let row = read(tx, &id)?;
-            let at = match to {
-                Suspension::Resume if is_deleted(&row) => {
-                    let message = "the tenant was deleted: give it a credential first";
-                    return Err(Error::conflict("deleted", message));
-                }
-                Suspension::Resume => None,
-                Suspension::Suspend => Some(row.suspended_at.unwrap_or(tx.now_ms())),
-            };
-            if at == row.suspended_at {
-                return Ok(row);
-            }
-            tx.set_tenant_suspended(row.no, at)?;
-            if to == Suspension::Resume {
-                try_again(tx, row.no)?;
-            }
-            let action = if at.is_some() {
-                "tenant.suspended"
-            } else {
-                "tenant.resumed"
-            };
-            Object::Tenant(&id).record(tx, row.no, &actor, action, &"{}")?;
-            read(tx, &id)
-        })
-        .await?;
-    app.directory_changed()?;
-    app.work.notify_one();
-    Ok(TenantView::from(&Tenant::read(row)?))
-}
-
 /// Ends a tenant: work stops for good, its credential is forgotten, its listeners' addresses are no
 /// longer accepted. What it was granted stays on record.
 ///
@@ -184,6 +139,7 @@ pub async fn set_suspended(
 /// [`Error::NotFound`]; [`Error::Conflict`] `grants_live` while a grant of it runs or is to come.
 pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     let (actor, id) = (actor.id.clone(), id.to_owned());
+    let patience = ended::patience(app);
     app.store
         .tx("delete_tenant", move |tx| {
             let row = read(tx, &id)?;
@@ -192,7 +148,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
             }
             let tenant = Tenant::read(row)?;
             let row = &tenant.row;
-            if let Some(code) = ended::codes_in_use(tx, &tenant)?.iter().min() {
+            if let Some(code) = ended::codes_in_use(tx, &tenant, patience)?.iter().min() {
                 let message = format!(
                     "grants of the tenant still run or are to come, such as those for {code}: \
                      revoke their campaigns, or suspend the tenant"
@@ -267,6 +223,10 @@ async fn write(
             }
             let settings = settings_json(&after.settings)?;
             tx.update_tenant(&fields(&before.id, &after, &settings, &kind, &sealed))?;
+            if before.time_zone != after.time_zone {
+                // They were reckoned in the zone that it had.
+                tx.fix_windows(before.no)?;
+            }
             if before.credential != sealed || before.base_url != after.base_url {
                 try_again(tx, before.no)?;
             }
@@ -322,7 +282,8 @@ fn taken(app: &App, found: &Tenant, wanted: &Checked, credential: &Credential) -
     ];
     let settings_compared = compared!(
         settings, asked; scheduled_channels, triggered_channels, conditional, expiry, cancel_unconfirmed,
-        duration_days_default, codes_per_row_max, page_rows, catalogue_sync, triggered, gateway, retention_days
+        duration_days_default, codes_per_row_max, page_rows, catalogue_sync, triggered, gateway, retention_days, guards, reward_schema,
+        codes_at_once_max
     );
     let approval_compared = (
         clearance::is_same_approval(app, &row.id, settings, asked),

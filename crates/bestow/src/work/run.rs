@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::service::notifications::seconds_ms;
 use crate::service::{
     cancel, clearance, delivery, ended, gateway, import, promotions, release, retention, sweep,
-    triggered,
+    triggered, zones,
 };
 use crate::work::reach::{self, Trouble};
 use crate::work::turns::{Turn, Turns};
@@ -215,6 +215,7 @@ async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
         kind::ENDED => ended::run(app, job, stop).await,
         kind::CANCEL => cancel::run(app, job, stop).await,
         kind::DELIVER => delivery::run(app, job, stop).await,
+        kind::ZONES => zones::run(app, job, stop).await,
         kind::RETENTION => retention::run(app, job, stop).await,
         other => Err(Error::invalid(
             "unknown_job",

@@ -1,7 +1,9 @@
 //! Deliveries: what destinations hear, in which order, and what becomes of it when they fail.
 
+mod doctor;
 mod faults;
 mod hears;
+mod jetstream;
 pub(crate) mod receiver;
 
 use http::Method;

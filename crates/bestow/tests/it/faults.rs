@@ -10,17 +10,22 @@ mod codes;
 mod commits;
 mod ended_campaigns;
 mod endings;
+mod excluded;
+mod forged;
 mod found;
 mod gateway;
+mod guards;
 mod heard_first;
 mod listed;
 mod notifications;
 mod orders;
 mod pages;
 mod retention;
+mod switches;
 mod time;
 mod triggers;
 mod windows;
+mod zone_data;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,5 +1,6 @@
 //! Use cases that people ask for: tenants, tokens, listeners, the catalogue, verify and doctor.
 
+mod audit;
 mod catalogue;
 mod clients;
 mod code_batches;
@@ -13,6 +14,7 @@ mod spread;
 mod tenants;
 mod tokens;
 mod verify;
+mod why;
 
 use bestow::Error;
 

@@ -10,6 +10,7 @@ mod clearance;
 mod endings;
 mod gateway;
 mod generate;
+pub(crate) mod guards;
 mod lists;
 pub(crate) mod model;
 mod notes;
@@ -36,10 +37,15 @@ use run::{Played, Wrong};
 use seen::Met;
 
 /// Seeds of every run of the tests. Seeds that once failed are tests of their own.
-const FIXED_SEEDS: Range<u64> = 1..401;
+const FIXED_SEEDS: Range<u64> = 1..201;
 
 /// Histories that are played twice.
 const REPLAYED: usize = 12;
+
+/// What a seed draws.
+pub(crate) fn history_of(seed: u64) -> History {
+    generate::history(seed)
+}
 
 /// Plays a history on a runtime of its own; a panic is as wrong as anything.
 pub(crate) fn play(history: &History) -> Result<Played, Wrong> {
@@ -149,6 +155,7 @@ fn fixed_seeds() {
         met.codes,
         met.lifted,
         met.redeemed,
+        met.decided,
     ];
     assert!(each.iter().all(|number| *number > 0), "{met:?}");
 }

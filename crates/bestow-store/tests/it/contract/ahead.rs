@@ -78,7 +78,7 @@ fn step(tx: &mut Tx<'_>, tenant: i64, drawn: &mut Drawn) -> Result<String, Error
         7 => format!("{:?}", tx.reservations(tenant, customer)?),
         8 => {
             let customers = [customer.to_owned()];
-            format!("{}", tx.exclude(tenant, &customers, "asked", "op")?)
+            format!("{}", tx.exclude(tenant, &customers, "", "asked", "op")?)
         }
         9 => format!("{}", tx.is_excluded(tenant, customer)?),
         10 => {

@@ -15,7 +15,7 @@ use crate::support::{Fresh, LEASE_MS, NOW_MS, TENANT, WINDOW, reading};
 
 const DAY_MS: i64 = 86_400_000;
 
-async fn destination(fresh: &Fresh, id: &'static str) -> i64 {
+pub(crate) async fn destination(fresh: &Fresh, id: &'static str) -> i64 {
     fresh
         .tx(move |tx| {
             let new = NewDestination {

@@ -132,32 +132,45 @@ pub(crate) async fn rows_leave_page_by_page(fresh: Fresh) {
     );
 }
 
-pub(crate) async fn ends_leave_with_their_grants(fresh: Fresh) {
-    let reading = archived(&fresh, true).await;
+/// Lands a page of a daily list that ends the grants of these customers.
+async fn land_ends(fresh: &Fresh, reading: &Reading, customers: &'static [&'static str]) {
     let this = reading.clone();
     fresh
         .tx(move |tx| {
             tx.want_ended_day(TENANT, "2027-04-01")?;
             tx.begin_ended_day(&this.job, "2027-04-01")?;
-            let end = |customer: &str| GrantEnd {
-                customer: customer.to_owned(),
+            let end = |customer: &&str| GrantEnd {
+                customer: (*customer).to_owned(),
                 offer: this.offer,
                 occurrence: String::new(),
                 ended_at: NOW_MS,
             };
             let page = EndedPage {
-                skip: 0,
                 rows: 2,
-                unmatched: 0,
-                ends: vec![end("anna"), end("bob")],
+                ends: customers.iter().map(end).collect(),
+                ..EndedPage::default()
             };
             tx.land_ended_page(&this.job, "2027-04-01", &page, LEASE_MS)
         })
         .await;
+}
+
+pub(crate) async fn ends_leave_with_their_grants(fresh: Fresh) {
+    let reading = archived(&fresh, true).await;
+    land_ends(&fresh, &reading, &["anna", "bob"]).await;
     let dropped = drop_of(&fresh, &reading, &["anna", "cleo"]).await;
     dropped.expect("dropped");
     assert_eq!(fresh.ask("SELECT COUNT(*) FROM grant_end"), 1);
     assert_eq!(fresh.ask("SELECT dropped_ends FROM archive"), 1);
+    assert_eq!(fresh.read(|tx| tx.verify_ends(TENANT)), []);
+}
+
+pub(crate) async fn what_left_since_the_page_was_matched_is_not_ended(fresh: Fresh) {
+    let reading = archived(&fresh, true).await;
+    drop_of(&fresh, &reading, &["anna"]).await.expect("dropped");
+    land_ends(&fresh, &reading, &["anna", "bob"]).await;
+    assert_eq!(fresh.ask("SELECT COUNT(*) FROM grant_end"), 1);
+    assert_eq!(fresh.ask("SELECT ended FROM ended_day"), 1);
     assert_eq!(fresh.read(|tx| tx.verify_ends(TENANT)), []);
 }
 

@@ -21,6 +21,8 @@ pub(crate) fn promotion(code: &str) -> Promotion {
         synced_name: None,
         fallback_code: None,
         validity_days: None,
+        resumes_as: None,
+        stop_reason: None,
     }
 }
 

@@ -45,16 +45,26 @@ async fn land(fresh: &Fresh, job: &Job, page: &EndedPage) -> bool {
         .await
 }
 
-fn kept(fresh: &Fresh) -> EndedDay {
+fn read(fresh: &Fresh) -> EndedDay {
     fresh
         .read(|tx| tx.ended_day(TENANT, DAY))
         .expect("it is there")
+}
+
+/// Without the time.
+fn kept(fresh: &Fresh) -> EndedDay {
+    let begun_at = None;
+    EndedDay {
+        begun_at,
+        ..read(fresh)
+    }
 }
 
 fn is(state: &str, rows: u64, ended: u64, unmatched: u64) -> EndedDay {
     EndedDay {
         day: DAY.into(),
         state: state.into(),
+        begun_at: None,
         skip: rows,
         rows,
         ended,
@@ -70,6 +80,8 @@ pub(crate) async fn page_lands_once(fresh: Fresh) {
         unmatched: 1,
         ends: vec![end(&reading, "anna", 100), end(&reading, "bob", 100)],
     };
+    let begun_at = read(&fresh).begun_at;
+    assert!(begun_at.is_some());
     assert!(land(&fresh, &job, &first).await);
     assert!(!land(&fresh, &job, &first).await);
     assert_eq!(kept(&fresh), is("reading", 3, 2, 1));
@@ -169,7 +181,7 @@ pub(crate) async fn campaigns_count_their_ends(fresh: Fresh) {
     let (reading, job) = begun(&fresh).await;
     let campaign = reading.campaign;
     let listed = || {
-        let listed = fresh.read(move |tx| tx.listed_ends(TENANT, campaign));
+        let listed = fresh.read(move |tx| tx.listed_ends(TENANT, campaign, 0));
         (listed.grants, listed.ended)
     };
     assert_eq!(listed(), (3, 0));
@@ -191,17 +203,35 @@ pub(crate) async fn campaigns_count_their_ends(fresh: Fresh) {
     );
     assert!(land(&fresh, &job, &next).await);
     assert_eq!(listed(), (3, 3));
-    let in_use = fresh.read(|tx| tx.offers_in_use(TENANT, NOW_MS));
+    let in_use = fresh.read(|tx| tx.offers_in_use(TENANT, NOW_MS, 0));
     assert!(in_use.iter().all(|one| one.listed
         == ListedEnds {
             grants: 3,
-            ended: 3
+            ended: 3,
+            given_up_at: None
         }));
     // Of a conditional campaign only those count whose customers were sent to.
     fresh
         .tx(move |tx| tx.make_conditional(TENANT, campaign))
         .await;
     assert_eq!(listed(), (0, 3));
+    // Sent to nobody and without ends of its own, it is given up some time after its last deadline.
+    fresh.plant("UPDATE campaign SET windows_end_at = 9223372036854775807");
+    let given_up = || {
+        let listed = fresh.read(move |tx| tx.listed_ends(TENANT, campaign, 500));
+        listed.given_up_at.map(|at| at.as_millisecond())
+    };
+    assert_eq!(given_up(), None);
+    for deadline in [2_000, 1_000] {
+        fresh
+            .tx(move |tx| tx.open_round(TENANT, campaign, deadline))
+            .await;
+    }
+    assert_eq!(given_up(), Some(2_500));
+    fresh.plant("UPDATE campaign SET sent = 1");
+    assert_eq!(given_up(), None);
+    fresh.plant("UPDATE campaign SET sent = 0, windows_end_at = 3000");
+    assert_eq!(given_up(), None);
     assert_eq!(fresh.read(|tx| tx.verify_ends(TENANT)), []);
     fresh.plant("UPDATE campaign SET ended = 2");
     let found = fresh.read(|tx| tx.verify_ends(TENANT));
@@ -240,7 +270,7 @@ pub(crate) async fn offers_in_use(fresh: Fresh) {
             tx.revoke_campaign(TENANT, revoked, "cancelled")
         })
         .await;
-    let offers = fresh.read(|tx| tx.offers_in_use(TENANT, NOW_MS));
+    let offers = fresh.read(|tx| tx.offers_in_use(TENANT, NOW_MS, 0));
     let codes: Vec<_> = offers.iter().map(|offer| &*offer.code_fold).collect();
     assert_eq!(codes, ["endless", "running", "unread"]);
     assert!(offers.iter().all(|one| one.listed == ListedEnds::default()));

@@ -29,6 +29,35 @@ pub(crate) async fn offer_is_made_once(fresh: Fresh) {
     assert_eq!(fresh.read(|tx| tx.offers(TENANT, no)), [first]);
 }
 
+pub(crate) async fn the_newest_campaigns_of_a_code_come_first(fresh: Fresh) {
+    let first = campaign(&fresh, TENANT, "5101").await;
+    let second = campaign(&fresh, TENANT, "5102").await;
+    let theirs = campaign(&fresh, 2, "5101").await;
+    fresh
+        .tx(move |tx| {
+            for (tenant, campaign, code) in [
+                (TENANT, first, "fs20"),
+                (TENANT, second, "fs20"),
+                (TENANT, second, "cb10"),
+                (2, theirs, "fs20"),
+            ] {
+                tx.offer_for(tenant, campaign, code, code, None)?;
+            }
+            Ok(())
+        })
+        .await;
+    let of = |code: &'static str, limit| {
+        let found = fresh.read(|tx| tx.offers_of_code(TENANT, code, limit));
+        found
+            .into_iter()
+            .map(|(campaign, _)| campaign)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("fs20", 9), [second, first]);
+    assert_eq!(of("fs20", 1), [second]);
+    assert_eq!(of("nobody", 9), []);
+}
+
 pub(crate) async fn offer_numbers_run_through_a_tenant(fresh: Fresh) {
     let first = campaign(&fresh, TENANT, "5101").await;
     let second = campaign(&fresh, TENANT, "5102").await;

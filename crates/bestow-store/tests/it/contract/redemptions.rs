@@ -206,14 +206,16 @@ pub(crate) async fn terms_of_a_redemption_are_read_at_once(fresh: Fresh) {
         synced_name: None,
         fallback_code: None,
         validity_days: None,
+        resumes_as: None,
+        stop_reason: None,
     };
     fresh
         .tx(move |tx| {
             let put = tx.put_promotion(TENANT, &new)?;
-            tx.add_promotion_version(TENANT, &put, "{\"reward\":{}}")?;
+            tx.add_promotion_version(TENANT, &put, "{\"reward\":{}}", "cli")?;
             tx.use_promotion(TENANT, "fs20", "", ONE)?;
             tx.use_promotion(TENANT, "fs20", "", ONE)?;
-            tx.exclude(TENANT, &["P-2".into()], "asked", "cli")
+            tx.exclude(TENANT, &["P-2".into()], "", "asked", "cli")
         })
         .await;
     let found = terms("P-1").expect("there");

@@ -5,7 +5,7 @@ use bestow_store::tokens::ApiToken;
 
 use crate::support::{Fresh, NOW_MS};
 
-const ACME: TenantFields<'static> = TenantFields {
+pub(crate) const ACME: TenantFields<'static> = TenantFields {
     id: "acme",
     name: "Acme",
     time_zone: "Europe/Berlin",

@@ -79,7 +79,8 @@ pub(crate) async fn granted_must_be_in_the_ledger(fresh: Fresh) {
 pub(crate) async fn grants_must_refer(fresh: Fresh) {
     let damage = [
         "UPDATE grants SET window_no = 99 WHERE customer = 'anna'",
-        "INSERT INTO eligibility_window VALUES (1, 7, 2, 0, 1, 0, 0)",
+        "INSERT INTO eligibility_window (tenant, no, campaign, starts_at, ends_at, action, channel)
+         VALUES (1, 7, 2, 0, 1, 0, 0)",
         "UPDATE grants SET window_no = 7 WHERE customer = 'cleo'",
     ];
     expect(&fresh, &damage, &["grant_refers", "grant_refers"]).await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::schema::source::texts;
 use crate::support::postgres;
@@ -80,6 +80,69 @@ async fn every_statement_is_understood() {
         unpaired.is_empty(),
         "{unpaired:?} have no words for PostgreSQL"
     );
+}
+
+/// What eligibility, triggers and redemptions ask of grants: one at a time, and together.
+const LOOK_UPS: [&str; 6] = [
+    "ledger_rows",
+    "ledger_rows_of",
+    "grants_for_code",
+    "grants_for_codes",
+    "grant_ends",
+    "grants_of_campaign",
+];
+
+/// The plan that a connection which looks up keeps for good, step by step with its conditions.
+async fn kept_plan(client: &Client, sql: &str) -> String {
+    let taken = client
+        .prepare(sql)
+        .await
+        .expect("understood")
+        .params()
+        .len();
+    let nulls = vec!["NULL"; taken].join(", ");
+    let set = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
+        SET enable_mergejoin = off";
+    let asked =
+        format!("{set}; DEALLOCATE ALL; PREPARE asked AS {sql}; EXPLAIN EXECUTE asked({nulls})");
+    let lines = client.simple_query(&asked).await.expect("explained");
+    let lines = lines.iter().filter_map(|line| match line {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What eligibility costs does not grow with what is kept: grants, and what daily lists ended, are found by customer.
+#[tokio::test]
+async fn eligibility_looks_up_and_never_scans() {
+    let fresh = postgres();
+    let client = client(&fresh.db.url()).await;
+    let mut seen = BTreeSet::new();
+    for text in texts() {
+        let Some((name, _)) = text.sql.trim_start_matches("-- ").split_once('\n') else {
+            continue;
+        };
+        if !LOOK_UPS.contains(&name.trim()) {
+            continue;
+        }
+        let plan = kept_plan(&client, &text.sql).await;
+        assert!(!plan.contains("Seq Scan"), "{name}: {plan}");
+        let found: Vec<_> = plan
+            .lines()
+            .zip(plan.lines().skip(1))
+            .filter(|(step, _)| step.contains(" on grants ") || step.contains(" on grant_end "))
+            .collect();
+        assert!(!found.is_empty(), "{name}: {plan}");
+        for (step, condition) in found {
+            assert!(
+                condition.contains("Index Cond") && condition.contains("(customer = "),
+                "{name}: {step} by {condition}"
+            );
+        }
+        seen.insert(name.trim().to_owned());
+    }
+    assert_eq!(seen.len(), LOOK_UPS.len(), "{seen:?}");
 }
 
 /// Numbers that are counted by the highest there is are counted under a lock: two connections would find the same.

@@ -13,7 +13,7 @@ use super::{BESIDE_THE_STATEMENTS, Listener};
 const HOT: &str = "accept_notification insert_notifications count_arrival count_arrivals settle_notification \
     insert_page insert_block move_page_cursor landed_block block_behind \
     insert_grant insert_grants known_grants move_merge_cursor add_counts audit \
-    ledger_rows ledger_rows_of offer_facts window_facts grant_exists grant_ends is_excluded \
+    ledger_rows ledger_rows_of offer_facts window_facts grant_exists grant_ends excluded_from \
     insert_reservation consume_reservation drop_reservation \
     trigger insert_trigger put_trigger_pair grants_of_campaign \
     take_code take_codes move_pool find_code";
@@ -257,7 +257,9 @@ fn uses<'s>(text: &'s str, tables: &'s [Table]) -> Vec<Use<'s>> {
 /// What a statement lacks to be sent to one shard.
 fn lacks(listener: &Listener, text: &str, tables: &[Table]) -> BTreeSet<String> {
     let uses = uses(text, tables);
-    let is_both = !text.contains("UNNEST") && !text.contains("FOR UPDATE");
+    let is_both = !["UNNEST", "FOR UPDATE", "FOR KEY SHARE"]
+        .iter()
+        .any(|word| text.contains(word));
     let mut lacks = BTreeSet::new();
     let mut look = |table: &Table, is_given: &dyn Fn(&str) -> bool| {
         let columns = place_of(table).columns();

@@ -48,6 +48,11 @@ pub(super) struct Raw {
 impl Rig {
     /// A fresh service.
     pub(super) fn new(shape: &Shape) -> anyhow::Result<Self> {
+        Self::with(shape, |_| {})
+    }
+
+    /// A fresh service with settings of its own.
+    pub(super) fn with(shape: &Shape, change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
         let server = shape.database.clone();
         let database = server.as_deref().map(Scratch::beside).transpose()?;
         let dir = tempfile::Builder::new().prefix("bestow-bench-").tempdir()?;
@@ -61,6 +66,7 @@ impl Rig {
         config.admin_token = AdminToken(TOKEN.to_owned());
         config.optimove.calls_max = CALLS_MAX;
         config.rates = RateLimits::none();
+        change(&mut config);
         let app = App::open(
             config,
             Clock::adjustable(),

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::error::Result;
-use crate::http::body::Json;
+use crate::http::body::{Ignored, Json, JsonOrNothing};
 use crate::http::door::{Asker, InTenant};
 use crate::http::page::{List, PageQuery, Query};
 use crate::http::problem::{Document, Problem};
 use crate::http::routes::Shared;
-use crate::service::tenants::{self, NewTenant, TenantPatch, TenantView};
+use crate::service::campaigns::StopReason;
+use crate::service::tenants::{self, NewTenant, Suspension, TenantPatch, TenantView};
 
 /// Makes a tenant. Secrets are taken and never returned.
 #[utoipa::path(
@@ -77,6 +78,42 @@ pub(crate) async fn update(
 ) -> Result<Answer<TenantView>, Problem> {
     Ok(Answer(
         tenants::update(&shared.app, &actor, tenant.id(), patch).await?,
+    ))
+}
+
+/// Suspends a tenant at once: its work rests, nothing of it is promised or redeemed. The listener keeps storing.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/suspend", tag = "tenants", params(("tenant" = String, Path)),
+    request_body = Option<StopReason>,
+    responses((status = 200, body = TenantView), (status = "default", body = Document)),
+)]
+pub(crate) async fn suspend(
+    State(shared): State<Shared>,
+    InTenant { actor, tenant }: InTenant,
+    JsonOrNothing(stop): JsonOrNothing<StopReason>,
+) -> Result<Answer<TenantView>, Problem> {
+    Ok(Answer(
+        tenants::suspend(&shared.app, &actor, tenant.id(), stop).await?,
+    ))
+}
+
+/// Lets a suspended tenant go on.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/resume", tag = "tenants", params(("tenant" = String, Path)),
+    responses(
+        (status = 200, body = TenantView),
+        (status = 409, description = "`deleted`: it has no credential any more.", body = Document),
+        (status = "default", body = Document),
+    ),
+)]
+pub(crate) async fn resume(
+    State(shared): State<Shared>,
+    InTenant { actor, tenant }: InTenant,
+    _: Ignored,
+) -> Result<Answer<TenantView>, Problem> {
+    let to = Suspension::Resume;
+    Ok(Answer(
+        tenants::set_suspended(&shared.app, &actor, tenant.id(), to).await?,
     ))
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use bestow_core::HoldReason;
 use bestow_core::clearance::{Confirm, Plan, PlanFacts, plan};
-use bestow_core::import::{PASSES_MAX, PassSummary, SizeBounds, Verdict, completeness, size_check};
+use bestow_core::import::{
+    PASSES_MAX, PassSummary, SizeBounds, Verdict as Read, completeness, size_check,
+};
 use bestow_store::Error as StoreError;
 use bestow_store::imports::Import;
 use bestow_store::runs::{Group, Pages, Runs};
@@ -14,6 +16,7 @@ use super::{AtRound, Next, crashed};
 use crate::actor::WORKER;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
+use crate::service::guards::weigh::Verdict;
 use crate::service::import::{details, read};
 use crate::service::merge::CampaignFacts;
 
@@ -112,12 +115,12 @@ async fn conclude(at: &AtRound<'_>, import: &Import) -> Result<()> {
     // Each customer has one row then, and none is missing.
     let agreed = expected.filter(|size| import.skip == *size);
     match completeness(summary, agreed, PASSES_MAX) {
-        Verdict::ConfirmAgain { page_size } if plan.confirm == Confirm::Fits => {
+        Read::ConfirmAgain { page_size } if plan.confirm == Confirm::Fits => {
             begin(at, import, import.pass + 1, page_size).await
         }
-        Verdict::ConfirmAgain { .. } => complete(at, import, &seen, "no_time").await,
-        Verdict::Complete => complete(at, import, &seen, "yes").await,
-        Verdict::Hold(reason) => at.work.hold(at.campaign, import.channel, reason).await,
+        Read::ConfirmAgain { .. } => complete(at, import, &seen, "no_time").await,
+        Read::Complete => complete(at, import, &seen, "yes").await,
+        Read::Hold(reason) => at.work.hold(at.campaign, import.channel, reason).await,
     }
 }
 
@@ -127,6 +130,9 @@ async fn complete(
     seen: &Seen,
     confirmed: &'static str,
 ) -> Result<()> {
+    if super::weigh::round(at, import).await? == Verdict::Held {
+        return Ok(());
+    }
     let (job, campaign, no, import) = (
         at.work.job.clone(),
         at.campaign.no,

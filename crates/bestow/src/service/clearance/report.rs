@@ -166,6 +166,9 @@ async fn send(at: &AtRound<'_>, report: Report) -> Result<Sent> {
         .work
         .app
         .tx("begin_report", move |tx| {
+            if tx.stop_of(job.tenant, campaign)?.is_some() {
+                return Ok(false);
+            }
             tx.begin_report(&job, campaign, no, &through, lease_ms)
         })
         .await?;

@@ -1,6 +1,7 @@
 //! The customers of a round, one after the other, each with all that its rows say.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 
 use bestow_core::clearance::{Spelling, Word};
 use bestow_core::id::fold_customer;
@@ -49,7 +50,8 @@ impl Listed {
 /// of an id came first.
 pub(super) struct Walker {
     facts: CampaignFacts,
-    channel: i64,
+    /// Of these, everything that the rows of a customer say is taken together.
+    channels: RangeInclusive<i64>,
     runs: Runs,
     group: Group,
     /// The next customers, and what their ids are equal under.
@@ -64,10 +66,31 @@ impl Walker {
         round: i64,
         after: Option<&str>,
     ) -> Result<Self, StoreError> {
-        let pages = Pages::Rounds { through: round };
+        Self::over(store, (tenant, campaign), -round..=-round, after)
+    }
+
+    /// Walks through all rounds up to this one, as if they were one list.
+    pub(super) fn through(
+        store: &Store,
+        tenant: i64,
+        campaign: i64,
+        round: i64,
+    ) -> Result<Self, StoreError> {
+        Self::over(store, (tenant, campaign), -round..=-1, None)
+    }
+
+    fn over(
+        store: &Store,
+        (tenant, campaign): (i64, i64),
+        channels: RangeInclusive<i64>,
+        after: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        let pages = Pages::Rounds {
+            through: -channels.start(),
+        };
         Ok(Self {
             facts: CampaignFacts::read(store, tenant, campaign)?,
-            channel: -round,
+            channels,
             runs: Runs::over(store, tenant, campaign, pages, after)?,
             group: Group::default(),
             pending: None,
@@ -118,7 +141,7 @@ impl Walker {
         for entries in group.entries.chunk_by(by_customer) {
             let of_round: Vec<GroupEntry> = entries
                 .iter()
-                .filter(|entry| self.facts.channel(entry) == self.channel)
+                .filter(|entry| self.channels.contains(&self.facts.channel(entry)))
                 .copied()
                 .collect();
             if of_round.is_empty() {

@@ -2,6 +2,7 @@
 
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::Campaign;
+use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -119,6 +120,13 @@ fn event(
             ends_at: note.span.ends_at.map(Instant),
         },
     })
+}
+
+/// One event by itself.
+pub(super) fn json(event: &EventBody) -> Bytes {
+    serde_json::to_vec(event)
+        .expect("texts and numbers are always JSON")
+        .into()
 }
 
 /// The body of a delivery to an HTTP endpoint.

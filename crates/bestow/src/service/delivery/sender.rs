@@ -6,6 +6,7 @@ use bestow_core::delivery::Tried;
 
 use super::addresses::Allowed;
 use super::http::{Endpoint, check_url};
+use super::jetstream::{Published, Stream};
 use super::message::{self, EventBody};
 use super::stream::Batch;
 use crate::app::App;
@@ -33,6 +34,8 @@ pub(crate) struct Limits {
     pub(super) answer: Duration,
     pub(super) allowed: Allowed,
     pub(super) is_plain_allowed: bool,
+    /// Servers of NATS that may be used, with commas between them.
+    pub(super) jetstream_servers: String,
 }
 
 impl Limits {
@@ -51,6 +54,7 @@ impl Limits {
             answer: Duration::from_millis(delivery.answer_ms_max),
             allowed,
             is_plain_allowed: delivery.allow_plain_http,
+            jetstream_servers: delivery.jetstream_servers.clone(),
         })
     }
 }
@@ -59,12 +63,14 @@ impl Limits {
 #[derive(Debug)]
 pub(super) enum Sender {
     Http(Endpoint),
+    JetStream { stream: Box<Stream>, prefix: String },
 }
 
 /// A batch, ready to be sent.
 #[derive(Debug)]
 pub(super) enum Ready {
     Http(bytes::Bytes),
+    JetStream(Vec<Published>),
 }
 
 impl Sender {
@@ -74,22 +80,37 @@ impl Sender {
                 let url = check_url(&settings.url, limits)?;
                 Ok(Self::Http(Endpoint::new(url, &secrets.signing, limits)?))
             }
-            Kind::Jetstream => {
-                let message = "this release delivers to `http` only";
-                Err(Error::invalid("bad_destination", message))
-            }
+            Kind::Jetstream => Ok(Self::JetStream {
+                stream: Box::new(Stream::new(
+                    &settings.url,
+                    secrets.token.as_deref(),
+                    limits,
+                )?),
+                prefix: settings.subject_prefix.clone().unwrap_or_default(),
+            }),
         }
     }
 
     pub(super) fn ready(&self, tenant: &Tenant, batch: &Batch, events: &[EventBody]) -> Ready {
         match self {
             Self::Http(_) => Ready::Http(message::body(tenant, batch, events).into()),
+            Self::JetStream { prefix, .. } => {
+                let published = events.iter().map(|event| Published {
+                    id: event.id.clone(),
+                    subject: format!("{prefix}.{}.{}", tenant.id(), event.r#type),
+                    payload: message::json(event),
+                });
+                Ready::JetStream(published.collect())
+            }
         }
     }
 
     pub(super) async fn send(&self, id: &str, at_second: i64, ready: Ready) -> Attempt {
         match (self, ready) {
             (Self::Http(endpoint), Ready::Http(body)) => endpoint.send(id, at_second, body).await,
+            (Self::JetStream { stream, .. }, Ready::JetStream(events)) => stream.send(events).await,
+            // A batch is made ready by whoever sends it.
+            (_, _) => Attempt::new(Tried::NotSent, "made ready for another kind".into()),
         }
     }
 }

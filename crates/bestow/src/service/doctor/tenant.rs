@@ -5,6 +5,7 @@ use bestow_store::promotions::Promotion;
 use optimove::Error as CallError;
 use optimove::rate::Priority;
 
+use super::destinations::destinations;
 use super::{Finding, note};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub(super) async fn of_tenant(app: &App, tenant: &Tenant) -> Vec<Finding> {
     let mut findings = settings(&about, tenant);
     note(&mut findings, &about, ended_lists(app, &about, tenant));
     note(&mut findings, &about, pools(app, &about, tenant));
+    note(&mut findings, &about, undecided(app, &about, tenant));
+    note(&mut findings, &about, destinations(app, &about, tenant));
     if let Err(error) = reach(app, tenant).await {
         findings.push(unreachable(&about, tenant, &error));
         return findings;
@@ -91,6 +94,23 @@ fn pools(app: &App, about: &str, tenant: &Tenant) -> Result<Vec<Finding>> {
         findings.push(Finding::warning(about, what, fix));
     }
     Ok(findings)
+}
+
+/// Campaigns of which nothing is granted until a second person decides.
+fn undecided(app: &App, about: &str, tenant: &Tenant) -> Result<Vec<Finding>> {
+    let named_max = u32::try_from(NAMED_MAX).unwrap_or(u32::MAX);
+    let waiting = app
+        .store
+        .peek(|tx| tx.campaigns_undecided(tenant.no(), named_max))?;
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let what = format!("campaigns wait for a second person: {}", waiting.join(", "));
+    let fix = format!(
+        "see `bestow campaign show {} CAMPAIGN`, then `approve` or `refuse` it",
+        tenant.id()
+    );
+    Ok(vec![Finding::warning(about, what, fix)])
 }
 
 /// Whether the credential opens, and Optimove takes it.

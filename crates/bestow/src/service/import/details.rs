@@ -19,7 +19,9 @@ pub(crate) async fn read(work: &Work<'_>, campaign: &Campaign, imports: &[Import
         Ok(details) => details,
         Err(error) => {
             let hold = match error {
-                optimove::Error::UnknownCampaign if has_waited(work, imports) => {
+                optimove::Error::UnknownCampaign | optimove::Error::BadRequest { .. }
+                    if has_waited(work, imports) =>
+                {
                     HoldReason::CampaignUnknown
                 }
                 optimove::Error::OtherCampaign => HoldReason::CampaignMismatch,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration as Wait;
 
-use bestow_core::{Duration, HoldReason, LeadTime};
+use bestow_core::{CampaignKind, Duration, HoldReason, LeadTime};
 use bestow_store::Error as StoreError;
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::{Import, LandingPage};
@@ -18,6 +18,7 @@ use super::Work;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::ingest::page::{CampaignCode, PageReader, ReadPage, Terms};
+use crate::service::exclusions::refuse_excluded;
 use crate::service::release::hold_reason;
 
 /// A page on its way.
@@ -276,12 +277,18 @@ impl<'a> Reading<'a> {
             held,
         } = read;
         let (offers, windows) = (self.offers.clone(), self.windows.clone());
+        let (store, tenant) = (self.work.app.store.clone(), self.work.job.tenant);
+        // Whoever is to be cleared is looked up when that is decided, and was sent to by that decision.
+        let codes = (!self.campaign.is(CampaignKind::Conditional)).then(|| self.codes());
         let (blocks, customers) = tokio::task::spawn_blocking(move || {
+            if let Some(codes) = codes {
+                refuse_excluded(&store, tenant, &mut landing, &codes)?;
+            }
             landing.renumber(&offers, &windows);
-            landing.pack()
+            Ok::<_, StoreError>(landing.pack())
         })
         .await
-        .map_err(|error| crashed(&error))?;
+        .map_err(|error| crashed(&error))??;
         let landing = LandingPage {
             channel: self.import.channel,
             pass: self.import.pass,
@@ -297,6 +304,16 @@ impl<'a> Reading<'a> {
         self.written().await?;
         self.writing = Some(tokio::spawn(self.commit(landing)));
         Ok(())
+    }
+
+    /// The codes (folded) that were met so far, each with its offer.
+    fn codes(&self) -> Vec<(String, u32)> {
+        let codes = self.reader.as_ref().map(PageReader::codes);
+        let codes = codes.unwrap_or_default().iter();
+        codes
+            .map(|code| code.fold.clone())
+            .zip(self.offers.iter().copied())
+            .collect()
     }
 
     /// Waits until the page that is being written is durable.

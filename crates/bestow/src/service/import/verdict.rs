@@ -1,5 +1,7 @@
 //! Whether what was read of a campaign makes sense, and whether it is all of it.
 
+use std::collections::HashSet;
+
 use bestow_core::import::{PASSES_MAX, PassSummary, SizeBounds, Verdict, completeness, size_check};
 use bestow_core::{CampaignKind, HoldReason};
 use bestow_store::campaigns::Campaign;
@@ -10,6 +12,7 @@ use crate::actor::WORKER;
 use crate::error::Result;
 use crate::service::audit::Object;
 use crate::service::cancel;
+use crate::service::guards::weigh::{self, Lists};
 
 impl Work<'_> {
     /// Compares what was read with what the campaign says of itself, before anything of it is granted.
@@ -57,6 +60,51 @@ impl Work<'_> {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Weighs what the lists would come to, before anything of them is granted. A conditional campaign is weighed before
+    /// its customers are cleared.
+    pub(super) async fn weigh(
+        &self,
+        campaign: &Campaign,
+        imports: &[Import],
+        last_page: u32,
+    ) -> Result<()> {
+        let (app, tenant) = (self.app, self.tenant);
+        let is_guarded = app
+            .store
+            .read(|tx| weigh::is_guarded(tx, tenant, campaign.no))?;
+        if campaign.is(CampaignKind::Conditional) || !is_guarded {
+            return Ok(());
+        }
+        let lists = Lists::new(tenant, campaign.no, last_page);
+        let counted = lists.count(&app.store).await?;
+        let read = imports.iter().filter(|import| import.state == "read");
+        let channels = read.map(|import| import.channel).collect();
+        let verdict = weigh::settle(app, self.job, tenant, campaign, counted, channels).await?;
+        if verdict == weigh::Verdict::Held {
+            self.tell_ended(&campaign.id, "held");
+        }
+        Ok(())
+    }
+
+    /// Weighs what the lists come to once these offers are released, too. False where that waits for a second person.
+    pub(crate) async fn may_release(
+        &self,
+        campaign: &Campaign,
+        offers: &HashSet<u32>,
+    ) -> Result<bool> {
+        let (app, tenant) = (self.app, self.tenant);
+        let is_guarded = app
+            .store
+            .read(|tx| weigh::is_guarded(tx, tenant, campaign.no))?;
+        if !is_guarded || offers.is_empty() {
+            return Ok(true);
+        }
+        let lists = Lists::new(tenant, campaign.no, campaign.merged_through);
+        let counted = lists.releasing(offers.clone()).count(&app.store).await?;
+        let verdict = weigh::settle(app, self.job, tenant, campaign, counted, Vec::new()).await?;
+        Ok(verdict == weigh::Verdict::Passed)
     }
 
     /// Decides whether a list that was read to its end is complete.

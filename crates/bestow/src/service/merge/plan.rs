@@ -138,10 +138,9 @@ impl Planner {
             }
             let bundle = self.count_bundle(entries, &mut rows);
             match mark::disposition(entries[0].mark) {
-                Disposition::Grant => match self.facts.holding.get(&entries[0].offer) {
-                    _ if self.facts.is_cleared_first() => to_grant.push(bundle),
+                Disposition::Grant => match self.held(group, &bundle)? {
                     None => to_grant.push(bundle),
-                    Some(reason) => self.hold(*reason, bundle.counted),
+                    Some(reason) => self.hold(reason, bundle.counted),
                 },
                 Disposition::NoCode => {
                     self.rows_without_code += bundle.counted;
@@ -161,6 +160,21 @@ impl Planner {
         self.look_up(group, &mut to_grant)?;
         self.settle(group, to_grant);
         Ok(())
+    }
+
+    /// Why a bundle that would be granted is held for the sake of its offer. One that was released before the release
+    /// was cut off is in the ledger: what came since repeats it, and may widen it.
+    fn held(&self, group: &Group, bundle: &Bundle<'_>) -> Result<Option<HoldReason>, StoreError> {
+        let entry = &bundle.entries[0];
+        let Some(reason) = self.facts.holding.get(&entry.offer) else {
+            return Ok(None);
+        };
+        let is_granted = self.facts.is_cleared_first()
+            || bundle.is_in_ledger
+                && self
+                    .facts
+                    .was_released(group.customer(entry), entry.offer)?;
+        Ok((!is_granted).then_some(*reason))
     }
 
     /// Whether a row of a confirming pass widens what earlier passes say of its pair: the pass brought something then,

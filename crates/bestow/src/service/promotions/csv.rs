@@ -1,18 +1,91 @@
-//! Promotions from a CSV file: a head line with `code` and `name`, perhaps `status` and `kind`, then one
-//! promotion a line.
+//! The catalogue as a table: a head line with `code` and `name`, perhaps more of [`COLUMNS`], then one promotion a line.
+//! What is written can be read again, and changes nothing then.
 
-use super::{Kind, Put, PutPromotion, Status, get, put};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{PromotionView, Put, PutPromotion, get, list, put};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::formula;
+use crate::table::{self, Refusal};
 use crate::tenant::Tenant;
 
-/// Bytes of a file.
-const CSV_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// Columns of the table. `reward`, `limits` and `metadata` hold JSON; what a line leaves empty stays as it is.
+pub const COLUMNS: [&str; 9] = [
+    "code",
+    "name",
+    "status",
+    "kind",
+    "reward",
+    "limits",
+    "metadata",
+    "validity_days",
+    "fallback_code",
+];
+
+/// Promotions read at once.
+const READ_AT_ONCE: u32 = 1_000;
+
+/// The whole catalogue, promotion by promotion.
+pub struct Catalogue {
+    app: Arc<App>,
+    tenant: Arc<Tenant>,
+    read: VecDeque<PromotionView>,
+    /// The last code that was read; `None` at the end.
+    after: Option<String>,
+}
+
+impl Catalogue {
+    /// From the first code on.
+    pub fn open(app: &Arc<App>, tenant: &Arc<Tenant>) -> Self {
+        Self {
+            app: Arc::clone(app),
+            tenant: Arc::clone(tenant),
+            read: VecDeque::new(),
+            after: Some(String::new()),
+        }
+    }
+
+    /// The next promotion; `None` at the end.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn next_promotion(&mut self) -> Result<Option<PromotionView>> {
+        if self.read.is_empty()
+            && let Some(after) = self.after.take()
+        {
+            self.read = list(&self.app, &self.tenant, &after, READ_AT_ONCE)?.into();
+            self.after = self.read.back().map(|last| last.code.clone());
+        }
+        Ok(self.read.pop_front())
+    }
+}
+
+/// What a promotion says in each of [`COLUMNS`].
+pub fn cells(view: &PromotionView) -> [String; COLUMNS.len()] {
+    [
+        view.code.clone(),
+        view.name.clone(),
+        view.status.clone(),
+        view.kind.clone(),
+        view.reward.to_string(),
+        view.limits.to_string(),
+        view.metadata.to_string(),
+        view.validity_days
+            .map(|days| days.to_string())
+            .unwrap_or_default(),
+        view.fallback_code.clone().unwrap_or_default(),
+    ]
+}
 
 /// What became of a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CsvReport {
     /// New codes.
     pub created: u64,
@@ -21,16 +94,7 @@ pub struct CsvReport {
     /// Codes that were there just so.
     pub unchanged: u64,
     /// Lines that were not taken.
-    pub refused: Vec<CsvRefusal>,
-}
-
-/// A line that was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CsvRefusal {
-    /// Counted from 1, the head line included.
-    pub line: usize,
-    /// Why.
-    pub reason: String,
+    pub refused: Vec<Refusal>,
 }
 
 /// Writes one promotion for each line. A line that cannot be taken is reported and the others go
@@ -45,21 +109,13 @@ pub async fn import_csv(
     tenant: &Tenant,
     text: &str,
 ) -> Result<CsvReport> {
-    if text.len() > CSV_BYTES_MAX {
-        return Err(Error::invalid(
-            "bad_csv",
-            format!("the file has more than {CSV_BYTES_MAX} bytes"),
-        ));
-    }
-    let mut records = records(text.trim_start_matches('\u{feff}'))?.into_iter();
-    let head = records
-        .next()
-        .ok_or_else(|| Error::invalid("bad_csv", "the file is empty"))?;
-    let columns = Columns::find(&head.fields)?;
+    let (head, records) = table::read(text)?;
+    let columns = Columns::find(&head)?;
     let mut report = CsvReport::default();
     for record in records {
-        let written = match columns.read(&record.fields) {
-            Ok(line) => put(app, actor, tenant, line.code, line.over(app, tenant)?).await,
+        let line = columns.read(&record.fields);
+        let written = match line.over(app, tenant) {
+            Ok(wanted) => put(app, actor, tenant, line.code, wanted).await,
             Err(error) => Err(error),
         };
         match written {
@@ -67,7 +123,7 @@ pub async fn import_csv(
             Ok((_, Put::Changed)) => report.changed += 1,
             Ok((_, Put::Unchanged)) => report.unchanged += 1,
             Err(error @ (Error::Invalid { .. } | Error::Conflict { .. })) => {
-                let refusal = CsvRefusal {
+                let refusal = Refusal {
                     line: record.line,
                     reason: error.to_string(),
                 };
@@ -79,64 +135,57 @@ pub async fn import_csv(
     Ok(report)
 }
 
-/// Where the columns stand.
+/// Where the columns stand. Only the first two are needed.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     code: usize,
     name: usize,
-    status: Option<usize>,
-    kind: Option<usize>,
+    others: [Option<usize>; COLUMNS.len() - 2],
 }
 
 impl Columns {
     fn find(head: &[String]) -> Result<Self> {
-        let place = |name: &str| {
-            head.iter()
-                .position(|h| h.trim().eq_ignore_ascii_case(name))
-        };
-        let (Some(code), Some(name)) = (place("code"), place("name")) else {
+        let place = |name: &str| table::column(head, name);
+        let (Some(code), Some(name)) = (place(COLUMNS[0]), place(COLUMNS[1])) else {
             let message = "the first line must name the columns `code` and `name`";
             return Err(Error::invalid("bad_csv", message));
         };
-        Ok(Self {
-            code,
-            name,
-            status: place("status"),
-            kind: place("kind"),
-        })
+        let mut others = [None; COLUMNS.len() - 2];
+        for (other, name) in others.iter_mut().zip(&COLUMNS[2..]) {
+            *other = place(name);
+        }
+        Ok(Self { code, name, others })
     }
 
-    fn read<'a>(&self, fields: &'a [String]) -> Result<Line<'a>> {
-        let field = |place: usize| fields.get(place).map_or("", String::as_str);
-        let status = match self.status.map_or("", |place| field(place).trim()) {
-            "" => None,
-            name => Some(
-                [
-                    Status::Draft,
-                    Status::Active,
-                    Status::Paused,
-                    Status::Archived,
-                ]
-                .into_iter()
-                .find(|status| status.as_str().eq_ignore_ascii_case(name))
-                .ok_or_else(|| Error::invalid("bad_status", format!("`{name}` is no status")))?,
-            ),
+    fn read<'a>(&self, fields: &'a [String]) -> Line<'a> {
+        let field = |place: usize| {
+            let field = fields.get(place).map_or("", String::as_str);
+            formula::unguarded(field)
         };
-        let kind = match self.kind.map_or("", |place| field(place).trim()) {
-            "" => None,
-            name => Some(
-                [Kind::Shared, Kind::Unique]
-                    .into_iter()
-                    .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
-                    .ok_or_else(|| Error::invalid("bad_kind", format!("`{name}` is no kind")))?,
-            ),
-        };
-        Ok(Line {
-            code: formula::unguarded(field(self.code)),
-            name: formula::unguarded(field(self.name)),
+        let said = self.others.map(|place| {
+            let said = place.map(|place| field(place).trim());
+            said.filter(|said| !said.is_empty())
+        });
+        let [
             status,
             kind,
-        })
+            reward,
+            limits,
+            metadata,
+            validity_days,
+            fallback_code,
+        ] = said;
+        Line {
+            code: field(self.code),
+            name: field(self.name),
+            status,
+            kind,
+            reward,
+            limits,
+            metadata,
+            validity_days,
+            fallback_code,
+        }
     }
 }
 
@@ -145,8 +194,13 @@ impl Columns {
 struct Line<'a> {
     code: &'a str,
     name: &'a str,
-    status: Option<Status>,
-    kind: Option<Kind>,
+    status: Option<&'a str>,
+    kind: Option<&'a str>,
+    reward: Option<&'a str>,
+    limits: Option<&'a str>,
+    metadata: Option<&'a str>,
+    validity_days: Option<&'a str>,
+    fallback_code: Option<&'a str>,
 }
 
 impl Line<'_> {
@@ -158,59 +212,44 @@ impl Line<'_> {
             Err(error) => return Err(error),
         };
         self.name.clone_into(&mut promotion.name);
-        promotion.status = self.status.unwrap_or(promotion.status);
-        promotion.kind = self.kind.unwrap_or(promotion.kind);
+        word("status", self.status, &mut promotion.status)?;
+        word("kind", self.kind, &mut promotion.kind)?;
+        json("reward", self.reward, &mut promotion.reward)?;
+        json("limits", self.limits, &mut promotion.limits)?;
+        json("metadata", self.metadata, &mut promotion.metadata)?;
+        json(
+            "validity_days",
+            self.validity_days,
+            &mut promotion.validity_days,
+        )?;
+        if let Some(code) = self.fallback_code {
+            promotion.fallback_code = Some(code.to_owned());
+        }
         Ok(promotion)
     }
 }
 
-/// One record and the line it starts in.
-#[derive(Debug, PartialEq, Eq)]
-struct Record {
-    line: usize,
-    fields: Vec<String>,
+/// One of a few words, in any letter case.
+fn word<T: DeserializeOwned>(column: &str, said: Option<&str>, to: &mut T) -> Result<()> {
+    let Some(said) = said else { return Ok(()) };
+    let word = Value::String(said.to_ascii_lowercase());
+    *to = serde_json::from_value(word).map_err(|_| {
+        let code = if column == "kind" {
+            "bad_kind"
+        } else {
+            "bad_status"
+        };
+        Error::invalid(code, format!("`{said}` is no {column}"))
+    })?;
+    Ok(())
 }
 
-/// Splits a file into records: commas between fields, quotes around what holds commas, line ends or
-/// (doubled) quotes. Empty lines are passed over.
-fn records(text: &str) -> Result<Vec<Record>> {
-    let mut records = Vec::new();
-    let (mut fields, mut field) = (Vec::new(), String::new());
-    let (mut line, mut started_in) = (1, 1);
-    let mut is_quoted = false;
-    let mut signs = text.chars().peekable();
-    while let Some(sign) = signs.next() {
-        line += usize::from(sign == '\n');
-        match sign {
-            '"' if is_quoted && signs.peek() == Some(&'"') => {
-                field.push('"');
-                signs.next();
-            }
-            '"' if is_quoted => is_quoted = false,
-            '"' if field.is_empty() => is_quoted = true,
-            ',' if !is_quoted => fields.push(std::mem::take(&mut field)),
-            '\r' if !is_quoted && signs.peek() == Some(&'\n') => {}
-            '\n' if !is_quoted => {
-                fields.push(std::mem::take(&mut field));
-                push(&mut records, started_in, std::mem::take(&mut fields));
-                started_in = line;
-            }
-            sign => field.push(sign),
-        }
-    }
-    if is_quoted {
-        let message = format!("the quotes that open in line {started_in} are never closed");
-        return Err(Error::invalid("bad_csv", message));
-    }
-    fields.push(field);
-    push(&mut records, started_in, fields);
-    Ok(records)
-}
-
-fn push(records: &mut Vec<Record>, line: usize, fields: Vec<String>) {
-    if fields.iter().any(|field| !field.trim().is_empty()) {
-        records.push(Record { line, fields });
-    }
+/// A cell that holds JSON.
+fn json<T: DeserializeOwned>(column: &str, said: Option<&str>, to: &mut T) -> Result<()> {
+    let Some(said) = said else { return Ok(()) };
+    *to = serde_json::from_str(said)
+        .map_err(|e| Error::invalid("bad_cell", format!("`{column}`: {e}")))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -218,24 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_hold_commas_line_ends_and_quotes() {
-        let found =
-            records("code,name\r\nFS20,\"20 spins, \"\"free\"\"\nfor all\"\n\nCB10,Cash").unwrap();
-        let fields = |line: usize, fields: [&str; 2]| Record {
-            line,
-            fields: fields.map(str::to_owned).to_vec(),
-        };
-        let wanted = [
-            fields(1, ["code", "name"]),
-            fields(2, ["FS20", "20 spins, \"free\"\nfor all"]),
-            fields(5, ["CB10", "Cash"]),
-        ];
-        assert_eq!(found, wanted);
-    }
-
-    #[test]
-    fn open_quotes_and_missing_columns_are_refused() {
-        assert!(records("code,name\nFS20,\"open").is_err());
+    fn missing_columns_are_refused() {
         assert!(Columns::find(&["code".to_owned()]).is_err());
     }
 }

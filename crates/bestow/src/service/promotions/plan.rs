@@ -105,7 +105,7 @@ pub(crate) fn plan(
     for our in ours {
         let their = there.get(&our.code_fold).copied();
         let is_ours = known.added_there.contains(&our.code_fold);
-        match (our.status.as_str(), their) {
+        match (our.put_status(), their) {
             ("active" | "paused", their) => {
                 plan.follow(our, their, is_ours);
                 there.remove(&our.code_fold);

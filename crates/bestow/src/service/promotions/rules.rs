@@ -6,9 +6,11 @@ use bestow_store::Tx;
 use bestow_store::promotions::Promotion;
 use serde_json::{Map, Value};
 
-use super::{Kind, Limits, PutPromotion, RedeemTerms};
+use super::terms::Reward;
+use super::{Kind, Limits, PutPromotion, RedeemTerms, schema};
 use crate::error::{Error, Result};
 use crate::service::tenants::check_name;
+use crate::tenant::Tenant;
 
 /// Bytes of a promotion's reward or metadata, as JSON.
 const DOCUMENT_BYTES_MAX: usize = 16_384;
@@ -34,7 +36,21 @@ pub(super) fn check(code: &str, put: &PutPromotion) -> Result<Promotion> {
         synced_name: None,
         fallback_code: check_fallback(put)?,
         validity_days: check_validity(put.validity_days)?,
+        resumes_as: None,
+        stop_reason: None,
     })
+}
+
+/// A reward of the operator's own keeps the tenant's schema. One of a type that Bestow knows has its own rules, and one
+/// that says nothing keeps none.
+pub(super) fn check_own_reward(tenant: &Tenant, reward: &Map<String, Value>) -> Result<()> {
+    let Some(schema) = &tenant.settings.reward_schema else {
+        return Ok(());
+    };
+    if reward.is_empty() || Reward::is_known(reward) {
+        return Ok(());
+    }
+    schema::check(schema, reward).map_err(|e| Error::invalid("bad_reward", e))
 }
 
 fn check_validity(days: Option<u16>) -> Result<Option<i64>> {
@@ -111,6 +127,14 @@ fn check_limits(limits: &Limits) -> Result<String> {
     if budgets.iter().flatten().any(|budget| *budget <= 0) {
         return wrong("a budget is above zero, in minor units, or null for none");
     }
+    let worst_case = limits.worst_case_minor;
+    let liability_max = limits.campaign_liability_max_minor;
+    if worst_case.is_some_and(|each| each < 0) || liability_max.is_some_and(|max| max < 0) {
+        return wrong("a cost is in minor units, and not below zero");
+    }
+    if (worst_case.is_some() || liability_max.is_some()) && limits.currency.is_none() {
+        return wrong("a cost needs its currency");
+    }
     if limits.facts().has_budget() && limits.currency.is_none() {
         return wrong("a budget needs its currency");
     }
@@ -127,13 +151,13 @@ pub(super) fn is_equal(a: &Promotion, b: &Promotion) -> bool {
     let said = |p: &Promotion| {
         let texts = [
             &p.name,
-            &p.status,
+            p.put_status(),
             &p.kind,
             &p.reward,
             &p.limits,
             &p.metadata,
         ];
-        (texts.map(String::clone), p.fallback_code.clone())
+        (texts.map(str::to_owned), p.fallback_code.clone())
     };
     said(a) == said(b) && a.validity_days == b.validity_days
 }

@@ -234,7 +234,7 @@ fn read_ours(app: &App, tenant: &Tenant) -> Result<Ours> {
             promotions,
             known: Known {
                 added_there: tx.codes_added_there(no)?.into_iter().collect(),
-                in_use: ended::codes_in_use(tx, tenant)?,
+                in_use: ended::codes_in_use(tx, tenant, ended::patience(app))?,
                 unread: None,
             },
             unread: tx.campaigns_unread(no, UNREAD_ASKED_MAX + 1)?,

@@ -1,5 +1,6 @@
 //! What a promotion's reward and limits mean for its redemptions.
 
+use bestow_core::guard::WorstCase;
 use bestow_core::promotion::Limits as CoreLimits;
 use bestow_core::redemption::{Terms, Worth};
 use bestow_core::{Currency, Minor};
@@ -43,13 +44,18 @@ pub(crate) enum Reward {
 const TYPES: [&str; 3] = ["amount", "percentage", "units"];
 
 impl Reward {
+    /// Whether a reward is of a type that Bestow knows.
+    pub(super) fn is_known(said: &Map<String, Value>) -> bool {
+        let kind = said.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| TYPES.contains(&kind))
+    }
+
     /// Reads a reward; `None` for one of the operator's own.
     ///
     /// # Errors
     /// In words, where a reward of a known type breaks a rule.
     pub(crate) fn read(said: &Map<String, Value>) -> Result<Option<Self>, String> {
-        let kind = said.get("type").and_then(Value::as_str);
-        if !kind.is_some_and(|kind| TYPES.contains(&kind)) {
+        if !Self::is_known(said) {
             return Ok(None);
         }
         let reward: Self =
@@ -156,6 +162,12 @@ impl RedeemTerms {
             },
             currency: of_reward.or(of_limits),
         })
+    }
+
+    /// What one grant costs at most.
+    pub(crate) fn worst_case(&self, limits: &Limits) -> WorstCase {
+        let said = limits.worst_case_minor.map(Minor);
+        WorstCase::of(self.terms, self.currency, said)
     }
 
     /// Of the JSON as kept.

@@ -17,7 +17,7 @@ pub struct VersionView {
     pub version: i64,
     /// Grants that came from then on are made under it, if its status lets them be made.
     pub made_at: Instant,
-    /// `draft`, `active`, `paused` or `archived`.
+    /// `draft`, `active`, `paused`, `archived`, or `stopped` where a person stopped it.
     pub status: String,
     /// Everything else that was said: `name`, `kind`, `reward`, `limits`, `metadata`, `validity_days`, `fallback_code`.
     #[schema(value_type = Object)]

@@ -6,7 +6,7 @@ use bestow_core::{
     CampaignFacts, GrantFacts, Minor, PromotionFacts, PromotionStatus, Refusal, outcome,
 };
 use bestow_store::Tx;
-use bestow_store::grants::{Grant, Used};
+use bestow_store::grants::{Grant, LedgerRow, Used};
 use bestow_store::redemptions::{GrantKey, Pledge, PromotionUse, RedemptionTerms};
 use jiff::civil::Date;
 
@@ -66,6 +66,9 @@ impl Candidate {
         let grant = held.grants.swap_remove(index);
         let (version, terms) =
             terms::of_grant(tx, tenant, fold, &promotion, &limits, grant.created_at)?;
+        if grant.used.redeemed == 0 && others_in_use(tx, who, &grant)? {
+            return Ok(Err(Refusal::LimitReached));
+        }
         let so_far = so_far(tx, tenant, &grant, who.customer, &terms)?;
         if so_far.redeemed > 0 {
             // It counts already.
@@ -246,6 +249,37 @@ pub(super) fn so_far(
         redeemed,
         taken: Minor(taken),
     })
+}
+
+/// Whether as many grants of the customer are in use as the tenant lets be in use at once.
+fn others_in_use(tx: &mut Tx<'_>, who: Who<'_>, grant: &Grant) -> Result<bool> {
+    let Some(max) = who.tenant.settings.codes_at_once_max else {
+        return Ok(false);
+    };
+    let in_use = in_use(tx, who.tenant, who.customer)?;
+    let is_other =
+        |row: &&LedgerRow| (row.offer, &row.occurrence) != (grant.offer, &grant.occurrence);
+    Ok(in_use.iter().filter(is_other).count() >= max as usize)
+}
+
+/// Grants of a customer that are in use: used or in a cart, of whatever promotion, with a window that is open.
+pub(crate) fn in_use(tx: &mut Tx<'_>, tenant: &Tenant, customer: &str) -> Result<Vec<LedgerRow>> {
+    let (now, no) = (tx.now_ms(), tenant.no());
+    let ends = Ends::read(tx, tenant, customer)?;
+    let mut in_use = Vec::new();
+    for row in tx.ledger_rows(no, customer)? {
+        if row.used.redeemed == 0 && !is_in_cart(row.used, now) {
+            continue;
+        }
+        let Some(window) = tx.window_facts(no, row.window)? else {
+            continue;
+        };
+        let window = ends.cut(row.offer, &row.occurrence, window);
+        if window.ends_at.is_none_or(|end| now < end) {
+            in_use.push(row);
+        }
+    }
+    Ok(in_use)
 }
 
 /// What the day, week and month have spent, where that counts; without what pledges took that have lapsed.

@@ -100,7 +100,7 @@ fn campaign(
     let (granted, listed) = store.read(|tx| {
         let counts = tx.counts(tenant, no)?;
         let granted = counts.into_iter().find(|(name, _)| name == "granted");
-        let ended = tx.listed_ends(tenant, no)?.ended;
+        let ended = tx.listed_ends(tenant, no, 0)?.ended;
         Ok::<_, Error>((granted.map_or(0, |(_, n)| n), ended))
     })?;
     let runs = Runs::over(store, tenant, no, Pages::All, None)?;

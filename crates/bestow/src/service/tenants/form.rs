@@ -1,16 +1,19 @@
 //! What is sent to make or change a tenant, and the rules it has to keep.
 
 use bestow_core::TenantId;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::rules::{
-    check_approval, check_base_url, check_channels, check_codes, check_duration, check_name,
-    check_page_rows, check_retention, check_zone, is_header_value,
+    check_approval, check_base_url, check_channels, check_codes, check_codes_at_once,
+    check_duration, check_name, check_page_rows, check_retention, check_reward_schema, check_zone,
+    is_header_value,
 };
+pub use super::words::{ExpiryRule, UnconfirmedRule};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::tenant::{CatalogueSync, Credential, Gateway, Settings, Triggered};
+use crate::tenant::{CatalogueSync, Credential, Gateway, Guards, Settings, Triggered};
 
 /// A tenant to be made. Body of `POST /v1/tenants`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -64,6 +67,16 @@ pub struct NewTenant {
     /// Who is asked before a customer of a conditional campaign is approved.
     #[serde(default)]
     pub approval: Option<ApprovalForm>,
+    /// Beyond what a campaign waits for a second person; nothing unless said otherwise.
+    #[serde(default)]
+    pub guards: Guards,
+    /// JSON Schema that rewards of the operator's own types keep; without it they may be anything.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub reward_schema: Option<Value>,
+    /// Grants of one customer that may be in use at once, over all promotions; any number unless said otherwise.
+    #[serde(default)]
+    pub codes_at_once_max: Option<u32>,
 }
 
 /// The operator's own approval endpoint.
@@ -128,68 +141,6 @@ impl std::fmt::Debug for SecretText {
     }
 }
 
-/// What is done with a cancelled campaign where Optimove cannot tell whether it was cancelled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum UnconfirmedRule {
-    /// It is revoked, and marked as unconfirmed.
-    #[default]
-    Revoke,
-    /// It stays suspended until a person decides.
-    Suspend,
-}
-
-impl UnconfirmedRule {
-    /// Its stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoke => "revoke",
-            Self::Suspend => "suspend",
-        }
-    }
-
-    /// The rule that a stored tenant has.
-    pub(super) fn stored(name: &str) -> Self {
-        if name == Self::Suspend.as_str() {
-            Self::Suspend
-        } else {
-            Self::Revoke
-        }
-    }
-}
-
-/// What ends a tenant's grants.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ExpiryRule {
-    /// The campaign's duration.
-    #[default]
-    Duration,
-    /// Optimove's daily list of ended actions.
-    EndedByDate,
-    /// Whichever is first.
-    Both,
-}
-
-impl ExpiryRule {
-    /// Its stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Duration => "duration",
-            Self::EndedByDate => "ended_by_date",
-            Self::Both => "both",
-        }
-    }
-
-    /// The rule that a stored tenant has.
-    pub(super) fn stored(name: &str) -> Self {
-        [Self::EndedByDate, Self::Both]
-            .into_iter()
-            .find(|rule| rule.as_str() == name)
-            .unwrap_or_default()
-    }
-}
-
 /// A change of a tenant; what is absent stays. Body of `PATCH /v1/tenants/{tenant}`.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -234,6 +185,16 @@ pub struct TenantPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<ApprovalForm>)]
     pub approval: Option<Option<ApprovalForm>>,
+    /// Replaces all of it. Whoever sets them is not the second person.
+    pub guards: Option<Guards>,
+    /// Counts for promotions that are put from now on; `null`: rewards of the operator's own types may be anything.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Object>)]
+    pub reward_schema: Option<Option<Value>>,
+    /// `null`: any number.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub codes_at_once_max: Option<Option<u32>>,
 }
 
 /// A change of how Optimove is reached.
@@ -290,6 +251,10 @@ impl NewTenant {
                 gateway: self.gateway.check()?,
                 approval: check_approval(app, &self.id, self.approval.as_ref())?,
                 retention_days: check_retention(self.retention_days)?,
+                guards: self.guards.check()?,
+                guards_set_by: None,
+                reward_schema: check_reward_schema(self.reward_schema.as_ref())?,
+                codes_at_once_max: check_codes_at_once(self.codes_at_once_max)?,
             },
         };
         Ok((checked, self.optimove.auth.check()?))
@@ -361,6 +326,15 @@ impl TenantPatch {
         }
         if let Some(approval) = &self.approval {
             settings.approval = check_approval(app, tenant, approval.as_ref())?;
+        }
+        if let Some(schema) = &self.reward_schema {
+            settings.reward_schema = check_reward_schema(schema.as_ref())?;
+        }
+        if let Some(codes) = self.codes_at_once_max {
+            settings.codes_at_once_max = check_codes_at_once(codes)?;
+        }
+        if let Some(guards) = &self.guards {
+            settings.guards = guards.check()?;
         }
         Ok(changed)
     }

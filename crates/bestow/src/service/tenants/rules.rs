@@ -6,11 +6,13 @@ use bestow_core::retention::RETENTION_DAYS_MAX;
 use bestow_core::window::{DURATION_DAYS_MAX, Zone};
 use optimove::Secret;
 use optimove::client::{Auth, PlainHttp};
+use serde_json::Value;
 
 use super::form::ApprovalForm;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::clearance;
+use crate::service::promotions::schema;
 use crate::tenant::Approval;
 
 /// Characters of a tenant's or token's name.
@@ -21,6 +23,10 @@ const CHANNELS_MAX: usize = 100;
 const CODES_PER_ROW_MAX: usize = 100;
 /// Rows that a tenant may ask for in one page.
 const PAGE_ROWS_MAX: u32 = 1_000_000;
+/// Grants of one customer that a tenant may let be in use at once.
+const CODES_AT_ONCE_MAX: u32 = 1_000;
+/// Bytes of a schema of rewards, as JSON.
+const SCHEMA_BYTES_MAX: usize = 16_384;
 
 pub(super) fn is_header_value(text: &str) -> bool {
     !text.is_empty()
@@ -136,4 +142,27 @@ pub(super) fn check_retention(days: Option<u16>) -> Result<Option<u16>> {
         }
         days => Ok(days),
     }
+}
+
+pub(super) fn check_codes_at_once(codes: Option<u32>) -> Result<Option<u32>> {
+    match codes {
+        Some(codes) if !(1..=CODES_AT_ONCE_MAX).contains(&codes) => {
+            let message = format!("codes_at_once_max is 1 to {CODES_AT_ONCE_MAX}, or null");
+            Err(Error::invalid("bad_codes_at_once_max", message))
+        }
+        codes => Ok(codes),
+    }
+}
+
+pub(super) fn check_reward_schema(schema: Option<&Value>) -> Result<Option<Value>> {
+    let Some(schema) = schema.filter(|schema| !schema.is_null()) else {
+        return Ok(None);
+    };
+    let bytes = schema.to_string().len();
+    if bytes > SCHEMA_BYTES_MAX {
+        let message = format!("reward_schema has {bytes} bytes, and at most {SCHEMA_BYTES_MAX}");
+        return Err(Error::invalid("bad_reward_schema", message));
+    }
+    schema::read(schema).map_err(|e| Error::invalid("bad_reward_schema", e))?;
+    Ok(Some(schema.clone()))
 }

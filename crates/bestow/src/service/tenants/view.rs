@@ -1,11 +1,12 @@
 //! A tenant as it is shown.
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{ExpiryRule, UnconfirmedRule, is_deleted};
 use crate::service::view::Instant;
-use crate::tenant::{CatalogueSync, Gateway, Tenant, Triggered};
+use crate::tenant::{CatalogueSync, Gateway, Guards, Tenant, Triggered};
 
 /// A tenant as everybody may see it who may see it at all: without its credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -46,6 +47,15 @@ pub struct TenantView {
     pub gateway: Gateway,
     /// Who is asked before a customer of a conditional campaign is approved, if anybody.
     pub approval: Option<ApprovalView>,
+    /// Beyond what a campaign waits for a second person.
+    pub guards: Guards,
+    /// Who set them last: not the second person.
+    pub guards_set_by: Option<String>,
+    /// JSON Schema that rewards of the operator's own types keep.
+    #[schema(value_type = Option<Object>)]
+    pub reward_schema: Option<Value>,
+    /// Grants of one customer that may be in use at once.
+    pub codes_at_once_max: Option<u32>,
     /// Rises with every rotation of the listeners' addresses.
     pub listener_generation: i64,
     /// When it was made.
@@ -105,6 +115,10 @@ impl From<&Tenant> for TenantView {
                 url: approval.url.clone(),
                 signed: approval.sealed_secret.is_some(),
             }),
+            guards: settings.guards.clone(),
+            guards_set_by: settings.guards_set_by.clone(),
+            reward_schema: settings.reward_schema.clone(),
+            codes_at_once_max: settings.codes_at_once_max,
             listener_generation: settings.listener_generation,
             created_at: Instant(row.created_at),
             suspended_at: row.suspended_at.map(Instant),

@@ -6,7 +6,7 @@ use bestow_core::import::Disposition;
 use bestow_core::trigger::{TriggerFacts, TriggerRules, decide, met_at};
 use bestow_core::window::{Duration, Expiry, LeadTime, ScheduleTime, window_of};
 use bestow_core::{HoldReason, PromoCode, RefuseReason};
-use bestow_store::campaigns::WindowSpec;
+use bestow_store::campaigns::{Walls, WindowSpec};
 use bestow_store::door::{Gave, Promise};
 use bestow_store::gateway::Reservation;
 use bestow_store::inbox::Notification;
@@ -231,6 +231,8 @@ impl<'t, 'c, 'a> Door<'t, 'c, 'a> {
             ends_at: window.ends_at.map(|end| end.as_millisecond()),
             action: 0,
             channel: self.kept.channel_id.unwrap_or_default(),
+            // It starts at once, and what has started stays where it is.
+            walls: Walls::default(),
         };
         let window = self.tx.window_for(no, self.campaign, &spec)?;
         let offer = self
@@ -282,6 +284,7 @@ impl<'t, 'c, 'a> Door<'t, 'c, 'a> {
             Disposition::Held(
                 reason @ (HoldReason::UnknownCode
                 | HoldReason::InactivePromotion
+                | HoldReason::PromotionStopped
                 | HoldReason::NoDuration
                 | HoldReason::NoFreeCode),
             ) => {

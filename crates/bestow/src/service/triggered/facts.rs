@@ -40,6 +40,21 @@ pub(crate) fn standing(tx: &mut Tx<'_>, tenant: i64, customer: &str) -> Stored<S
     })
 }
 
+/// Whether they may get anything of a promotion now.
+fn standing_with(
+    tx: &mut Tx<'_>,
+    tenant: i64,
+    customer: &str,
+    code_fold: &str,
+) -> Stored<Standing> {
+    let from = tx.excluded_from(tenant, customer)?;
+    Ok(if from.iter().any(|from| from == code_fold) {
+        Standing::Excluded
+    } else {
+        Standing::Welcome
+    })
+}
+
 impl Asked<'_> {
     /// What is known about a code for them. Counts only what a limit asks for.
     pub(crate) fn code(&self, tx: &mut Tx<'_>, code_fold: &str) -> Stored<CodeFacts> {
@@ -64,6 +79,7 @@ impl Asked<'_> {
             by_customer,
             by_all,
             supply: supply(tx, self.tenant, &promotion)?,
+            standing: standing_with(tx, self.tenant, self.customer, code_fold)?,
         })
     }
 
@@ -106,6 +122,7 @@ fn unknown() -> CodeFacts {
         by_customer: 0,
         by_all: 0,
         supply: Supply::Ready,
+        standing: Standing::Welcome,
     }
 }
 

@@ -43,6 +43,8 @@ async fn nameless(world: &World, code: &str) {
         synced_name: None,
         fallback_code: None,
         validity_days: None,
+        resumes_as: None,
+        stop_reason: None,
     };
     let no = world.acme().no();
     let put = world

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::view;
+use super::{switch, view};
 use crate::scripted::Scripted;
 use crate::support::World;
 
@@ -57,6 +57,39 @@ async fn ended_in_part_it_runs_and_ended_whole_it_is_over() {
         world.assert_verified();
         assert_eq!(delete(&world).await, None, "nothing of it runs any more");
     }
+}
+
+#[tokio::test]
+async fn sent_to_nobody_it_is_over_a_day_after_its_last_deadline() {
+    let world = World::start().await;
+    world
+        .connect(&json!({ "expiry": "ended_by_date", "conditional": true }))
+        .await;
+    let spec = json!({
+        "kind": "conditional", "lead_time": 0,
+        "actions": [{"id": 24, "promo_codes": ["FS20"], "channels": [{"id": 504}]}],
+    });
+    let campaign = world.plan(20, &spec);
+    world.sandbox.hold(campaign, 3_600).expect("it is held");
+    world.delivered().await;
+    world.work().await;
+    assert_eq!(status(&world, campaign).await, "awaiting_clearance");
+    // They are approved, and Optimove sends to nobody: no list ever ends their grants.
+    switch(
+        &world,
+        &json!({"notify-drop": 100, "fault-percent": 100, "fault-kind": "status-500",
+                "fault-functions": ["GetExecutedCampaignsByChannel"]}),
+    );
+    let deadline = world.app.clock.now_ms() + 3_600_000;
+    let at = |ms: i64| bestow::clock::instant(ms).to_string();
+    for (ms, expected) in [(86_399_000, "running"), (86_400_000, "ended")] {
+        world.travel(&at(deadline + ms)).await;
+        world.work().await;
+        assert_eq!(status(&world, campaign).await, expected);
+    }
+    assert_eq!(world.ledger(campaign).await.len(), 20);
+    world.assert_verified();
+    assert_eq!(delete(&world).await, None, "nobody can use it any more");
 }
 
 #[tokio::test]

@@ -9,10 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bestow::Error;
-use bestow::actor::Actor;
 use bestow::service::grants::CampaignGrants;
-use bestow::service::idempotency::IdempotencyKey;
-use bestow::service::redemptions;
 use bestow::work::kind;
 use bestow_core::CampaignId;
 use bestow_store::{Error as StoreError, Fault};
@@ -71,17 +68,6 @@ async fn archived_of(world: &World, customer: &str) -> Vec<Value> {
         .await
 }
 
-async fn redeem(world: &World, customer: &str) -> String {
-    let asked = json!({"customer_id": customer, "promo_code": "FS20"});
-    let asked = serde_json::from_value(asked).expect("a request");
-    let key = IdempotencyKey::parse(&format!("key-{customer}")).expect("a key");
-    let acme = world.acme();
-    let redeemed = redemptions::redeem(&world.app, &Actor::cli(), &acme, &key, &asked).await;
-    let answer = redeemed.expect("an answer");
-    let body: Value = serde_json::from_slice(&answer.body).expect("a document");
-    text(&body, "id")
-}
-
 fn in_ledger(world: &World) -> u64 {
     let total = world.app.store.peek(|tx| tx.grants_total());
     total.expect("the ledger is counted")
@@ -102,8 +88,8 @@ fn has_rows(world: &World, campaign: u64) -> bool {
 async fn an_ended_campaign_leaves_and_everything_else_stays_as_it_was() {
     let world = kept_for_a_month(&json!({})).await;
     let old = world.run(70, &json!({"lead_time": 0})).await;
-    let used = redeem(&world, "P-7").await;
-    let undone = redeem(&world, "P-8").await;
+    let used = world.redeem("P-7").await;
+    let undone = world.redeem("P-8").await;
     let path = format!("/v1/tenants/acme/redemptions/{undone}/reverse");
     world.post(&path, &json!({"reason": "test"})).await;
     let held = world.ledger(old).await;
@@ -252,7 +238,7 @@ async fn it_dies_at_each_commit_and_goes_on() {
         for commit in 0..COMMITS_MAX {
             let world = kept_for_a_month(&json!({})).await;
             let campaign = world.run(40, &json!({"lead_time": 0})).await;
-            redeem(&world, "P-7").await;
+            world.redeem("P-7").await;
             world.travel(LATER).await;
             let (seen, hit) = (AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
             let is_hit = Arc::clone(&hit);

@@ -3,7 +3,7 @@
 use bestow::service::exclusions;
 use serde_json::{Value, json};
 
-use super::support::Service;
+use super::support::{ADMIN, Answer, Service};
 
 const EXCLUSIONS: &str = "/v1/tenants/acme/exclusions";
 
@@ -11,7 +11,7 @@ const EXCLUSIONS: &str = "/v1/tenants/acme/exclusions";
 async fn customers_are_excluded_and_let_in_again() {
     let service = Service::start().await;
     let acme = service.app.tenant("acme").unwrap();
-    let is_excluded = |id| exclusions::is_excluded(&service.app, &acme, id).unwrap();
+    let is_excluded = |id| exclusions::is_excluded(&service.app, &acme, id, "fs20").unwrap();
     let body = json!({"customer_ids": ["b", "a", "b", " c "], "reason": "self-excluded"});
     let added = service.call("POST", EXCLUSIONS, &body).await;
     assert_eq!(added.json(), json!({"added": 3, "known": 0}));
@@ -21,7 +21,7 @@ async fn customers_are_excluded_and_let_in_again() {
     assert!(is_excluded("a") && is_excluded("d/é"));
     assert!(!is_excluded("A"), "ids are exact");
     let blue = service.app.tenant("blue").unwrap();
-    assert!(!exclusions::is_excluded(&service.app, &blue, "a").unwrap());
+    assert!(!exclusions::is_excluded(&service.app, &blue, "a", "fs20").unwrap());
 
     let (first, next) = service.get(&format!("{EXCLUSIONS}?limit=3")).await.list();
     let ids: Vec<_> = first.iter().map(|row| row["customer_id"].clone()).collect();
@@ -104,4 +104,101 @@ async fn what_cannot_be_excluded_is_refused_whole() {
     let most = json!({"customer_ids": many[1..], "reason": "x"});
     let added = service.call("POST", EXCLUSIONS, &most).await;
     assert_eq!(added.json(), json!({"added": 10_000, "known": 0}));
+}
+
+/// Sends a table, and answers with what came of it.
+async fn send_table(service: &Service, path: &str, table: &str) -> Answer {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: Bearer {ADMIN}\r\n\
+         Content-Type: text/csv\r\nContent-Length: {}\r\n\r\n{table}",
+        table.len()
+    );
+    service.send(head).await
+}
+
+#[tokio::test]
+async fn a_table_excludes_its_customers_and_tells_its_bad_lines() {
+    let service = Service::start().await;
+    let table = "customer_id,promo_code,reason\r\na,,self-excluded\r\n,FS20,nobody\r\n'=b,FS20,\r\nc,\"x\u{7}\",\r\n";
+    for (added, known) in [(2, 0), (0, 2)] {
+        let answer = send_table(&service, EXCLUSIONS, table).await.json();
+        assert_eq!(
+            (&answer["added"], &answer["known"]),
+            (&json!(added), &json!(known))
+        );
+        let refused = answer["refused"].as_array().unwrap();
+        let lines: Vec<_> = refused.iter().map(|one| one["line"].clone()).collect();
+        assert_eq!(lines, [3, 5]);
+    }
+    let (rows, _) = service.get(EXCLUSIONS).await.list();
+    let said: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["customer_id"].clone(),
+                row["promo_code"].clone(),
+                row["reason"].clone(),
+            )
+        })
+        .collect();
+    let expected = [
+        (json!("=b"), json!("fs20"), json!("excluded by a file")),
+        (json!("a"), Value::Null, json!("self-excluded")),
+    ];
+    assert_eq!(said, expected);
+    for bad in ["", "customer\na\n", "customer_id\n\"a"] {
+        let answer = send_table(&service, EXCLUSIONS, bad).await;
+        assert_eq!(answer.problem(), (422, "bad_csv".to_owned()), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_catalogue_goes_out_as_a_table_and_comes_in_again() {
+    let service = Service::start().await;
+    let put = json!({
+        "name": "=SUM(A1)", "status": "paused", "reward": {"type": "amount", "amount_minor": 500, "currency": "EUR"},
+        "limits": {"per_customer": 2, "total": 9, "budget_minor": 900, "currency": "EUR"},
+        "metadata": {"said": "a \"b\", c"}, "validity_days": 3,
+    });
+    service
+        .call("PUT", "/v1/tenants/acme/promotions/FS20", &put)
+        .await;
+    let unique = json!({"name": "Own", "kind": "unique", "fallback_code": "WELCOME1"});
+    service
+        .call("PUT", "/v1/tenants/acme/promotions/own", &unique)
+        .await;
+    let export = async |tenant: &str| {
+        let head = format!(
+            "GET /v1/tenants/{tenant}/promotions HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+             Authorization: Bearer {ADMIN}\r\nAccept: text/csv\r\n\r\n"
+        );
+        service.send(head).await.text().to_owned()
+    };
+    let table = export("acme").await;
+    assert!(table.starts_with(
+        "code,name,status,kind,reward,limits,metadata,validity_days,fallback_code\r\n"
+    ));
+    assert!(table.contains("\r\nFS20,'=SUM(A1),paused,"), "{table}");
+    let import = |tenant: &str| format!("/v1/tenants/{tenant}/promotions/import");
+    let report = send_table(&service, &import("acme"), &table).await.json();
+    assert_eq!(
+        report,
+        json!({"created": 0, "changed": 0, "unchanged": 2, "refused": []})
+    );
+    let report = send_table(&service, &import("blue"), &table).await.json();
+    assert_eq!(report["created"], 2);
+    assert_eq!(export("blue").await, table);
+    // A bad line is told by its number and changes nothing; the others count.
+    let lines = "code,name,reward,limits\nA,First,,\nB,Second,{,\nC,Third,,\"{\"\"per_customer\"\":0}\"\nA,Again,{},\n";
+    let report = send_table(&service, &import("acme"), lines).await.json();
+    let refused = report["refused"].as_array().unwrap();
+    let at: Vec<_> = refused.iter().map(|one| one["line"].clone()).collect();
+    assert_eq!(
+        (at, &report["created"], &report["changed"]),
+        (vec![json!(3), json!(4)], &json!(1), &json!(1))
+    );
+    assert_eq!(
+        service.get("/v1/tenants/acme/promotions/B").await.status,
+        404
+    );
 }

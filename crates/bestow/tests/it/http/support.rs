@@ -139,6 +139,10 @@ impl Service {
                 ends_at: Some(starts_at + 10 * DAY_MS),
                 action: 24,
                 channel: CHANNEL,
+                walls: bestow_store::campaigns::Walls {
+                    starts: None,
+                    ends: None,
+                },
             },
         };
         self.plant(move |tx| planted.write(tx)).await;

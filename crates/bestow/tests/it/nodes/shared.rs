@@ -93,6 +93,34 @@ async fn what_one_changes_the_others_know() {
 }
 
 #[tokio::test]
+async fn what_is_stopped_here_is_stopped_there() {
+    let home = Home::shared();
+    let nodes = [Node::start(&home, &[]), Node::start(&home, &[])];
+    nodes[0].ok(Method::POST, "/v1/tenants", &acme()).await;
+    until(&nodes[1], "/v1/tenants/acme", 200).await;
+    let path = "/v1/tenants/acme/promotions/FS20";
+    nodes[0]
+        .ok(Method::PUT, path, &json!({"name": "Free"}))
+        .await;
+    let question = json!({"customer_id": "C-1", "promo_code": "FS20"});
+    let reason = async |node: &Node| {
+        let path = "/v1/tenants/acme/eligibility";
+        node.ok(Method::POST, path, &question).await["reason"].clone()
+    };
+    assert_eq!(reason(&nodes[0]).await, "no_grant");
+    for (verb, wanted) in [("stop", "promotion_paused"), ("resume", "no_grant")] {
+        let path = format!("{path}/{verb}");
+        nodes[0].ok(Method::POST, &path, &Value::Null).await;
+        assert_eq!(reason(&nodes[0]).await, wanted);
+        let mut looks = 0;
+        while reason(&nodes[1]).await != wanted {
+            looks += 1;
+            assert!(looks < LOOKS_MAX, "{verb} is not heard of");
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_that_stood_still_does_not_go_by_what_it_knew() {
     let home = Home::shared();
     let nodes = [Node::start(&home, &[]), Node::start(&home, &[])];

@@ -116,3 +116,14 @@ async fn work_that_nobody_does_is_found() {
     let text = texts(&findings(&world).await);
     assert!(text.contains("see that `bestow serve` runs"), "{text}");
 }
+
+#[tokio::test]
+async fn campaigns_that_wait_for_a_second_person_are_named() {
+    let world = healthy().await;
+    let guards = json!({"guards": {"campaign_customers_max": 1}});
+    world.patch("/v1/tenants/acme", &guards).await;
+    let campaign = world.run(2, &json!({})).await;
+    let told = texts(&findings(&world).await);
+    let named = format!("wait for a second person: {campaign}");
+    assert!(told.contains(&named), "{told}");
+}

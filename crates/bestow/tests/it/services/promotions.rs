@@ -250,6 +250,8 @@ async fn one_entry_that_is_refused_does_not_stop_the_others() {
         synced_name: None,
         fallback_code: None,
         validity_days: None,
+        resumes_as: None,
+        stop_reason: None,
     };
     for code in ["BAD1", "Z-BAD2"] {
         let nameless = nameless(code);

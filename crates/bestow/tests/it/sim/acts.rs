@@ -86,6 +86,7 @@ impl Stage<'_> {
             self.restart().await;
         }
         self.watch_approvals().await?;
+        self.within_bounds().await?;
         Ok(told)
     }
 
@@ -136,8 +137,10 @@ impl Stage<'_> {
             Op::Suspend(tenant) => told(&self.suspend(*tenant, Suspension::Suspend).await),
             Op::Resume(tenant) => told(&self.suspend(*tenant, Suspension::Resume).await),
             Op::Release(campaign) if !self.cancelled.contains_key(campaign) => {
+                self.guards.halted.remove(campaign);
                 told(&self.resume_campaign(*campaign).await)
             }
+            Op::Guard(guarding) => self.guard(*guarding).await,
             Op::Ask(campaign) => self.ask(*campaign).await?,
             Op::Redeem {
                 campaign,
@@ -318,11 +321,28 @@ impl Stage<'_> {
     }
 
     async fn exclude(&mut self, tenant: usize, customer: String) -> Result<Value, Wrong> {
-        let body = json!({ "customer_ids": [customer], "reason": "asked to be left alone" });
+        self.exclude_from(tenant, customer, None).await
+    }
+
+    /// From everything, or from one code.
+    pub(super) async fn exclude_from(
+        &mut self,
+        tenant: usize,
+        customer: String,
+        code: Option<&str>,
+    ) -> Result<Value, Wrong> {
+        let body = json!({
+            "customer_ids": [customer], "reason": "asked to be left alone", "promo_code": code,
+        });
         // Whether or not the answer says so, it may have been done.
-        self.excluded.insert((tenant, customer));
+        self.excluded.insert((tenant, customer.clone()));
         let path = format!("{}/exclusions", self.tenant_path(tenant));
-        self.api(Method::POST, &path, &body).await
+        let done = self.api(Method::POST, &path, &body).await;
+        if done.is_ok() {
+            let code = code.unwrap_or_default().to_lowercase();
+            self.guards.barred.insert((tenant, customer, code));
+        }
+        done
     }
 
     async fn include_all(&mut self, tenant: usize) -> Result<Value, Wrong> {
@@ -335,6 +355,8 @@ impl Stage<'_> {
             return Ok(Value::Null);
         }
         let path = format!("{}/exclusions", self.tenant_path(tenant));
+        let barred = &mut self.guards.barred;
+        barred.retain(|(of, ..)| *of != tenant);
         self.api(Method::DELETE, &path, &json!({ "customer_ids": ids }))
             .await
     }
@@ -351,7 +373,7 @@ impl Stage<'_> {
     }
 }
 
-fn told<T>(result: &Result<T, Wrong>) -> String {
+pub(super) fn told<T>(result: &Result<T, Wrong>) -> String {
     match result {
         Ok(_) => String::new(),
         Err(_) => "refused".to_owned(),

@@ -54,6 +54,9 @@ pub(crate) async fn at_rest(stage: &Stage<'_>) -> Result<Option<String>, Wrong> 
         if !view["revoked_at"].is_null() {
             continue;
         }
+        if view["guard"]["state"] == "held" {
+            return Ok(Some(format!("campaign {campaign} waits for somebody")));
+        }
         if stage.may_be_listed(*campaign).await? {
             return Ok(Some(format!("campaign {campaign} may still be listed")));
         }
@@ -130,6 +133,7 @@ pub(crate) async fn audit(stage: &Stage<'_>) -> Result<(String, Met), Wrong> {
     stage.within_limits(&live, &asked)?;
     met.codes += stage.pools(&ledgers).await?;
     met.redeemed += stage.audit_redemptions(&ledgers).await?;
+    met.decided += stage.guards.decided;
     for tenant in 0..stage.history.world.tenants.len() {
         stage.synced(tenant).await?;
     }
@@ -211,6 +215,9 @@ fn stopped(stage: &Stage<'_>, campaign: usize, view: &Value) -> Result<bool, Wro
         return Ok(true);
     }
     if is_revoked || is_suspended {
+        if is_revoked && stage.guards.refused.contains(&campaign) {
+            return Ok(true);
+        }
         if stage.slandered.contains(&campaign) && cancel == "unconfirmed" && is_revoked {
             return Ok(true);
         }
@@ -299,9 +306,10 @@ async fn windows(
     let (_, excluded) = stage.get(&path).await?;
     let excluded = excluded["data"].as_array().cloned().unwrap_or_default();
     for grant in grants.into_iter().take(TRIED_MAX) {
-        let is_excluded = excluded
-            .iter()
-            .any(|one| one["customer_id"] == grant.customer.as_str());
+        let is_excluded = excluded.iter().any(|one| {
+            one["customer_id"] == grant.customer.as_str()
+                && (one["promo_code"].is_null() || one["promo_code"] == grant.code.as_str())
+        });
         let end = grant.ends_at.unwrap_or(grant.starts_at + 1);
         for at in [grant.starts_at - 1, grant.starts_at, end - 1, end] {
             let of_tenant = (0..live.len()).filter(|other| stage.tenant_of(*other) == tenant);

@@ -55,6 +55,11 @@ impl Stage<'_> {
                 let codes = held.entry(grant.customer).or_default();
                 codes.insert(grant.code);
             }
+            for customer in &approved {
+                let codes = held.get(customer).into_iter().flatten();
+                self.may_have(campaign, customer, codes.map(String::as_str))
+                    .map_err(|wrong| format!("{customer} is approved, and {wrong}"))?;
+            }
             let known = self.approvals.0.entry(campaign).or_default();
             for customer in approved {
                 let codes = held.get(&customer).cloned().unwrap_or_default();
@@ -148,6 +153,7 @@ impl Stage<'_> {
                 .all(|round| round["close_reason"] == "complete");
         for (reason, number) in counts.held.iter().chain(&counts.refused) {
             let may_be = match reason.as_str() {
+                "promotion_stopped" => self.guards.has_stopped,
                 "unknown_code" | "inactive_promotion" => {
                     codes.iter().any(|code| code.known != Known::Active)
                 }

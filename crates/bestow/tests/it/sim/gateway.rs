@@ -2,7 +2,7 @@
 
 use bestow_store::Error as StoreError;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::run::Wrong;
 use super::stage::Stage;
@@ -48,6 +48,11 @@ impl Stage<'_> {
             let Some(allowed) = allowed.filter(|_| status.as_u16() == 200) else {
                 return Err(format!("the gateway answered {status}: {answer}"));
             };
+            if allowed {
+                let codes = action["promo_codes"].as_array().into_iter().flatten();
+                self.may_have(campaign, &customer, codes.filter_map(Value::as_str))
+                    .map_err(|wrong| format!("{customer} is allowed, and {wrong}"))?;
+            }
             self.keeps_its_word(campaign, &customer, allowed)?;
             told = format!("{told} {allowed}");
         }

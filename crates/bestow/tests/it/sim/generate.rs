@@ -3,6 +3,7 @@
 use bestow_store::Fault;
 use serde_json::json;
 
+use super::guards;
 use super::model::{CampaignPlan, Dice, History, Kind, Manner, Op, Posts, Times, World};
 use super::worlds::{CODES, world};
 
@@ -144,8 +145,9 @@ const TRANSACTIONS: [&str; 46] = [
 /// The history of a seed.
 pub(crate) fn history(seed: u64) -> History {
     let dice = Dice::new(seed);
-    let world = world(&dice);
-    let ops = ops(&dice, &world);
+    let mut world = world(&dice);
+    let mut ops = ops(&dice, &world);
+    guards::draw(seed, &mut world, &mut ops);
     History { seed, world, ops }
 }
 
@@ -321,7 +323,7 @@ fn of_people(dice: &Dice, world: &World) -> Op {
     }
 }
 
-fn before_or_after(dice: &Dice) -> Fault {
+pub(super) fn before_or_after(dice: &Dice) -> Fault {
     *dice.pick(&[Fault::BeforeCommit, Fault::AfterCommit])
 }
 

@@ -23,14 +23,15 @@ pub(super) async fn granted(
     let mut expected = stage.expected(campaign)?;
     expected.retain(|(_, code), _| !never.contains(code));
     let ledger: Holdings = ledger.iter().map(Seen::holding).collect();
-    let alike = same_grants(&expected, &ledger)?;
+    let excluded = ever_excluded(stage, campaign);
+    let alike = same_grants(&expected, &ledger, &excluded)?;
     if !stage.processed.contains(&campaign) {
         return Ok(());
     }
     // A released code does not release the pairs of an id that is nearly another customer's.
     let mut known_reasons = vec!["unknown_code", "near_equal_customer_id"];
     if alike {
-        known_reasons.push("inactive_promotion");
+        known_reasons.extend(["inactive_promotion", "promotion_stopped"]);
     }
     if let Some(odd) = counts
         .held
@@ -39,10 +40,13 @@ pub(super) async fn granted(
     {
         return Err(format!("pairs are held as {odd}"));
     }
-    if !counts.refused.is_empty() {
+    let is_excluded = |reason: &String| reason == "excluded" && !excluded.is_empty();
+    if !counts.refused.keys().all(is_excluded) {
         return Err(format!("pairs are refused: {:?}", counts.refused));
     }
-    if stage.history.has_plain_lists() {
+    // Whoever is excluded between two readings of a list may count in both.
+    let is_read_once = !stage.guards.seen_first.contains(&campaign);
+    if stage.history.has_plain_lists() && counts.refused.is_empty() && is_read_once {
         recount(stage, campaign, counts, &never, alike).await?;
     }
     Ok(())
@@ -52,8 +56,12 @@ pub(super) async fn granted(
 type Alike = bool;
 
 /// Everybody holds exactly what the oracle says. Of ids that differ by letter case only, one is the customer and holds
-/// all of its own; the others are held.
-fn same_grants(expected: &Holdings, ledger: &Holdings) -> Result<Alike, Wrong> {
+/// all of its own; the others are held. Whoever was excluded at some time may hold less.
+fn same_grants(
+    expected: &Holdings,
+    ledger: &Holdings,
+    excluded: &BTreeSet<String>,
+) -> Result<Alike, Wrong> {
     type Customers<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (i64, Option<i64>)>>;
     fn by_fold(of: &Holdings) -> BTreeMap<String, Customers<'_>> {
         let mut folds: BTreeMap<String, Customers<'_>> = BTreeMap::new();
@@ -71,6 +79,19 @@ fn same_grants(expected: &Holdings, ledger: &Holdings) -> Result<Alike, Wrong> {
         ));
     }
     for (fold, wanted) in &expected {
+        if excluded.contains(fold) {
+            let is_wanted = |(customer, code): (&str, &str)| {
+                let codes = wanted.get(customer);
+                codes.is_some_and(|codes| codes.contains_key(code))
+            };
+            let held = ledger.get(fold).into_iter().flatten();
+            let mut pairs =
+                held.flat_map(|(customer, codes)| codes.keys().map(move |code| (*customer, *code)));
+            if !pairs.all(is_wanted) {
+                return Err(format!("{fold} holds more than {wanted:?}"));
+            }
+            continue;
+        }
         let Some(held) = ledger.get(fold) else {
             return Err(format!("{fold} holds nothing, and should hold {wanted:?}"));
         };
@@ -139,6 +160,16 @@ pub(super) fn taken_back(stage: &Stage<'_>, campaign: usize, ledger: &[Seen]) ->
         )),
         None => Ok(()),
     }
+}
+
+/// The ids, without letter case, of everybody who was excluded at some time.
+fn ever_excluded(stage: &Stage<'_>, campaign: usize) -> BTreeSet<String> {
+    let tenant = stage.history.world.campaigns[campaign].tenant;
+    let excluded = stage.excluded.iter();
+    excluded
+        .filter(|(of, _)| *of == tenant)
+        .map(|(_, customer)| customer.to_lowercase())
+        .collect()
 }
 
 fn never_known(stage: &Stage<'_>) -> BTreeSet<String> {

@@ -7,6 +7,8 @@ use bestow_store::Fault;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::guards::Guarding;
+
 /// Everything about one history. The same seed makes the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
@@ -73,6 +75,8 @@ pub(crate) struct TenantPlan {
     pub(crate) expiry: &'static str,
     /// Whether the operator's own system is asked before a customer is approved.
     pub(crate) asks_operator: bool,
+    /// Customers of one campaign that nobody has to look at first; 0: each campaign waits.
+    pub(crate) customers_max: Option<u64>,
 }
 
 impl TenantPlan {
@@ -87,6 +91,7 @@ impl TenantPlan {
             per_minute_max: None,
             expiry: "duration",
             asks_operator: false,
+            customers_max: None,
         }
     }
 }
@@ -275,6 +280,8 @@ pub(crate) enum Op {
     Resume(usize),
     /// Somebody lets the held imports of a campaign go on.
     Release(usize),
+    /// Somebody stops something at once, lets it go on, or decides what waits for a second person.
+    Guard(Guarding),
     /// A shop asks for a customer of a campaign.
     Ask(usize),
     /// A customer of a campaign redeems what it gave, the same request so many times.

@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     campaign: usize,
     request: Redeem,
     answer: Option<Answered>,
+    /// Whether it was sent before: then it may have been done before whatever came meanwhile.
+    was_sent: bool,
 }
 
 impl Stage<'_> {
@@ -81,6 +83,7 @@ impl Stage<'_> {
             campaign,
             request: serde_json::from_value(request).map_err(|e| e.to_string())?,
             answer: None,
+            was_sent: false,
         });
         let mut told = String::new();
         for _ in 0..copies {
@@ -98,12 +101,16 @@ impl Stage<'_> {
         let tenant = tenant.map_err(|e| e.to_string())?;
         let key = IdempotencyKey::parse(&format!("sim-{place}")).map_err(|e| e.to_string())?;
         let sent = redemptions::redeem(app, &Actor::cli(), &tenant, &key, &asked.request).await;
+        let was_sent = std::mem::replace(&mut self.redemptions[place].was_sent, true);
         let answer = match sent {
             Ok(answer) => answer,
             // Whether it was done, the next one is told.
             Err(Error::Store(_)) => return Ok("unknown".to_owned()),
             Err(error) => return Err(format!("a redemption failed: {error}")),
         };
+        if answer.is_granted() && !was_sent {
+            self.may_redeem(&answer.body)?;
+        }
         let told = answer.status.as_u16().to_string();
         let first = self.redemptions[place].answer.get_or_insert(answer.clone());
         if *first == answer {

@@ -78,6 +78,7 @@ impl Stage<'_> {
                 self.promote(index, "active").await?;
             }
         }
+        self.go_on_with_all().await?;
         self.collect().await?;
         let cancelled: Vec<usize> = self.cancelled.keys().copied().collect();
         for campaign in cancelled {
@@ -104,6 +105,7 @@ impl Stage<'_> {
                     self.resume_campaign(campaign).await?;
                 }
             }
+            self.decide_all().await?;
             self.work_off().await?;
             match audit::at_rest(self).await? {
                 None => return Ok(()),

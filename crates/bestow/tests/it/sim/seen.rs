@@ -76,6 +76,8 @@ pub(crate) struct Met {
     pub(crate) lifted: u64,
     /// Grants that were redeemed.
     pub(crate) redeemed: u64,
+    /// Campaigns that waited, and that a second person let go on or refused.
+    pub(crate) decided: u64,
 }
 
 impl Met {
@@ -91,6 +93,7 @@ impl Met {
             codes: self.codes + other.codes,
             lifted: self.lifted + other.lifted,
             redeemed: self.redeemed + other.redeemed,
+            decided: self.decided + other.decided,
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::audit;
 use super::clearance::Approvals;
+use super::guards::{self, Guards};
 use super::model::{Access, DAYS_DEFAULT, History, Kind, Known, TenantPlan, Times};
 use super::notes::Note;
 use super::operator::Operator;
@@ -49,6 +50,7 @@ pub(crate) struct Stage<'h> {
     pub(crate) slandered: BTreeSet<usize>,
     /// By tenant: customers who were excluded at some time.
     pub(crate) excluded: BTreeSet<(usize, String)>,
+    pub(super) guards: Guards,
     /// What was to be redeemed.
     pub(super) redemptions: Vec<Asked>,
     pub(super) approvals: Approvals,
@@ -90,6 +92,7 @@ impl<'h> Stage<'h> {
             processed: Vec::new(),
             slandered: BTreeSet::new(),
             excluded: BTreeSet::new(),
+            guards: Guards::default(),
             redemptions: Vec::new(),
             approvals: Approvals::default(),
             operator: Operator::start().await,
@@ -164,6 +167,7 @@ impl<'h> Stage<'h> {
             "triggered": { "per_minute_max": plan.per_minute_max },
         });
         let mut ours = ours;
+        ours["guards"] = guards::bounds(plan);
         if plan.asks_operator {
             ours["approval"] = json!({ "url": self.operator.url });
         }

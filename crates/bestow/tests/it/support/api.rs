@@ -1,7 +1,10 @@
 //! What tests ask of the service's API, as admin. Whatever is refused fails the test.
 
+use bestow::actor::Actor;
+use bestow::service::idempotency::IdempotencyKey;
+use bestow::service::redemptions;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::World;
 
@@ -46,6 +49,18 @@ impl World {
     pub(crate) async fn finding_kinds(&self) -> Vec<String> {
         let found = self.findings().await;
         found.iter().map(|one| text(one, "kind")).collect()
+    }
+
+    /// Redeems FS20 for a customer, who must be able to. The id of the redemption.
+    pub(crate) async fn redeem(&self, customer: &str) -> String {
+        let asked = json!({"customer_id": customer, "promo_code": "FS20"});
+        let asked = serde_json::from_value(asked).expect("a request");
+        let key = IdempotencyKey::parse(&format!("key-{customer}")).expect("a key");
+        let redeemed =
+            redemptions::redeem(&self.app, &Actor::cli(), &self.acme(), &key, &asked).await;
+        let answer = redeemed.expect("an answer");
+        let body: Value = serde_json::from_slice(&answer.body).expect("a document");
+        text(&body, "id")
     }
 }
 

@@ -77,7 +77,9 @@ impl<'t, 'c> Deciding<'t, 'c> {
         let (Some(campaign), Some(round)) = (found, rounds.get(&no).cloned()) else {
             return Err(StoreError::Corrupt(format!("no clearance round {no}")));
         };
-        let is_stopped = campaign.suspended_at.is_some() || campaign.revoked_at.is_some();
+        let is_stopped = campaign.suspended_at.is_some()
+            || campaign.revoked_at.is_some()
+            || tx.stop_of(tenant, campaign.no)?.is_some();
         if is_stopped || round.state != "deciding" {
             return Ok(None);
         }
@@ -160,13 +162,20 @@ impl<'t, 'c> Deciding<'t, 'c> {
     }
 
     fn decide(&mut self, listed: &Listed, rows: &[LedgerRow]) -> Stored<Result<(), Disposition>> {
+        let excluded_from = if self.has_exclusions {
+            self.tx.excluded_from(self.tenant, &listed.customer)?
+        } else {
+            Vec::new()
+        };
         let mut codes = Vec::with_capacity(listed.pairs.len());
         for pair in &listed.pairs {
-            let facts = self.code_facts(&listed.customer, pair.offer, rows)?;
+            let mut facts = self.code_facts(&listed.customer, pair.offer, rows)?;
+            if excluded_from.contains(&self.codes[&pair.offer].fold) {
+                facts.standing = Standing::Excluded;
+            }
             codes.push(facts);
         }
-        let is_excluded =
-            self.has_exclusions && self.tx.is_excluded(self.tenant, &listed.customer)?;
+        let is_excluded = excluded_from.iter().any(String::is_empty);
         Ok(decide(&CustomerFacts {
             spelling: listed.spelling,
             standing: if is_excluded {
@@ -204,6 +213,7 @@ impl<'t, 'c> Deciding<'t, 'c> {
             by_all: code.by_all,
             supply: if is_dry { Supply::Empty } else { Supply::Ready },
             is_granted: own(rows, offer).is_some(),
+            standing: Standing::Welcome,
         })
     }
 

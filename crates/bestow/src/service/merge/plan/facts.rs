@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bestow_core::HoldReason;
-use bestow_store::campaigns::{Offer, WindowSpec};
+use bestow_store::campaigns::{Offer, Walls, WindowSpec};
 use bestow_store::merge::WindowRef;
 use bestow_store::runs::GroupEntry;
 use bestow_store::{Error as StoreError, Store};
@@ -18,6 +18,8 @@ pub(crate) struct CampaignFacts {
     offers: HashSet<u32>,
     /// Offers whose pairs are held, each with its reason.
     pub(super) holding: HashMap<u32, HoldReason>,
+    /// Those of which a release was cut off: the ledger tells which of their pairs it had come to.
+    released_in_part: HashSet<u32>,
     /// Offers with pairs that wait for a unique code: of these a merged row may have no grant.
     pub(super) waiting: HashSet<u32>,
     windows: HashMap<u32, WindowSpec>,
@@ -41,6 +43,11 @@ impl CampaignFacts {
                 tenant,
                 offers: offers.iter().map(|offer| offer.no).collect(),
                 holding: offers.iter().filter_map(holding).collect(),
+                released_in_part: offers
+                    .iter()
+                    .filter(|offer| offer.is_released_in_part)
+                    .map(|offer| offer.no)
+                    .collect(),
                 waiting: tx.waiting_offers(tenant, campaign)?.into_iter().collect(),
                 windows: tx.windows(tenant, campaign)?.into_iter().collect(),
                 pages: pages
@@ -51,8 +58,20 @@ impl CampaignFacts {
         })
     }
 
+    /// The same once these offers are released.
+    pub(crate) fn releasing(mut self, offers: &HashSet<u32>) -> Self {
+        self.holding.retain(|offer, _| !offers.contains(offer));
+        self
+    }
+
     pub(crate) fn grants(&self, offer: u32) -> bool {
         !self.holding.contains_key(&offer)
+    }
+
+    /// Whether a pair whose offer holds its pairs was released all the same: granted, or waiting for a unique code.
+    pub(super) fn was_released(&self, customer: &str, offer: u32) -> Result<bool, StoreError> {
+        Ok(self.released_in_part.contains(&offer)
+            && (self.held_by(customer)?.contains(&offer) || self.is_waiting(customer, offer)?))
     }
 
     /// Offers of this campaign that a customer holds. A landed row does not tell: it may have been held, and left so
@@ -120,16 +139,20 @@ impl CampaignFacts {
         let Some((earliest, _)) = specs.first().copied() else {
             return WindowRef::Known(first);
         };
-        let ends_at = specs
-            .iter()
-            .map(|(spec, _)| spec.ends_at)
-            .reduce(|a, b| a.zip(b).map(max));
+        // No end is the latest of all.
+        let latest = specs.iter().map(|(spec, _)| spec);
+        let latest = latest.max_by_key(|spec| (spec.ends_at.is_none(), spec.ends_at, spec.walls));
+        let (ends_at, ends) = latest.map_or((None, None), |spec| (spec.ends_at, spec.walls.ends));
         let union = WindowSpec {
-            ends_at: ends_at.flatten(),
+            ends_at,
+            walls: Walls {
+                ends,
+                ..earliest.walls
+            },
             ..earliest
         };
-        let spans =
-            |spec: &WindowSpec| (spec.starts_at, spec.ends_at) == (union.starts_at, union.ends_at);
+        let edges = |spec: &WindowSpec| (spec.starts_at, spec.ends_at, spec.walls);
+        let spans = |spec: &WindowSpec| edges(spec) == edges(&union);
         if let Some((_, no)) = specs.iter().find(|(spec, _)| spans(spec)) {
             return WindowRef::Known(*no);
         }
@@ -153,8 +176,4 @@ fn holding(offer: &Offer) -> Option<(u32, HoldReason)> {
         offer.no,
         HoldReason::parse(reason).unwrap_or(HoldReason::UnknownCode),
     ))
-}
-
-fn max((a, b): (i64, i64)) -> i64 {
-    a.max(b)
 }

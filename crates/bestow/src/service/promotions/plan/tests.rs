@@ -15,6 +15,8 @@ fn ours(code: &str, name: &str, status: &str, agreed: Option<&str>) -> Promotion
         updated_at: 0,
         fallback_code: None,
         validity_days: None,
+        resumes_as: None,
+        stop_reason: None,
         synced_name: agreed.map(str::to_owned),
     }
 }

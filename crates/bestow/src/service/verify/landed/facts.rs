@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) confirming: HashSet<u32>,
     /// Confirming passes may have dropped rows that had widened a window.
     pub(super) was_confirmed: bool,
+    /// Newer zone data moved windows before they started: one that spans several may have started and stayed.
+    pub(super) was_moved: bool,
     pub(super) counts: Vec<(String, i64)>,
     /// Rows that name nobody, counted when they landed.
     pub(super) nobody: Tally,
@@ -52,6 +54,7 @@ impl Facts {
                     .filter(|page| page.pass > 1)
                     .map(|page| page.page)
                     .collect(),
+                was_moved: tx.has_moved_windows(tenant, no)?,
                 was_confirmed: pages.iter().any(|page| page.pass > 1),
                 counts: tx.counts(tenant, no)?,
                 nobody,

@@ -132,3 +132,20 @@ async fn a_stopped_campaign_a_suspended_tenant_and_an_excluded_customer_are_deni
     assert!(!is_allowed(&world, &about("P-1")).await);
     assert!(!is_allowed(&world, &about("P-2")).await);
 }
+
+#[tokio::test]
+async fn a_stopped_promotion_is_denied_even_to_whoever_was_promised_it() {
+    let world = triggered(&json!({})).await;
+    assert!(is_allowed(&world, &about("P-1")).await);
+    let path = "/v1/tenants/acme/promotions/FS20";
+    world.post(&format!("{path}/stop"), &json!({})).await;
+    for customer in ["P-1", "P-2"] {
+        assert!(!is_allowed(&world, &about(customer)).await, "{customer}");
+    }
+    assert!(is_allowed(&world, &with_codes("P-3", &json!("CB10"))).await);
+    world.post(&format!("{path}/resume"), &json!({})).await;
+    for customer in ["P-1", "P-2"] {
+        assert!(is_allowed(&world, &about(customer)).await, "{customer}");
+    }
+    assert_eq!(world.finding_kinds().await, Vec::<String>::new());
+}

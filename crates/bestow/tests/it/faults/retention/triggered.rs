@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::triggers;
-use super::{archive, archived_of, archives, in_ledger, redeem, tune};
+use super::{archive, archived_of, archives, in_ledger, tune};
 use crate::support::{World, text};
 
 /// A triggered world that keeps ended grants for 30 days.
@@ -18,7 +18,7 @@ async fn triggered() -> World {
         world.travel(at).await;
         triggers::tell(&world, &triggers::trigger(customer, at, &json!({}))).await;
         if customer == "b" {
-            redeem(&world, "b").await;
+            world.redeem("b").await;
         }
     }
     world

@@ -288,3 +288,97 @@ async fn who_has_used_it_is_not_given_another() {
         "limit_reached"
     );
 }
+
+#[tokio::test]
+async fn so_many_grants_of_one_customer_are_in_use_at_once() {
+    let service = with(&json!({"name": "x"})).await;
+    put_promotion(&service, "CB10", &json!({"name": "y"})).await;
+    service.campaign("2", &["A-1", "A-2"], &["CB10"], 0).await;
+    let path = "/v1/tenants/acme";
+    let body = json!({"codes_at_once_max": 1});
+    assert_eq!(service.call("PATCH", path, &body).await.status, 200);
+    let body = json!({"customer_id": "A-1", "promo_code": "CB10"});
+    assert_eq!(redeem(&service, "k1", &body).await.status, 201);
+    assert_eq!(
+        eligibility(&service, "A-1").await["reason"],
+        "limit_reached"
+    );
+    assert_eq!(
+        refusal(&take(&service, "k2", "A-1", Value::Null).await),
+        "limit_reached"
+    );
+    // What somebody else has in use is nothing to them; and what is over is not in use any more.
+    assert_eq!(take(&service, "k3", "A-2", Value::Null).await.status, 201);
+    let many = json!({"codes_at_once_max": 2});
+    assert_eq!(service.call("PATCH", path, &many).await.status, 200);
+    assert_eq!(take(&service, "k4", "A-1", Value::Null).await.status, 201);
+    for bad in [json!(0), json!(1_001)] {
+        let body = json!({ "codes_at_once_max": bad });
+        let answer = service.call("PATCH", path, &body).await;
+        assert_eq!(answer.problem(), (422, "bad_codes_at_once_max".to_owned()));
+    }
+    assert_verified(&service);
+}
+
+#[tokio::test]
+async fn what_is_over_is_not_in_use() {
+    let service = with(&json!({"name": "x"})).await;
+    put_promotion(&service, "CB10", &json!({"name": "y"})).await;
+    service.campaign("2", &["A-1"], &["CB10"], 9).await;
+    let body = json!({"codes_at_once_max": 1});
+    service.call("PATCH", "/v1/tenants/acme", &body).await;
+    assert_eq!(take(&service, "k1", "A-1", Value::Null).await.status, 201);
+    let body = json!({"customer_id": "A-1", "promo_code": "CB10"});
+    service.app.clock.advance(9 * DAY_MS);
+    assert_eq!(
+        refusal(&redeem(&service, "k2", &body).await),
+        "limit_reached"
+    );
+    service.app.clock.advance(DAY_MS);
+    assert_eq!(redeem(&service, "k3", &body).await.status, 201);
+    assert_verified(&service);
+}
+
+#[tokio::test]
+async fn rewards_of_the_operators_own_keep_the_tenants_schema() {
+    let service = Service::start().await;
+    let path = "/v1/tenants/acme";
+    let schema = json!({
+        "type": "object", "required": ["spins"], "properties": {"spins": {"type": "integer", "minimum": 1}},
+    });
+    let body = json!({ "reward_schema": schema });
+    let patched = service.call("PATCH", path, &body).await.json();
+    assert_eq!(patched["reward_schema"], schema);
+    let put = async |reward: Value| {
+        let body = json!({"name": "x", "reward": reward});
+        let path = "/v1/tenants/acme/promotions/FS20";
+        service.call("PUT", path, &body).await
+    };
+    for reward in [
+        json!({"spins": 20}),
+        json!({}),
+        json!({"type": "amount", "amount_minor": 500, "currency": "EUR"}),
+    ] {
+        assert!(put(reward).await.status < 300);
+    }
+    for reward in [json!({"spins": 0}), json!({"type": "bonus"})] {
+        let answer = put(reward).await;
+        assert_eq!(answer.problem(), (422, "bad_reward".to_owned()));
+    }
+    for bad in [
+        json!({"type": "nonsense"}),
+        json!({"$ref": "https://example.com/schema"}),
+        json!(7),
+    ] {
+        let body = json!({ "reward_schema": bad });
+        let answer = service.call("PATCH", path, &body).await;
+        assert_eq!(
+            answer.problem(),
+            (422, "bad_reward_schema".to_owned()),
+            "{bad}"
+        );
+    }
+    let body = json!({ "reward_schema": null });
+    service.call("PATCH", path, &body).await;
+    assert!(put(json!({"spins": 0})).await.status < 300);
+}
