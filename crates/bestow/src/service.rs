@@ -25,6 +25,7 @@ pub mod listeners;
 pub mod merge;
 pub mod notifications;
 pub mod promotions;
+mod reason;
 pub mod redemptions;
 pub mod release;
 pub mod retention;

@@ -24,11 +24,9 @@ use crate::service::ended;
 use crate::service::grants::{campaign_facts, campaign_id};
 use crate::service::guards::GuardView;
 use crate::service::import;
+use crate::service::reason;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
-
-/// Characters of a reason that a person gives.
-const REASON_CHARS_MAX: usize = 500;
 
 /// A campaign with its counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -119,12 +117,8 @@ pub struct StopReason {
 
 impl StopReason {
     pub(crate) fn or(self, usual: &str) -> Result<String> {
-        let reason = self.reason.unwrap_or_else(|| usual.to_owned());
-        if reason.chars().count() <= REASON_CHARS_MAX {
-            return Ok(reason);
-        }
-        let message = format!("The reason may have at most {REASON_CHARS_MAX} characters.");
-        Err(Error::invalid("reason_too_long", message))
+        let given = reason::given(self.reason.as_deref())?;
+        Ok(given.unwrap_or_else(|| usual.to_owned()))
     }
 }
 

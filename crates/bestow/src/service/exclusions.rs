@@ -14,14 +14,12 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
 use crate::service::grants::{customer_id, sentence};
+use crate::service::reason;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
 /// Customers of one request.
 pub const CUSTOMERS_AT_ONCE_MAX: usize = 10_000;
-/// Characters of a reason.
-const REASON_CHARS_MAX: usize = 200;
-
 /// Customers to be excluded.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,11 +99,7 @@ pub async fn exclude(
 ) -> Result<Excluded> {
     let customers = checked(&wanted.customer_ids)?;
     let code = code_fold(wanted.promo_code.as_deref())?;
-    let reason = wanted.reason.trim().to_owned();
-    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-        let message = format!("`reason` must have 1 to {REASON_CHARS_MAX} characters");
-        return Err(Error::invalid("bad_reason", message));
-    }
+    let reason = reason::needed(&wanted.reason)?;
     let (no, actor) = (tenant.no(), actor.id.clone());
     let excluded = app.tx("exclude", move |tx| {
         let added = tx.exclude(no, &customers, &code, &reason, &actor)?;

@@ -7,11 +7,9 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
+use crate::service::reason;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
-
-/// Characters of a reason.
-const REASON_CHARS_MAX: usize = 500;
 
 /// A difference between Bestow and Optimove that is still there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -74,18 +72,14 @@ pub struct SettledFinding {
 /// Settles a finding: it is listed no longer, unless the difference is seen again.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Invalid`] `bad_reason`; the store's.
+/// [`Error::NotFound`]; [`Error::Invalid`] for its reason; the store's.
 pub async fn settle(
     app: &App,
     actor: &Actor,
     tenant: &Tenant,
     wanted: SettleFinding,
 ) -> Result<SettledFinding> {
-    let reason = wanted.reason.trim().to_owned();
-    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-        let message = format!("`reason` must have 1 to {REASON_CHARS_MAX} characters");
-        return Err(Error::invalid("bad_reason", message));
-    }
+    let reason = reason::needed(&wanted.reason)?;
     let (no, actor) = (tenant.no(), actor.id.clone());
     let settled = app
         .store

@@ -15,8 +15,9 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::audit::Object;
-use crate::service::campaigns::{self, CampaignView, StopReason, known};
+use crate::service::campaigns::{self, CampaignView, known};
 use crate::service::grants::campaign_id;
+use crate::service::reason;
 use crate::service::{cancel, import};
 use crate::tenant::Tenant;
 use crate::work::kind;
@@ -31,14 +32,7 @@ pub struct Decision {
 
 impl Decision {
     fn reason(self) -> Result<String> {
-        if self.reason.trim().is_empty() {
-            return Err(Error::invalid(
-                "reason_needed",
-                "A decision needs its reason.",
-            ));
-        }
-        let reason = Some(self.reason);
-        StopReason { reason }.or("")
+        reason::needed(&self.reason)
     }
 }
 

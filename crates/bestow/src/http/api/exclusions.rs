@@ -51,7 +51,7 @@ pub(crate) async fn exclude(
     }
     let Json(wanted) = Json::from_request(request, &shared).await?;
     let done = exclusions::exclude(app, &actor, &tenant, wanted).await?;
-    Ok(Answer(done).into_response())
+    Ok(Answer(FileReport::from(done)).into_response())
 }
 
 /// Lets customers in again. Those who were not excluded make no difference.

@@ -5,27 +5,39 @@ use std::collections::BTreeMap;
 use bestow_core::{CustomerId, PromoCode};
 use serde::Serialize;
 
-use super::{CUSTOMERS_AT_ONCE_MAX, Exclude, exclude};
+use super::{CUSTOMERS_AT_ONCE_MAX, Exclude, Excluded, exclude};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::formula;
 use crate::service::grants::sentence;
+use crate::service::reason;
 use crate::table::{self, Refusal};
 use crate::tenant::Tenant;
 
 /// Why, where a file does not say it.
 const REASON: &str = "excluded by a file";
 
-/// What became of a file.
+/// What became of customers who were to be excluded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FileReport {
     /// Exclusions that are new.
     pub added: u64,
     /// Those that were there.
     pub known: u64,
-    /// Lines that were not taken, each with its number, the head line being 1.
+    /// Lines of a table that were not taken, each with its number, the head line being 1.
     pub refused: Vec<Refusal>,
+}
+
+impl From<Excluded> for FileReport {
+    fn from(Excluded { added, known }: Excluded) -> Self {
+        let refused = Vec::new();
+        Self {
+            added,
+            known,
+            refused,
+        }
+    }
 }
 
 /// Excludes the customers of a file. A line that cannot be taken is reported and the others go on; running the same file
@@ -64,9 +76,10 @@ pub async fn import_csv(
         let fault = fault.and(code.map_or(Ok(()), |code| {
             PromoCode::parse(code).map(drop).map_err(|e| sentence(&e))
         }));
+        let fault = fault.and(reason::given(cell(reason)).map_err(|e| e.to_string()));
         match fault {
-            Ok(()) => {
-                let why = cell(reason).unwrap_or(REASON).to_owned();
+            Ok(why) => {
+                let why = why.unwrap_or_else(|| REASON.to_owned());
                 let group = groups.entry((why, code.map(str::to_owned)));
                 group.or_default().push(customer.to_owned());
             }

@@ -18,16 +18,14 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::clock::instant;
 use crate::error::{Error, Result};
+use crate::service::reason;
 use crate::tenant::Tenant;
-
-/// Characters of a reason.
-const REASON_CHARS_MAX: usize = 200;
 
 /// Why a redemption is undone. Body of `POST …/redemptions/{id}/reverse`, which may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Undo {
-    /// For people, at most 200 characters.
+    /// For people, at most 500 characters.
     pub reason: Option<String>,
 }
 
@@ -43,14 +41,7 @@ pub async fn reverse(
     id: &str,
     undo: &Undo,
 ) -> Result<RedemptionView> {
-    let reason = undo.reason.clone();
-    if reason
-        .as_ref()
-        .is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX)
-    {
-        let message = format!("`reason` has at most {REASON_CHARS_MAX} characters.");
-        return Err(Error::invalid("bad_reason", message));
-    }
+    let reason = reason::given(undo.reason.as_deref())?;
     let (id, actor, tenant) = (id_in(id)?.to_owned(), actor.id.clone(), Arc::clone(tenant));
     let work = move |tx: &mut Tx<'_>| {
         let no = tenant.no();

@@ -14,10 +14,10 @@ async fn customers_are_excluded_and_let_in_again() {
     let is_excluded = |id| exclusions::is_excluded(&service.app, &acme, id, "fs20").unwrap();
     let body = json!({"customer_ids": ["b", "a", "b", " c "], "reason": "self-excluded"});
     let added = service.call("POST", EXCLUSIONS, &body).await;
-    assert_eq!(added.json(), json!({"added": 3, "known": 0}));
+    assert_eq!(added.json(), json!({"added": 3, "known": 0, "refused": []}));
     let body = json!({"customer_ids": ["a", "d/é"], "reason": "fraud"});
     let added = service.call("POST", EXCLUSIONS, &body).await;
-    assert_eq!(added.json(), json!({"added": 1, "known": 1}));
+    assert_eq!(added.json(), json!({"added": 1, "known": 1, "refused": []}));
     assert!(is_excluded("a") && is_excluded("d/é"));
     assert!(!is_excluded("A"), "ids are exact");
     let blue = service.app.tenant("blue").unwrap();
@@ -88,10 +88,17 @@ async fn what_cannot_be_excluded_is_refused_whole() {
             json!({"customer_ids": ["a", "b\u{7}"], "reason": "x"}),
             "bad_customer_id",
         ),
-        (json!({"customer_ids": ["a"], "reason": "  "}), "bad_reason"),
         (
-            json!({"customer_ids": ["a"], "reason": "x".repeat(201)}),
+            json!({"customer_ids": ["a"], "reason": "  "}),
+            "reason_needed",
+        ),
+        (
+            json!({"customer_ids": ["a"], "reason": "x\u{0}"}),
             "bad_reason",
+        ),
+        (
+            json!({"customer_ids": ["a"], "reason": "x".repeat(501)}),
+            "reason_too_long",
         ),
         (json!({"customer_ids": ["a"]}), "invalid_body"),
     ];
@@ -103,7 +110,10 @@ async fn what_cannot_be_excluded_is_refused_whole() {
     assert_eq!(none, Vec::<Value>::new());
     let most = json!({"customer_ids": many[1..], "reason": "x"});
     let added = service.call("POST", EXCLUSIONS, &most).await;
-    assert_eq!(added.json(), json!({"added": 10_000, "known": 0}));
+    assert_eq!(
+        added.json(),
+        json!({"added": 10_000, "known": 0, "refused": []})
+    );
 }
 
 /// Sends a table, and answers with what came of it.
@@ -119,7 +129,7 @@ async fn send_table(service: &Service, path: &str, table: &str) -> Answer {
 #[tokio::test]
 async fn a_table_excludes_its_customers_and_tells_its_bad_lines() {
     let service = Service::start().await;
-    let table = "customer_id,promo_code,reason\r\na,,self-excluded\r\n,FS20,nobody\r\n'=b,FS20,\r\nc,\"x\u{7}\",\r\n";
+    let table = "customer_id,promo_code,reason\r\na,,self-excluded\r\n,FS20,nobody\r\n'=b,FS20,\r\nc,\"x\u{7}\",\r\nd,,x\u{7}\r\n";
     for (added, known) in [(2, 0), (0, 2)] {
         let answer = send_table(&service, EXCLUSIONS, table).await.json();
         assert_eq!(
@@ -128,7 +138,7 @@ async fn a_table_excludes_its_customers_and_tells_its_bad_lines() {
         );
         let refused = answer["refused"].as_array().unwrap();
         let lines: Vec<_> = refused.iter().map(|one| one["line"].clone()).collect();
-        assert_eq!(lines, [3, 5]);
+        assert_eq!(lines, [3, 5, 6]);
     }
     let (rows, _) = service.get(EXCLUSIONS).await.list();
     let said: Vec<_> = rows

@@ -79,10 +79,16 @@ async fn what_is_not_there_or_has_no_reason_is_not_settled() {
             .await;
         assert_eq!(answer.problem(), (404, "not_found".to_owned()));
     }
-    for reason in ["", "  ", &"x".repeat(501)] {
+    let refused = [
+        ("", "reason_needed"),
+        ("  ", "reason_needed"),
+        (&"x".repeat(501), "reason_too_long"),
+        ("two\nlines", "bad_reason"),
+    ];
+    for (reason, code) in refused {
         let body = body("codes_low", "promotion/gift", reason);
         let answer = service.call("POST", &settle, &body).await;
-        assert_eq!(answer.problem(), (422, "bad_reason".to_owned()));
+        assert_eq!(answer.problem(), (422, code.to_owned()));
     }
     let elsewhere = "/v1/tenants/blue/findings/settle";
     let answer = service
