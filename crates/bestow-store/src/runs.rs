@@ -10,7 +10,7 @@ use crate::{Error, Store, Tx, values};
 pub struct Group {
     text: String,
     fold: String,
-    /// The entries, in the order of exact customer, offer, page, row.
+    /// The entries, in the order of exact customer, offer, mark, page, row.
     pub entries: Vec<GroupEntry>,
 }
 
@@ -198,6 +198,12 @@ impl Runs {
             }
             take(group, run)?;
             self.advance_top(top)?;
+        }
+        // Pages give them by offer and page. Of one pair a page may say what another does not: who was excluded between
+        // the two is refused by the later one.
+        let order = |entry: &GroupEntry| (entry.start, entry.offer, entry.mark);
+        if !group.entries.is_sorted_by_key(order) {
+            group.entries.sort_by_key(order);
         }
         Ok(true)
     }

@@ -99,6 +99,15 @@ fn a_list_that_breaks_off_each_time_is_read_once() {
     }
 }
 
+/// A customer was excluded while the list of a channel was read again, and let in between two passes: of one pair there
+/// were rows to be granted on both sides of one that was refused. They were taken for two pairs.
+#[test]
+fn rows_of_one_pair_with_another_mark_between_them_are_one_pair() {
+    for seed in [1_721, 1_736] {
+        play(&crate::sim::history_of(seed));
+    }
+}
+
 /// A conditional campaign of nine customers, in so many send groups, the first of them to be approved within `seconds`.
 fn conditional(groups: u8, seconds: u32, ops: Vec<Op>) -> History {
     let campaign = json!({
