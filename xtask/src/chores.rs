@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -60,7 +61,7 @@ pub(crate) fn sim(seeds: &Seeds) -> anyhow::Result<ExitCode> {
         "BESTOW_SIM_SEEDS",
         format!("{}..{}", seeds.first, seeds.end),
     );
-    let (totals, ended) = cargo::tests(command)?;
+    let (totals, ended) = cargo::tests(command, Duration::MAX)?;
     let ran = gate::judge(totals, ended).map_err(|error| format!("simulation: {error:#}"));
     gate::close(&mut io::stdout(), totals, &[], ran)
 }
@@ -78,7 +79,7 @@ pub(crate) fn nodes(rounds: u32) -> anyhow::Result<ExitCode> {
     command
         .env(postgres::URL_VARIABLE, server.url())
         .env("BESTOW_NODES_ROUNDS", rounds.to_string());
-    let (totals, ended) = cargo::tests(command)?;
+    let (totals, ended) = cargo::tests(command, Duration::MAX)?;
     let ran = gate::judge(totals, ended).map_err(|error| format!("rounds: {error:#}"));
     gate::close(&mut io::stdout(), totals, &[], ran)
 }
@@ -125,7 +126,7 @@ pub(crate) fn migrations(rows: u64) -> anyhow::Result<ExitCode> {
     command
         .env(postgres::URL_VARIABLE, server.url())
         .env("BESTOW_MIGRATION_ROWS", rows.to_string());
-    let (totals, ended) = cargo::tests(command)?;
+    let (totals, ended) = cargo::tests(command, Duration::MAX)?;
     let ran = gate::judge(totals, ended).map_err(|error| format!("migrations: {error:#}"));
     gate::close(&mut io::stdout(), totals, &[], ran)
 }

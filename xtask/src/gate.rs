@@ -24,6 +24,8 @@ const API_EFFORT: Effort = Effort {
     seed: 1,
     seconds_max: 30,
 };
+/// How long tests may say nothing. Far longer than any of them takes, also where the machine is slow.
+const SILENCE_MAX: Duration = Duration::from_mins(20);
 /// How long each fuzz target runs in every run.
 const FUZZ_SECONDS: u32 = 5;
 
@@ -168,7 +170,7 @@ pub(crate) fn test() -> anyhow::Result<ExitCode> {
 
 /// Runs one test command, adds its counts to `totals` and judges them.
 fn run_tests(command: Command, totals: &mut Totals) -> anyhow::Result<()> {
-    let (counted, ended) = tests(command)?;
+    let (counted, ended) = tests(command, SILENCE_MAX)?;
     totals.add(counted);
     judge(counted, ended)
 }
