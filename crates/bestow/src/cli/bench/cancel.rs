@@ -236,7 +236,7 @@ impl Plan {
             tokio::time::sleep_until((start + due).into()).await;
             let number = u64::from(turn) * self.connections as u64 + place as u64;
             request.clear();
-            let question = eligibility::question(number, self.customers);
+            let question = eligibility::question(eligibility::drawn(number, self.customers));
             post(
                 &mut request,
                 "/v1/tenants/acme/eligibility",

@@ -50,7 +50,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
                 out,
                 "/v1/tenants/acme/noop",
                 Some(TOKEN),
-                &question(number, customers),
+                &question(drawn(number, customers)),
             );
         }))?;
         let real = client.block_on(asked.run(move |number, out| {
@@ -58,7 +58,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
                 out,
                 "/v1/tenants/acme/eligibility",
                 Some(TOKEN),
-                &question(number, customers),
+                &question(drawn(number, customers)),
             );
         }))?;
         empty.push(noop.rate());
@@ -115,12 +115,12 @@ fn look_up_rate(rig: &Rig, customers: u64) -> anyhow::Result<f64> {
     Ok(best)
 }
 
-/// A customer drawn without order, so that neighbours are not asked about one after the other.
-pub(super) fn question(number: u64, customers: u64) -> String {
-    let customer = drawn(number, customers);
+/// Whether a customer may use the code.
+pub(super) fn question(customer: u64) -> String {
     format!(r#"{{"customer_id":"C{customer}","promo_code":"FS20"}}"#)
 }
 
+/// A customer drawn without order, so that neighbours are not asked about one after the other.
 pub(super) fn drawn(number: u64, customers: u64) -> u64 {
     number.wrapping_mul(7_368_787) % customers + 1
 }
