@@ -201,7 +201,7 @@ impl Runs {
         }
         // Pages give them by offer and page. Of one pair a page may say what another does not: who was excluded between
         // the two is refused by the later one.
-        let order = |entry: &GroupEntry| (entry.start, entry.offer, entry.mark);
+        let order = |entry: &GroupEntry| (entry.start, entry.end, entry.offer, entry.mark);
         if !group.entries.is_sorted_by_key(order) {
             group.entries.sort_by_key(order);
         }

@@ -19,10 +19,10 @@ struct Landed {
     fold: String,
     customer: String,
     offer: u32,
+    mark: u8,
     page: u32,
     row: u32,
     window: u32,
-    mark: u8,
 }
 
 type Row = (String, u32, u32, u8);
