@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bestow_store::Error as StoreError;
+use bestow_store::jobs::JobRow;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 
@@ -119,7 +120,9 @@ async fn import_all(rig: &Rig, sandbox: &SandboxProcess, customers: u64) -> anyh
     }
     loop {
         let jobs = rig.app.store.peek(|tx| tx.jobs())?;
-        if !jobs.iter().any(|job| job.kind == kind::IMPORT) {
+        // While the pages of a list are shared out, they alone are work.
+        let is_import = |job: &JobRow| [kind::IMPORT, kind::PAGES].contains(&job.kind.as_str());
+        if !jobs.iter().any(is_import) {
             break;
         }
         tokio::time::sleep(LOOK_EVERY).await;
