@@ -21,6 +21,10 @@ named_enum! {
         Suspended = "grant.suspended",
         /// Its campaign goes on.
         Resumed = "grant.resumed",
+        /// It was redeemed, whole or in part.
+        Redeemed = "redemption.created",
+        /// A redemption of it was undone.
+        Reversed = "redemption.reversed",
     }
 }
 

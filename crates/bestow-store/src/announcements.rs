@@ -67,6 +67,8 @@ pub struct Event {
     pub at: i64,
     /// Milliseconds; when it was written down.
     pub noted_at: i64,
+    /// The redemption that was made or undone, if it tells of one.
+    pub redemption: Option<String>,
 }
 
 /// A start or end of windows whose instant has come.
@@ -151,23 +153,10 @@ impl Tx<'_> {
         moves: Moves,
     ) -> Result<Option<i64>, Error> {
         let now = self.now_ms();
-        let customers = || notes.iter().map(|note| &*note.customer);
-        let (first, last) = (customers().min(), customers().max());
-        let body = crate::notes::pack(notes);
-        self.lock_announcements(tenant);
-        let no = self.query_one(
-            "-- insert_grant_block
-            INSERT INTO grant_block (tenant, campaign, moves, entries, first_customer, last_customer, made_at, body, no)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-                (SELECT COALESCE(MAX(no), 0) + 1 FROM grant_block WHERE tenant = $1))
-            RETURNING no",
-            values![tenant, campaign, i64::from(moves == Moves::Yes), notes.len() as i64, first, last, now, &body],
-            |row| row.int(0),
-        )?;
-        let no = no.ok_or_else(|| Error::Corrupt("a block was not written".into()))?;
+        let no = self.insert_block(tenant, campaign, notes, moves)?;
         let creates = notes.iter().any(|note| note.tells.creation);
         if creates {
-            self.insert_event(tenant, GrantEvent::Created, campaign, Some(no), now)?;
+            self.insert_event(tenant, GrantEvent::Created, campaign, Some(no), now, None)?;
         }
         let starts = notes.iter().filter(|note| note.tells.start);
         let ends = notes.iter().filter(|note| note.tells.end);
@@ -186,6 +175,47 @@ impl Tx<'_> {
         Ok(if creates { Some(now) } else { first_due })
     }
 
+    fn insert_block(
+        &mut self,
+        tenant: i64,
+        campaign: i64,
+        notes: &[&Note],
+        moves: Moves,
+    ) -> Result<i64, Error> {
+        let now = self.now_ms();
+        let customers = || notes.iter().map(|note| &*note.customer);
+        let (first, last) = (customers().min(), customers().max());
+        let body = crate::notes::pack(notes);
+        self.lock_announcements(tenant);
+        let no = self.query_one(
+            "-- insert_grant_block
+            INSERT INTO grant_block (tenant, campaign, moves, entries, first_customer, last_customer, made_at, body, no)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+                (SELECT COALESCE(MAX(no), 0) + 1 FROM grant_block WHERE tenant = $1))
+            RETURNING no",
+            values![tenant, campaign, i64::from(moves == Moves::Yes), notes.len() as i64, first, last, now, &body],
+            |row| row.int(0),
+        )?;
+        no.ok_or_else(|| Error::Corrupt("a block was not written".into()))
+    }
+
+    /// Writes down that a grant was redeemed, or that this was undone. What is told of the grant itself is nothing new,
+    /// and it is told of a campaign that was taken back, too.
+    pub(crate) fn note_use(
+        &mut self,
+        tenant: i64,
+        grant: &Note,
+        kind: GrantEvent,
+        redemption: &str,
+    ) -> Result<(), Error> {
+        let offer = self.offer_facts(tenant, grant.offer)?;
+        let offer = offer.ok_or_else(|| Error::Corrupt("no such offer".into()))?;
+        let (campaign, now) = (offer.campaign, self.now_ms());
+        let block = self.insert_block(tenant, campaign, &[grant], Moves::No)?;
+        self.insert_event(tenant, kind, campaign, Some(block), now, Some(redemption))?;
+        self.want_deliveries(tenant, now)
+    }
+
     /// Writes down that something happened to a whole campaign.
     pub(crate) fn note_campaign(
         &mut self,
@@ -197,7 +227,7 @@ impl Tx<'_> {
             return Ok(());
         }
         let now = self.now_ms();
-        self.insert_event(tenant, kind, campaign, None, now)?;
+        self.insert_event(tenant, kind, campaign, None, now, None)?;
         self.want_deliveries(tenant, now)
     }
 
@@ -208,16 +238,17 @@ impl Tx<'_> {
         campaign: i64,
         block: Option<i64>,
         at: i64,
+        redemption: Option<&str>,
     ) -> Result<(), Error> {
         let now = self.now_ms();
         self.lock_announcements(tenant);
         self.execute(
             "-- insert_grant_event
-            INSERT INTO grant_event (tenant, kind, campaign, block, at, noted_at, no, through)
-            VALUES ($1, $2, $3, $4, $5, $6,
+            INSERT INTO grant_event (tenant, kind, campaign, block, at, noted_at, redemption, no, through)
+            VALUES ($1, $2, $3, $4, $5, $6, $7,
                 (SELECT COALESCE(MAX(no), 0) + 1 FROM grant_event WHERE tenant = $1),
                 (SELECT COALESCE(MAX(no), 0) FROM grant_block WHERE tenant = $1))",
-            values![tenant, kind.as_str(), campaign, block, at, now],
+            values![tenant, kind.as_str(), campaign, block, at, now, redemption],
         )?;
         Ok(())
     }
@@ -291,7 +322,7 @@ impl Tx<'_> {
             values![tenant, due.at, what, due.block],
         )?;
         if is_told {
-            self.insert_event(tenant, kind, due.campaign, Some(due.block), due.at)?;
+            self.insert_event(tenant, kind, due.campaign, Some(due.block), due.at, None)?;
         }
         Ok(())
     }
@@ -318,7 +349,7 @@ impl Tx<'_> {
     ) -> Result<Vec<Event>, Error> {
         self.query(
             "-- grant_events
-            SELECT no, kind, campaign, block, through, at, noted_at FROM grant_event
+            SELECT no, kind, campaign, block, through, at, noted_at, redemption FROM grant_event
             WHERE tenant = $1 AND no >= $2 ORDER BY no LIMIT $3",
             values![tenant, from, limit],
             |row| {
@@ -331,6 +362,7 @@ impl Tx<'_> {
                     through: row.int(4)?,
                     at: row.int(5)?,
                     noted_at: row.int(6)?,
+                    redemption: row.opt_text(7)?,
                 })
             },
         )

@@ -1,14 +1,15 @@
-//! What destinations hear of grants that have another window or end from now on.
+//! What destinations hear of grants that have another window or end from now on, or are used.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use bestow_core::announce::{Span, tells};
+use bestow_core::announce::{GrantEvent, Span, Tells, tells};
 
 use crate::announcements::{Moves, Note};
 use crate::door::Promise;
 use crate::endings::GrantEnd;
 use crate::grants::LedgerRow;
+use crate::redemptions::Taking;
 use crate::{Error, Tx};
 
 impl Tx<'_> {
@@ -73,6 +74,27 @@ impl Tx<'_> {
             }));
         }
         self.note(tenant, &notes, Moves::Yes)
+    }
+
+    /// Writes down that a grant was redeemed, or that this was undone.
+    pub(crate) fn note_redemption(
+        &mut self,
+        tenant: i64,
+        taking: &Taking,
+        kind: GrantEvent,
+    ) -> Result<(), Error> {
+        if !self.is_heard(tenant)? {
+            return Ok(());
+        }
+        let key = &taking.grant;
+        let rows = self.ledger_rows(tenant, &key.customer)?;
+        let row = row_of(&rows, key.offer, &key.occurrence);
+        let row = row.ok_or_else(|| Error::Corrupt("a redemption has no grant".into()))?;
+        let by_list = self.ended_by_list(tenant, &key.customer, row)?;
+        let span = self.span_of(tenant, row.window)?;
+        let span = Span::new(span.starts_at, span.ends_at, by_list);
+        let grant = note(&key.customer, row, row.window, span, |_| Tells::default());
+        self.note_use(tenant, &grant, kind, &taking.id)
     }
 
     /// Writes down what is told of the grants of a block whose windows are about to take other instants: before and
@@ -146,7 +168,7 @@ fn note(
     row: &LedgerRow,
     window: u32,
     span: Span,
-    tells: impl Fn(Span) -> bestow_core::announce::Tells,
+    tells: impl Fn(Span) -> Tells,
 ) -> Note {
     Note {
         customer: customer.to_owned(),

@@ -1,6 +1,8 @@
 //! Uses of grants: what was answered to whom, redemptions and their reversals, pledges, and how far a promotion is
 //! used up.
 
+use bestow_core::announce::GrantEvent;
+
 use crate::grants::Used;
 pub use crate::kept_answers::{KeptAnswer, NewAnswer};
 pub use crate::redemption_terms::RedemptionTerms;
@@ -152,7 +154,7 @@ fn pledge(row: &Row<'_>) -> Result<Pledge, Error> {
 }
 
 impl Tx<'_> {
-    /// Adds a redemption.
+    /// Adds a redemption, which destinations hear of.
     pub fn add_redemption(&mut self, tenant: i64, new: &Taking) -> Result<(), Error> {
         let now = self.now_ms();
         self.execute(
@@ -165,7 +167,7 @@ impl Tx<'_> {
                 new.version, new.amount_minor, new.currency.as_ref(), new.day.as_ref(), new.reference.as_ref(), &new.actor, now
             ],
         )?;
-        Ok(())
+        self.note_redemption(tenant, new, GrantEvent::Redeemed)
     }
 
     /// Writes what becomes of a grant.
@@ -211,6 +213,11 @@ impl Tx<'_> {
             ON CONFLICT (tenant, id) DO NOTHING",
             values![tenant, id, reason, actor, now],
         )?;
+        if added == 1
+            && let Some(found) = self.redemption(tenant, id)?
+        {
+            self.note_redemption(tenant, &found.taking, GrantEvent::Reversed)?;
+        }
         Ok(added == 1)
     }
 

@@ -743,6 +743,7 @@ CREATE TABLE grant_event (
     through        BIGINT           NOT NULL,                       -- blocks up to this one were there
     at             BIGINT           NOT NULL,                       -- the instant that it tells of
     noted_at       BIGINT           NOT NULL,                       -- when it was written down
+    redemption     TEXT COLLATE "C",                                -- redemption.id; NULL: it tells of none
     PRIMARY KEY (tenant, no)
 );
 

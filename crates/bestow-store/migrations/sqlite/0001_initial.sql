@@ -735,14 +735,15 @@ CREATE TABLE grant_due (
 -- What destinations are told, in order: of the grants of a block, of all blocks of a campaign, or of one document.
 -- Only ever added to.
 CREATE TABLE grant_event (
-    tenant   INTEGER NOT NULL,
-    no       INTEGER NOT NULL,
-    kind     TEXT    NOT NULL,                          -- grant.created, grant.activated, ...
-    campaign INTEGER NOT NULL,
-    block    INTEGER,                                   -- grant_block.no; NULL: every block of the campaign
-    through  INTEGER NOT NULL,                          -- blocks up to this one were there
-    at       INTEGER NOT NULL,                          -- the instant that it tells of
-    noted_at INTEGER NOT NULL,                          -- when it was written down
+    tenant     INTEGER NOT NULL,
+    no         INTEGER NOT NULL,
+    kind       TEXT    NOT NULL,                        -- grant.created, grant.activated, ...
+    campaign   INTEGER NOT NULL,
+    block      INTEGER,                                 -- grant_block.no; NULL: every block of the campaign
+    through    INTEGER NOT NULL,                        -- blocks up to this one were there
+    at         INTEGER NOT NULL,                        -- the instant that it tells of
+    noted_at   INTEGER NOT NULL,                        -- when it was written down
+    redemption TEXT,                                    -- redemption.id; NULL: it tells of none
     PRIMARY KEY (tenant, no)
 ) WITHOUT ROWID;
 

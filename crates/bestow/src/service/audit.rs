@@ -14,6 +14,8 @@ pub(crate) use check::check;
 pub use seal::Sealer;
 pub use view::{CheckpointView, KeptCheckpoint, kept, list, newest};
 
+use crate::service::redemptions;
+
 /// What an audit record or a finding is about. Its text is kept, so a form once used stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Object<'a> {
@@ -81,7 +83,7 @@ impl fmt::Display for Object<'_> {
             Self::Finding(kind, about) => write!(f, "finding/{kind}/{about}"),
             Self::Notification(id) => write!(f, "notification/{id}"),
             Self::Promotion(code) => write!(f, "promotion/{code}"),
-            Self::Redemption(id) => write!(f, "redemption/rdm_{id}"),
+            Self::Redemption(id) => write!(f, "redemption/{}", redemptions::shown_id(id)),
             Self::Tenant(id) => write!(f, "tenant/{id}"),
             Self::Token(id) => write!(f, "token/{id}"),
         }

@@ -22,6 +22,7 @@ pub use answer::Answered;
 pub use attempts::Attempts;
 pub use back::{Undo, cancel, confirm, reverse};
 pub(crate) use candidate::{Who, in_use, is_in_cart, preview};
+pub(crate) use view::shown_id;
 pub use view::{RedemptionView, get, list};
 
 use ask::Asked;

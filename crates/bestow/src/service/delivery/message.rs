@@ -1,7 +1,9 @@
 //! Events as they are sent.
 
 use bestow_store::Error as StoreError;
+use bestow_store::announcements::Event;
 use bestow_store::campaigns::Campaign;
+use bestow_store::redemptions::{Redemption, Taking};
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -10,6 +12,7 @@ use super::stream::{Batch, Told};
 use crate::app::App;
 use crate::service::codes;
 use crate::service::grants::grant_id;
+use crate::service::redemptions::shown_id;
 use crate::service::view::Instant;
 use crate::tenant::Tenant;
 
@@ -40,6 +43,40 @@ pub(super) struct EventBody {
     /// Rises from event to event of a grant.
     sequence: i64,
     grant: GrantBody,
+    /// What was made or undone, where the event tells of a redemption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redemption: Option<RedemptionBody>,
+}
+
+/// A redemption as events tell of it: what never changes about it.
+#[derive(Debug, Serialize)]
+struct RedemptionBody {
+    id: String,
+    /// Minor units; nothing where nothing was said.
+    amount_minor: Option<i64>,
+    currency: Option<String>,
+    /// The caller's own word for it.
+    reference: Option<String>,
+    redeemed_at: Instant,
+}
+
+impl RedemptionBody {
+    fn new(of: Redemption) -> Self {
+        let Taking {
+            id,
+            amount_minor,
+            currency,
+            reference,
+            ..
+        } = of.taking;
+        Self {
+            id: shown_id(&id),
+            amount_minor: (amount_minor > 0).then_some(amount_minor),
+            currency,
+            reference,
+            redeemed_at: Instant(of.redeemed_at),
+        }
+    }
 }
 
 /// A grant as its events tell of it.
@@ -101,9 +138,14 @@ fn event(
     ];
     let id = grant_id(&key);
     let kind = event.kind.as_str();
-    let short = kind.strip_prefix("grant.").unwrap_or(kind);
+    let short = kind.split_once('.').map_or(kind, |(_, short)| short);
+    let redemption = redemption(app, tenant, event)?;
     Ok(EventBody {
-        id: format!("{id}.{short}.{}", event.at),
+        // A grant may be redeemed twice at one instant, and a redemption is made and undone once.
+        id: match &redemption {
+            Some(redemption) => format!("{}.{short}", redemption.id),
+            None => format!("{id}.{short}.{}", event.at),
+        },
         r#type: kind,
         at: Instant(event.at),
         sequence: event.no,
@@ -119,7 +161,22 @@ fn event(
             starts_at: Instant(window.starts_at),
             ends_at: note.span.ends_at.map(Instant),
         },
+        redemption,
     })
+}
+
+/// The redemption that an event tells of.
+fn redemption(
+    app: &App,
+    tenant: &Tenant,
+    event: &Event,
+) -> Result<Option<RedemptionBody>, StoreError> {
+    let Some(id) = &event.redemption else {
+        return Ok(None);
+    };
+    let found = app.store.peek(|tx| tx.redemption(tenant.no(), id))?;
+    let found = found.ok_or_else(|| StoreError::Corrupt(format!("no redemption {id}")))?;
+    Ok(Some(RedemptionBody::new(found)))
 }
 
 /// One event by itself.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use bestow_core::announce::{GrantEvent, Span, is_replaced};
+use bestow_core::announce::{GrantEvent, Span, Tells, is_replaced};
 use bestow_store::announcements::{Block, Event, Note};
 use bestow_store::destinations::Place;
 use bestow_store::{Error as StoreError, Tx};
@@ -98,8 +98,10 @@ fn is_about(event: &Event, note: &Note, replaced: &Replaced) -> bool {
         }
         GrantEvent::Expired => note.tells.end && note.span.ends_at == Some(event.at) && !is_void(),
         GrantEvent::Revoked | GrantEvent::Suspended | GrantEvent::Resumed => {
-            !note.span.is_over(event.at) && later().is_none()
+            let is_of_grant = note.tells != Tells::default();
+            is_of_grant && !note.span.is_over(event.at) && later().is_none()
         }
+        GrantEvent::Redeemed | GrantEvent::Reversed => true,
     }
 }
 

@@ -87,7 +87,7 @@ impl RedemptionView {
             State::Pledged { at, lapses_at } => ("pledged", None, Some(at), Some(lapses_at)),
         };
         Self {
-            id: format!("{PREFIX}{}", taking.id),
+            id: shown_id(&taking.id),
             status,
             customer_id: grant.customer.clone(),
             promo_code: code.to_owned(),
@@ -114,6 +114,11 @@ impl RedemptionView {
 pub(super) fn id_in(shown: &str) -> Result<&str> {
     let id = shown.strip_prefix(PREFIX);
     id.ok_or(Error::NotFound("redemption"))
+}
+
+/// An id that is kept, as it is shown.
+pub(crate) fn shown_id(kept: &str) -> String {
+    format!("{PREFIX}{kept}")
 }
 
 /// A redemption or pledge by its id as it is kept.

@@ -118,6 +118,59 @@ async fn a_stopped_campaign_is_told_of_grant_by_grant_from_one_row() {
 }
 
 #[tokio::test]
+async fn what_is_redeemed_and_undone_is_told_in_the_order_of_its_grant() {
+    let receiver = healthy().await;
+    let (world, _) = delivering(&receiver, &json!({})).await;
+    let campaign = world.run(3, &json!({})).await;
+    world.travel(INSIDE).await;
+    world.settle().await;
+    let path = format!("campaigns/{campaign}/grants");
+    let grants = world.of_acme(Method::GET, &path, &Value::Null).await;
+    let redeem = async |place: usize| {
+        let customer = grants["data"][place]["customer_id"].as_str();
+        world.redeem(customer.expect("an id")).await
+    };
+    let (first, second) = (redeem(0).await, redeem(1).await);
+    let undo = format!("redemptions/{first}/reverse");
+    // Undone once, however often it is asked for.
+    for _ in 0..2 {
+        world.of_acme(Method::POST, &undo, &json!({})).await;
+    }
+    world.settle().await;
+    let redeemed = |n| {
+        let of_grants = kinds([("activated", 3), ("created", 3)]);
+        let told = [("redemption.created", n), ("redemption.reversed", 1)];
+        let told = told.map(|(kind, n)| (kind.to_owned(), n));
+        of_grants
+            .into_iter()
+            .chain(told)
+            .collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(receiver.kinds(), redeemed(2));
+    let third = redeem(2).await;
+    world.settle().await;
+    assert_eq!(receiver.kinds(), redeemed(3));
+    for id in [
+        format!("{first}.created"),
+        format!("{first}.reversed"),
+        format!("{second}.created"),
+        format!("{third}.created"),
+    ] {
+        assert_eq!(receiver.seen().effects.get(&id), Some(&1), "{id}");
+    }
+    receiver.assert_in_order();
+    // What is told of the campaign is told of each grant once, and an undoing after that all the same.
+    stop(&world, campaign, "revoke").await;
+    let undo = format!("redemptions/{second}/reverse");
+    world.of_acme(Method::POST, &undo, &json!({})).await;
+    world.settle().await;
+    let mut all = redeemed(3);
+    all.insert("grant.revoked".to_owned(), 3);
+    all.insert("redemption.reversed".to_owned(), 2);
+    assert_eq!(receiver.kinds(), all);
+}
+
+#[tokio::test]
 async fn of_grants_that_are_over_no_revocation_is_told() {
     let receiver = healthy().await;
     let (world, _) = delivering(&receiver, &json!({})).await;
