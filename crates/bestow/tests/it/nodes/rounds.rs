@@ -56,8 +56,8 @@ struct Rig {
     /// Refused writes of processes that were killed since.
     stale: u64,
     acknowledged: u64,
-    /// Looks that found parts of a list being read apart from each other.
-    parts_seen: u64,
+    /// Whether parts of a list were seen being read apart from each other.
+    parts_seen: bool,
 }
 
 impl Rig {
@@ -80,10 +80,20 @@ impl Rig {
             open: Vec::new(),
             stale: 0,
             acknowledged: 0,
-            parts_seen: 0,
+            parts_seen: false,
         };
         this.set_up().await;
         this
+    }
+
+    /// Looks whether parts of a list are being read apart from each other, until that was seen once.
+    async fn look_for_parts(&mut self) {
+        let Some(place) = self.somebody().filter(|_| !self.parts_seen) else {
+            return;
+        };
+        let parts = "bestow_jobs{kind=\"pages\",state=\"running\"}";
+        let running = self.nodes[place].node.number(parts).await;
+        self.parts_seen = running.is_some_and(|running| running > 1);
     }
 
     async fn set_up(&mut self) {
@@ -166,12 +176,8 @@ impl Rig {
             }
             _ => self.cut(),
         }
-        if let Some(place) = self.somebody() {
-            let parts = "bestow_jobs{kind=\"pages\",state=\"running\"}";
-            let running = self.nodes[place].node.number(parts).await;
-            self.parts_seen += u64::from(running.is_some_and(|running| running > 1));
-        }
         while Instant::now() < ends {
+            self.look_for_parts().await;
             self.feed().await;
             self.wake();
             sleep(Duration::from_millis(20)).await;
@@ -380,7 +386,7 @@ async fn whatever_becomes_of_each_everything_is_done_once() {
         rig.campaigns.len(),
         rig.acknowledged
     );
-    assert!(rig.parts_seen > 0, "no list was shared");
+    assert!(rig.parts_seen, "no list was shared");
     assert!(stale > 0, "nobody came too late: the rounds show nothing");
     rig.sandbox.stop().await;
 }
