@@ -174,7 +174,8 @@ async fn a_destination_that_is_down_is_left_alone_and_caught_up_with() {
     let over = json!({"batch_events_max": 1, "concurrency": 4});
     let (world, _) = delivering(&receiver, &over).await;
     receiver.answer(503, "");
-    world.run(20, &json!({})).await;
+    // Few enough that their retries leave an hour free, at which the work rests: long before they are given up.
+    world.run(8, &json!({})).await;
     let bonus = world.bonus().await;
     assert!(
         bonus["trouble"]
@@ -188,7 +189,7 @@ async fn a_destination_that_is_down_is_left_alone_and_caught_up_with() {
         world.travel(&bestow::clock::instant(now).to_string()).await;
         world.work().await;
     }
-    assert_eq!(receiver.kinds()["grant.created"], 20);
+    assert_eq!(receiver.kinds()["grant.created"], 8);
     let bonus = world.bonus().await;
     assert_eq!(
         (&bonus["status"], &bonus["trouble"]),
