@@ -49,9 +49,9 @@ impl Writers {
         let mut first = Some(first);
         for place in 0..count.max(1) {
             let serves = match place {
-                0 if count <= 1 => Serves::ALL,
-                0 => Serves::TURNS,
-                _ => Serves::NO_TURNS,
+                0 if count <= 1 => Serves::All,
+                0 => Serves::Turns,
+                _ => Serves::NoTurns,
             };
             let mut writer = Writer {
                 queue: Arc::clone(&queue),

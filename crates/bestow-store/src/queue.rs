@@ -23,17 +23,27 @@ pub(crate) enum Lane {
     Bulk,
 }
 
-/// Which lanes a connection takes work from, the most urgent first.
+/// Which lanes a connection takes work from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Serves(&'static [Lane]);
+pub(crate) enum Serves {
+    All,
+    /// What takes turns.
+    Turns,
+    /// What needs no turn.
+    NoTurns,
+}
 
 impl Serves {
-    /// All of them.
-    pub(crate) const ALL: Self = Self(&[Lane::Interactive, Lane::Beside, Lane::Bulk]);
-    /// What takes turns.
-    pub(crate) const TURNS: Self = Self(&[Lane::Interactive]);
-    /// What needs no turn.
-    pub(crate) const NO_TURNS: Self = Self(&[Lane::Beside, Lane::Bulk]);
+    const EVERY: [Self; 3] = [Self::All, Self::Turns, Self::NoTurns];
+
+    /// The most urgent first.
+    fn lanes(self) -> &'static [Lane] {
+        match self {
+            Self::All => &[Lane::Interactive, Lane::Beside, Lane::Bulk],
+            Self::Turns => &[Lane::Interactive],
+            Self::NoTurns => &[Lane::Beside, Lane::Bulk],
+        }
+    }
 }
 
 /// A piece of work for a writer. It may be run more than once before it is finished once.
@@ -59,6 +69,10 @@ struct Lanes {
     interactive: VecDeque<Box<dyn Work>>,
     beside: VecDeque<Box<dyn Work>>,
     bulk: VecDeque<Box<dyn Work>>,
+    /// How many wait for work and were not called, of each kind of [`Serves`].
+    idle: [u32; Serves::EVERY.len()],
+    /// How many were called and are not awake yet.
+    called: [u32; Serves::EVERY.len()],
     closing: bool,
 }
 
@@ -80,36 +94,41 @@ impl Lanes {
 #[derive(Default)]
 pub(crate) struct Queue {
     lanes: Mutex<Lanes>,
-    wake: Condvar,
+    /// For each kind of [`Serves`].
+    wakes: [Condvar; Serves::EVERY.len()],
 }
 
 impl Queue {
     /// Queues a piece of work; refuses it when too much waits already or the store is closing.
     pub(crate) fn submit(&self, lane: Lane, work: Box<dyn Work>) {
-        let refused = {
-            let mut lanes = self.lock();
-            if lanes.waiting() >= WAITING_MAX || lanes.closing {
-                Some(work)
-            } else {
-                lanes.of(lane).push_back(work);
-                None
-            }
-        };
-        match refused {
-            Some(work) => {
-                work.finish(Err(Error::Unavailable(
-                    "too much work waits for the writer".into(),
-                )));
-            }
-            // One alone might be somebody who does not serve this lane.
-            None => self.wake.notify_all(),
+        let mut lanes = self.lock();
+        if lanes.waiting() >= WAITING_MAX || lanes.closing {
+            drop(lanes);
+            return work.finish(Err(Error::Unavailable(
+                "too much work waits for the writer".into(),
+            )));
+        }
+        lanes.of(lane).push_back(work);
+        // Waking costs more than all the rest, so nobody is woken who is at work or does not serve this lane.
+        let serves = Serves::EVERY.into_iter();
+        let able = serves.filter(|one| one.lanes().contains(&lane));
+        let idle = able.map(|one| one as usize).find(|at| lanes.idle[*at] > 0);
+        if let Some(at) = idle {
+            lanes.idle[at] -= 1;
+            lanes.called[at] += 1;
+        }
+        drop(lanes);
+        if let Some(at) = idle {
+            self.wakes[at].notify_one();
         }
     }
 
     /// Lets what waits be finished, and takes nothing more.
     pub(crate) fn close(&self) {
         self.lock().closing = true;
-        self.wake.notify_all();
+        for wake in &self.wakes {
+            wake.notify_all();
+        }
     }
 
     /// Waits for work: all that waits in the most urgent lane, `group_max` at most, or one bulk chunk where nobody waits
@@ -122,8 +141,8 @@ impl Queue {
     ) -> Option<(Lane, Group)> {
         let mut lanes = self.lock();
         loop {
-            let Serves(all) = serves;
-            let mut waiting = all
+            let mut waiting = serves
+                .lanes()
                 .iter()
                 .copied()
                 .filter(|lane| !lanes.of(*lane).is_empty());
@@ -143,10 +162,18 @@ impl Queue {
             if lanes.closing {
                 return None;
             }
-            lanes = self
-                .wake
+            let at = serves as usize;
+            lanes.idle[at] += 1;
+            lanes = self.wakes[at]
                 .wait(lanes)
                 .unwrap_or_else(PoisonError::into_inner);
+            // Whoever wakes uncalled may be another than who was called: either way one fewer waits.
+            let waited = if lanes.called[at] > 0 {
+                &mut lanes.called
+            } else {
+                &mut lanes.idle
+            };
+            waited[at] -= 1;
         }
     }
 

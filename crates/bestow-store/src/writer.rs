@@ -85,7 +85,7 @@ struct Loop {
 impl Loop {
     fn run(self) {
         let mut run = 0;
-        while let Some((_, group)) = self.queue.next(Serves::ALL, &mut run, GROUP_MAX) {
+        while let Some((_, group)) = self.queue.next(Serves::All, &mut run, GROUP_MAX) {
             self.commit_group(group);
         }
     }
