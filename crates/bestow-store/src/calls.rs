@@ -2,12 +2,15 @@
 //!
 //! Times here are the database's own, whatever clock the deployment lives by: Optimove counts in real seconds. A
 //! process that is gone gives back what it had; one that only stands still keeps it, since what it was about to send
-//! may still be sent.
+//! may still be sent. One that only lost its connections counts as gone too, and sends on for a moment.
 
 use crate::{Error, Tx, values};
 
 /// From one login to the next, in milliseconds: Optimove counts more than one a second.
 const LOGIN_SPACING_MS: i64 = 1_000;
+
+/// How long a process may still use what it was given, in milliseconds: calls of a slice are begun by then, and a login.
+pub const FRESH_MS: i64 = 1_000;
 
 /// Which credential: a hash of it and of where it is used.
 pub type CredentialHash = [u8; 32];
@@ -94,7 +97,7 @@ impl Tx<'_> {
             DELETE FROM call_slice WHERE credential = $1 AND ends_at <= $2",
             values![&credential[..], now],
         )?;
-        self.end_slices_of_the_gone(credential, now + limit.window_ms)?;
+        self.end_slices_of_the_gone(credential, now + FRESH_MS + limit.window_ms)?;
         let counted = self.query_one(
             "-- calls_taken
             SELECT COALESCE(SUM(calls), 0), MIN(ends_at) FROM call_slice WHERE credential = $1",
@@ -134,7 +137,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Processes end without a word. What one of them was about to send has been sent by now, or never will be.
+    /// Processes end without a word. What one of them was about to send is sent while it is fresh, or never.
     fn end_slices_of_the_gone(
         &mut self,
         credential: &CredentialHash,
@@ -162,7 +165,7 @@ impl Tx<'_> {
     /// same number again is the same turn.
     ///
     /// One turn at a time, and none within a second of the one before. A process that is gone in the middle of its
-    /// turn may have logged in just now.
+    /// turn may log in for as long as the turn is fresh.
     pub fn find_session(
         &mut self,
         credential: &CredentialHash,
@@ -193,9 +196,9 @@ impl Tx<'_> {
             self.execute(
                 "-- end_turn_of_the_gone
                 UPDATE optimove_session SET turn_of = NULL, ended_at = $1 WHERE credential = $2 AND turn_of = $3",
-                values![now, &credential[..], node],
+                values![now + FRESH_MS, &credential[..], node],
             )?;
-            return Ok(Session::Wait(LOGIN_SPACING_MS));
+            return Ok(Session::Wait(FRESH_MS + LOGIN_SPACING_MS));
         }
         if let Some(token) = row.token.filter(|token| !is_expired(token)) {
             return Ok(Session::Token(token));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bestow_store::calls::{CallLimit, CredentialHash, LoggedIn, Session as Known, Slice};
+use bestow_store::calls::{CallLimit, CredentialHash, FRESH_MS, LoggedIn, Session as Known, Slice};
 use bestow_store::{Error as StoreError, Store, Tx};
 use optimove::peers::{LoginTurn, Peers, Place, Session, Waiting};
 use optimove::{Error, Secret};
@@ -20,7 +20,7 @@ use crate::keys::Keys;
 use crate::random::Random;
 
 /// How long calls may wait to be made once they are taken, and a turn to log in.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_millis(FRESH_MS.unsigned_abs());
 /// A slice is this part of all calls: few enough that one who holds some keeps nobody waiting.
 const SLICE_PARTS: u32 = 20;
 /// Longest wait before the database is asked again, in milliseconds: others give back what they do not use.
