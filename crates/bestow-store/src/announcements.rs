@@ -69,6 +69,8 @@ pub struct Event {
     pub noted_at: i64,
     /// The redemption that was made or undone, if it tells of one.
     pub redemption: Option<String>,
+    /// What it came from; `None`: nobody said.
+    pub correlation: Option<String>,
 }
 
 /// A start or end of windows whose instant has come.
@@ -240,15 +242,15 @@ impl Tx<'_> {
         at: i64,
         redemption: Option<&str>,
     ) -> Result<(), Error> {
-        let now = self.now_ms();
+        let (now, correlation) = (self.now_ms(), self.correlation());
         self.lock_announcements(tenant);
         self.execute(
             "-- insert_grant_event
-            INSERT INTO grant_event (tenant, kind, campaign, block, at, noted_at, redemption, no, through)
-            VALUES ($1, $2, $3, $4, $5, $6, $7,
+            INSERT INTO grant_event (tenant, kind, campaign, block, at, noted_at, redemption, correlation, no, through)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
                 (SELECT COALESCE(MAX(no), 0) + 1 FROM grant_event WHERE tenant = $1),
                 (SELECT COALESCE(MAX(no), 0) FROM grant_block WHERE tenant = $1))",
-            values![tenant, kind.as_str(), campaign, block, at, now, redemption],
+            values![tenant, kind.as_str(), campaign, block, at, now, redemption, correlation.as_deref()],
         )?;
         Ok(())
     }
@@ -349,7 +351,7 @@ impl Tx<'_> {
     ) -> Result<Vec<Event>, Error> {
         self.query(
             "-- grant_events
-            SELECT no, kind, campaign, block, through, at, noted_at, redemption FROM grant_event
+            SELECT no, kind, campaign, block, through, at, noted_at, redemption, correlation FROM grant_event
             WHERE tenant = $1 AND no >= $2 ORDER BY no LIMIT $3",
             values![tenant, from, limit],
             |row| {
@@ -363,6 +365,7 @@ impl Tx<'_> {
                     at: row.int(5)?,
                     noted_at: row.int(6)?,
                     redemption: row.opt_text(7)?,
+                    correlation: row.opt_text(8)?,
                 })
             },
         )

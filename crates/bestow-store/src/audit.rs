@@ -16,8 +16,6 @@ pub struct AuditEntry<'a> {
     pub object: &'a str,
     /// JSON: before, after, counts, digests.
     pub detail: &'a str,
-    /// What it came from.
-    pub correlation: Option<&'a str>,
 }
 
 /// A record as kept.
@@ -35,7 +33,7 @@ pub struct AuditRecord {
     pub object: String,
     /// JSON.
     pub detail: String,
-    /// What it came from.
+    /// What it came from: what [`Tx::correlate`] was told.
     pub correlation: Option<String>,
 }
 
@@ -71,9 +69,9 @@ fn checkpoint(row: &Row<'_>) -> Result<Checkpoint, Error> {
 }
 
 impl Tx<'_> {
-    /// Adds a record.
+    /// Adds a record, with what this transaction comes from.
     pub fn audit(&mut self, entry: &AuditEntry<'_>) -> Result<(), Error> {
-        let now = self.now_ms();
+        let (now, correlation) = (self.now_ms(), self.correlation());
         self.lock_numbers(Numbers::Audit, entry.tenant);
         self.execute(
             "-- audit
@@ -87,7 +85,7 @@ impl Tx<'_> {
                 entry.action,
                 entry.object,
                 entry.detail,
-                entry.correlation
+                correlation.as_deref()
             ],
         )?;
         Ok(())

@@ -420,7 +420,6 @@ impl Tx<'_> {
             action: "page.landed",
             object: &format!("campaign-no/{campaign}/page/{page}"),
             detail: &detail,
-            correlation: None,
         })
     }
 }

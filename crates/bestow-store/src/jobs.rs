@@ -15,11 +15,13 @@ pub struct Job {
     pub attempts: u64,
     /// Needed to write anything under this claim.
     pub token: i64,
+    /// What it was asked for because of; `None`: nobody said.
+    pub correlation: Option<String>,
 }
 
 impl Tx<'_> {
-    /// Asks for a job to run at `run_at`. One that waits is moved forward if that is sooner; one that is being done
-    /// will be done once more.
+    /// Asks for a job to run at `run_at`, because of what this transaction comes from. One that waits is moved forward
+    /// if that is sooner, and stays what somebody asked for first; one that is being done will be done once more.
     pub fn want_job(
         &mut self,
         tenant: i64,
@@ -27,14 +29,17 @@ impl Tx<'_> {
         key: &str,
         run_at: i64,
     ) -> Result<(), Error> {
+        let correlation = self.correlation();
         self.execute(
             "-- want_job
-            INSERT INTO job (tenant, kind, key, run_at) VALUES ($1, $2, $3, $4)
+            INSERT INTO job (tenant, kind, key, run_at, correlation) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (tenant, kind, key) DO UPDATE SET
                 run_at = CASE WHEN job.lease_until IS NULL AND excluded.run_at < job.run_at
                     THEN excluded.run_at ELSE job.run_at END,
+                correlation = CASE WHEN job.lease_until IS NULL AND job.correlation IS NOT NULL
+                    THEN job.correlation ELSE excluded.correlation END,
                 again = CASE WHEN job.lease_until IS NULL THEN 0 ELSE 1 END",
-            values![tenant, kind, key, run_at],
+            values![tenant, kind, key, run_at, correlation.as_deref()],
         )?;
         Ok(())
     }
@@ -98,16 +103,17 @@ impl Tx<'_> {
         let claimed = self.query_one(
             "-- claim_job
             UPDATE job SET lease_until = $1, lease_token = $2, lease_node = NULL, attempts = attempts + 1, again = 0
-            WHERE tenant = $3 AND kind = $4 AND key = $5 RETURNING attempts",
+            WHERE tenant = $3 AND kind = $4 AND key = $5 RETURNING attempts, correlation",
             values![now + lease_ms, token, tenant, &kind, &key],
-            |row| row.count(0),
+            |row| Ok((row.count(0)?, row.opt_text(1)?)),
         )?;
-        Ok(claimed.map(|attempts| Job {
+        Ok(claimed.map(|(attempts, correlation)| Job {
             tenant,
             kind,
             key,
             attempts,
             token,
+            correlation,
         }))
     }
 
@@ -256,6 +262,17 @@ impl Tx<'_> {
         } else {
             Err(Error::LeaseLost)
         }
+    }
+
+    /// Lets the next run of a claimed job come from nothing but itself, unless somebody asked for it meanwhile.
+    pub fn drop_correlation(&mut self, job: &Job) -> Result<(), Error> {
+        self.execute(
+            "-- drop_correlation
+            UPDATE job SET correlation = NULL
+            WHERE tenant = $1 AND kind = $2 AND key = $3 AND lease_token = $4 AND again = 0",
+            values![job.tenant, &job.kind, &job.key, job.token],
+        )?;
+        Ok(())
     }
 
     /// Ends a claim with success. The job goes, unless it was asked for again meanwhile or is to run at `next`.

@@ -59,6 +59,7 @@ pub mod cancellations;
 pub mod clearance;
 pub mod codes;
 pub mod copy;
+pub mod correlation;
 pub mod deliveries;
 pub mod destinations;
 pub mod door;

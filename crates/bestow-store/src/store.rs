@@ -16,7 +16,7 @@ use crate::queue::{Lane, Undo, Work};
 use crate::sqlite_engine::{self, Sqlite};
 #[cfg(feature = "testing")]
 use crate::testing_hooks::Hooks;
-use crate::{Error, Tx};
+use crate::{Error, Tx, correlation};
 
 /// Times a transaction whose outcome is unknown is run again before the caller is told.
 const UNKNOWN_TRIES_MAX: u32 = 3;
@@ -376,12 +376,14 @@ impl Store {
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (mut work, mut ahead) = (work, ahead);
+        let correlation = correlation::current();
         let mut tries = 0;
         loop {
             let (sender, receiver) = oneshot::channel();
             let piece = Piece {
                 name,
                 ahead,
+                correlation: correlation.clone(),
                 work,
                 kept: None,
                 sender,
@@ -455,6 +457,7 @@ impl std::fmt::Debug for Store {
 struct Piece<T, E, F> {
     name: &'static str,
     ahead: Option<Ahead>,
+    correlation: Option<Arc<str>>,
     work: F,
     kept: Option<Result<T, E>>,
     sender: oneshot::Sender<Finished<T, E, F>>,
@@ -481,6 +484,9 @@ where
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Undo> {
+        if let Some(id) = &self.correlation {
+            tx.correlate(Arc::clone(id));
+        }
         let answer = (self.work)(tx);
         let ran = if answer.is_ok() { Ok(()) } else { Err(Undo) };
         self.kept = Some(answer);

@@ -1,5 +1,7 @@
 //! A transaction: the only way to the database.
 
+use std::sync::Arc;
+
 use crate::error::classify;
 use crate::pg_connect::Role;
 use crate::postgres::Session;
@@ -10,6 +12,7 @@ use crate::{Error, Row, Value, postgres};
 pub struct Tx<'c> {
     engine: Engine<'c>,
     now_ms: i64,
+    correlation: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy)]
@@ -23,6 +26,7 @@ impl<'c> Tx<'c> {
         Self {
             engine: Engine::Sqlite(connection),
             now_ms,
+            correlation: None,
         }
     }
 
@@ -30,6 +34,7 @@ impl<'c> Tx<'c> {
         Self {
             engine: Engine::Postgres(session),
             now_ms,
+            correlation: None,
         }
     }
 
@@ -37,6 +42,16 @@ impl<'c> Tx<'c> {
     /// everything a transaction decides agrees on the time.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
+    }
+
+    /// What is written from here on comes from; see [`correlation`](crate::correlation).
+    pub fn correlate(&mut self, id: impl Into<Arc<str>>) {
+        self.correlation = Some(id.into());
+    }
+
+    /// What is written comes from; `None` where nobody said.
+    pub fn correlation(&self) -> Option<Arc<str>> {
+        self.correlation.clone()
     }
 
     /// Runs a statement and tells how many rows it changed.

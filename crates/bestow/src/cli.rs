@@ -33,11 +33,13 @@ mod why;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bestow_store::correlation;
 use clap::{Parser, Subcommand};
 
 use crate::cli::open::Settings;
 use crate::cli::output::{line, tell_error};
 use crate::memory;
+use crate::random::Random;
 
 /// A promotion system for Optimove campaigns.
 #[derive(Debug, Parser)]
@@ -153,7 +155,15 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    exit(runtime.block_on(dispatch(settings, cli.command)))
+    let name = match Random::system() {
+        Ok(random) => format!("cmd_{:016x}", random.number()),
+        Err(error) => {
+            tell_error(&anyhow::Error::new(error).context("the system gives no random numbers"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = correlation::under(name, dispatch(settings, cli.command));
+    exit(runtime.block_on(done))
 }
 
 fn exit(ended: anyhow::Result<Outcome>) -> ExitCode {

@@ -54,6 +54,10 @@ pub mod kind {
     pub const ZONES: &str = "zones";
     /// Those that come again and again: every tenant has the first two, and the last one where it is set to.
     pub const REGULAR: [&str; 3] = [SWEEP, CATALOGUE, RETENTION];
+    /// Those that run by the clock, though somebody may ask for one run of them.
+    pub const BY_THE_CLOCK: [&str; 5] = [SWEEP, CATALOGUE, RETENTION, ENDED, ZONES];
+    /// Those that do at once what many things have asked for.
+    pub const FOR_MANY: [&str; 2] = [DELIVER, APPROVALS];
 }
 
 /// The workers of a running service.

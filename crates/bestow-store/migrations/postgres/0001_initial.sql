@@ -284,6 +284,7 @@ CREATE TABLE job (
     lease_node  BIGINT,                                             -- the process that holds it; NULL: nobody said
     again       BIGINT           NOT NULL DEFAULT 0 CHECK (again IN (0, 1)), -- asked for once more while claimed
     last_error  TEXT COLLATE "C",
+    correlation TEXT COLLATE "C",                                   -- what it was asked for because of; NULL: nobody said
     PRIMARY KEY (tenant, kind, key)
 );
 CREATE INDEX job_due ON job (run_at);
@@ -744,6 +745,7 @@ CREATE TABLE grant_event (
     at             BIGINT           NOT NULL,                       -- the instant that it tells of
     noted_at       BIGINT           NOT NULL,                       -- when it was written down
     redemption     TEXT COLLATE "C",                                -- redemption.id; NULL: it tells of none
+    correlation    TEXT COLLATE "C",                                -- what it came from; NULL: nobody said
     PRIMARY KEY (tenant, no)
 );
 

@@ -284,6 +284,7 @@ CREATE TABLE job (
     lease_node  INTEGER,                                -- the process that holds it; NULL: nobody said
     again       INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)), -- asked for once more while claimed
     last_error  TEXT,
+    correlation TEXT,                                   -- what it was asked for because of; NULL: nobody said
     PRIMARY KEY (tenant, kind, key)
 ) WITHOUT ROWID;
 CREATE INDEX job_due ON job (run_at);
@@ -744,6 +745,7 @@ CREATE TABLE grant_event (
     at         INTEGER NOT NULL,                        -- the instant that it tells of
     noted_at   INTEGER NOT NULL,                        -- when it was written down
     redemption TEXT,                                    -- redemption.id; NULL: it tells of none
+    correlation TEXT,                                   -- what it came from; NULL: nobody said
     PRIMARY KEY (tenant, no)
 ) WITHOUT ROWID;
 

@@ -80,7 +80,8 @@ macro_rules! stamp {
                 leases_are_released_at_start, many_claimers_share_nothing,
                 kinds_tell_who_has_none, each_tenant_has_its_turn,
                 resting_tenant_waits_and_is_on_trial, failed_jobs_are_hastened,
-                token_never_comes_again, leases_of_the_gone_are_released;
+                token_never_comes_again, leases_of_the_gone_are_released,
+                a_job_keeps_what_asked_for_it;
             calls: all_together_stay_below_the_limit, what_was_not_made_is_free_at_once,
                 the_same_number_is_the_same_slice, one_logs_in_for_all, refused_login_rests,
                 logins_are_a_second_apart;
@@ -100,7 +101,7 @@ macro_rules! stamp {
                 days_follow_the_first_campaign, campaigns_count_their_ends, offers_in_use,
                 ends_must_refer_and_add_up;
             audit: no_gap_under_contention, no_gap_after_a_refusal, pages_by_place,
-                findings_open_and_close;
+                a_record_names_what_its_task_came_from, findings_open_and_close;
             triggers: trigger_is_kept_once, held_pairs_wait_in_the_order_they_came,
                 reservations_take_room_once, lapsed_reservations_give_room_back_step_by_step,
                 minutes_are_counted_and_forgotten, only_what_was_never_read_becomes_triggered,

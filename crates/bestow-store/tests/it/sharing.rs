@@ -64,7 +64,6 @@ async fn two_writers_never_see_busy() {
                         action: "tenant.changed",
                         object: &object,
                         detail: "{}",
-                        correlation: None,
                     })
                 };
                 if n % 4 < 2 {

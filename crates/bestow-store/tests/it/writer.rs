@@ -236,7 +236,6 @@ fn see_once(tx: &mut Tx<'_>, id: &str) -> Result<i64, Error> {
             action: "campaign.seen",
             object: id,
             detail: "{}",
-            correlation: None,
         })?;
     }
     Ok(no)

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::directory::ListenerTarget;
 use crate::http::body::{self, BodyLimits};
-use crate::http::door::{Seen, guarded};
+use crate::http::door::{Seen, guarded, see_off};
 use crate::http::problem::Problem;
 use crate::http::routes::Inner;
 
@@ -50,7 +50,7 @@ impl Callback {
             path: self.pattern,
             took: begun.elapsed(),
         };
-        shared.see_off(&seen, answer)
+        see_off(&seen, &shared.request_ids.next(), answer)
     }
 
     /// Where the address leads, and the hash of its secret.

@@ -18,6 +18,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bestow_store::correlation;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
@@ -65,8 +66,9 @@ pub(crate) struct At {
 pub(crate) async fn door(State(at): State<At>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
+    let id = at.shared.request_ids.next();
     let answer = match admit(&at, &mut request) {
-        Ok(()) => guarded(next.run(request)).await,
+        Ok(()) => correlation::under(&*id, guarded(next.run(request))).await,
         Err(problem) => problem.into_response(),
     };
     let seen = Seen {
@@ -77,7 +79,7 @@ pub(crate) async fn door(State(at): State<At>, mut request: Request, next: Next)
     at.shared
         .metrics
         .count(at.place, answer.status(), seen.took);
-    at.shared.see_off(&seen, answer)
+    see_off(&seen, &id, answer)
 }
 
 /// An answer in any case: a panic is one with status 500.
@@ -197,36 +199,35 @@ pub(crate) struct Seen<'a> {
     pub(crate) took: Duration,
 }
 
-impl Inner {
-    /// Gives an answer what every answer has, and notes what came of the request.
-    pub(crate) fn see_off(&self, seen: &Seen<'_>, mut answer: Response) -> Response {
-        let id = self.request_ids.next();
-        let problem = answer.extensions_mut().remove::<Problem>();
-        note(seen, answer.status(), &id, problem.as_ref());
-        if let Some(problem) = problem {
-            answer = problem.write(&id);
-        }
-        let headers = answer.headers_mut();
-        for (name, value) in GUARDS {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        headers
-            .entry(CACHE_CONTROL)
-            .or_insert(HeaderValue::from_static("no-store"));
-        if let Ok(id) = HeaderValue::try_from(id) {
-            headers.insert(REQUEST_ID, id);
-        }
-        answer
+/// Gives an answer what every answer has, and notes what came of the request, which is known by `id`.
+pub(crate) fn see_off(seen: &Seen<'_>, id: &str, mut answer: Response) -> Response {
+    let problem = answer.extensions_mut().remove::<Problem>();
+    note(seen, answer.status(), id, problem.as_ref());
+    if let Some(problem) = problem {
+        answer = problem.write(id);
     }
+    let headers = answer.headers_mut();
+    for (name, value) in GUARDS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    answer
+}
 
-    /// As [`Inner::see_off`], for what has no route.
+impl Inner {
+    /// As [`see_off`], for what has no route.
     pub(crate) fn see_off_unrouted(&self, answer: Response) -> Response {
         let seen = Seen {
             method: &Method::GET,
             path: "(none)",
             took: Duration::ZERO,
         };
-        self.see_off(&seen, answer)
+        see_off(&seen, &self.request_ids.next(), answer)
     }
 
     /// The answer to an address that is not there, in no way to be told from that to a wrong
@@ -305,7 +306,7 @@ impl RequestIds {
         }
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         format!(
             "{}-{}",
             self.process,

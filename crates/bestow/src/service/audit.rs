@@ -64,7 +64,6 @@ impl Object<'_> {
             action,
             object: &self.to_string(),
             detail: &detail.to_string(),
-            correlation: None,
         })
     }
 }

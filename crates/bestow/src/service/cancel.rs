@@ -390,6 +390,5 @@ fn audit(
         action,
         object: &object(campaign),
         detail: &detail.to_string(),
-        correlation: None,
     })
 }

@@ -100,7 +100,6 @@ pub async fn void(
                 action: "code.voided",
                 object: &format!("promotion/{fold}/code-no/{}", found.no),
                 detail: "{}",
-                correlation: None,
             })?;
             let low = note_low(tx, no)?;
             Ok((PoolView::from(&unique_pool(tx, no, &fold)?), low))

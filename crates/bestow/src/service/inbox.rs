@@ -125,9 +125,14 @@ pub async fn replay(
     get(app, tenant, id)
 }
 
+/// The id of a notification as it is known outside, by the one it is kept under.
+pub(crate) fn shown_id(id: &str) -> String {
+    format!("{PREFIX}{id}")
+}
+
 fn view(found: Notification) -> NotificationView {
     NotificationView {
-        id: format!("{PREFIX}{}", found.id),
+        id: shown_id(&found.id),
         event_type: found.event_type,
         campaign_id: found.campaign,
         channel_id: found.channel,

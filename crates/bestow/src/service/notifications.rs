@@ -24,7 +24,7 @@ use crate::ingest::trigger;
 use crate::service::clearance::{self, Asked};
 use crate::service::codes;
 use crate::service::triggered::{self, Look, Settled};
-use crate::service::{cancel, ended};
+use crate::service::{cancel, ended, inbox};
 use crate::tenant::Tenant;
 use crate::work::kind;
 
@@ -89,6 +89,7 @@ pub async fn settle_waiting(app: &App) -> Result<bool> {
             let (mut settled, mut stopped) = (false, stops);
             let mut triggered = BTreeSet::new();
             for notification in next_batch(tx)? {
+                tx.correlate(inbox::shown_id(&notification.id));
                 if let Some(outcome) = settle(tx, &snapshot, &notification, grace_ms)? {
                     settled = true;
                     stopped |= matches!(outcome, Outcome::Stopped);

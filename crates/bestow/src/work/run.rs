@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bestow_core::turns::{self, Due, Places};
 use bestow_store::jobs::Job;
-use bestow_store::{Error as StoreError, Tx};
+use bestow_store::{Error as StoreError, Tx, correlation};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -176,7 +176,8 @@ impl Claimed {
 /// Runs a claimed job and settles its claim.
 pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToken) -> Result<()> {
     let job = &claimed.job;
-    let running = fence::under(job.clone(), run(app, job, stop));
+    let running = Box::pin(run(app, job, stop));
+    let running = correlation::under(cause(job), fence::under(job.clone(), running));
     let ran = tokio::select! {
         ran = running => ran,
         lost = keep(app, job) => Err(lost),
@@ -195,6 +196,14 @@ pub(super) async fn claimed(app: &App, claimed: Claimed, stop: &CancellationToke
         return Ok(());
     }
     settled
+}
+
+/// What the work on a job comes from: the one thing that asked for it, or else this run of it.
+fn cause(job: &Job) -> String {
+    let asked = job.correlation.clone();
+    asked
+        .filter(|_| !kind::FOR_MANY.contains(&job.kind.as_str()))
+        .unwrap_or_else(|| format!("run_{}-{}", job.kind, job.token))
 }
 
 async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended> {
@@ -256,6 +265,10 @@ async fn settle(app: &App, claimed: &Claimed, ran: Result<Ended>) -> Result<()> 
     };
     app.tx("finish_job", move |tx| {
         reach::note_success(tx, &job)?;
+        // The next run is nobody's wish but the clock's.
+        if kind::BY_THE_CLOCK.contains(&job.kind.as_str()) && job.correlation.is_some() {
+            tx.drop_correlation(&job)?;
+        }
         tx.finish_job(&job, next)
     })
     .await

@@ -1,18 +1,22 @@
 //! Audit records and findings.
 
 use bestow_store::audit::AuditEntry;
-use bestow_store::{Error, Tx};
+use bestow_store::{Error, Tx, correlation};
 
 use crate::support::{Fresh, NOW_MS, TENANT, at_once};
 
 fn record(tx: &mut Tx<'_>, tenant: i64, object: &str) -> Result<(), Error> {
+    tx.correlate("n1");
+    entry(tx, tenant, object)
+}
+
+fn entry(tx: &mut Tx<'_>, tenant: i64, object: &str) -> Result<(), Error> {
     tx.audit(&AuditEntry {
         tenant,
         actor: "cli",
         action: "tenant.changed",
         object,
         detail: "{}",
-        correlation: Some("n1"),
     })
 }
 
@@ -82,6 +86,26 @@ pub(crate) async fn pages_by_place(fresh: Fresh) {
     );
     assert_eq!(page[0].correlation.as_deref(), Some("n1"));
     assert!(places(&fresh, 2).is_empty());
+}
+
+pub(crate) async fn a_record_names_what_its_task_came_from(fresh: Fresh) {
+    let store = fresh.store().clone();
+    let write = |object: &'static str| store.tx("t", move |tx| entry(tx, TENANT, object));
+    write("alone").await.expect("written");
+    correlation::under("req_1", write("asked"))
+        .await
+        .expect("written");
+    let told = store.tx("t", |tx| {
+        tx.correlate("ntf_1");
+        entry(tx, TENANT, "told")
+    });
+    correlation::under("run_1", told).await.expect("written");
+    let records = fresh.read(|tx| tx.audit_records(TENANT, 0, 10));
+    let causes: Vec<_> = records
+        .iter()
+        .map(|record| record.correlation.as_deref())
+        .collect();
+    assert_eq!(causes, [None, Some("req_1"), Some("ntf_1")]);
 }
 
 pub(crate) async fn findings_open_and_close(fresh: Fresh) {

@@ -2,7 +2,7 @@
 
 use bestow_store::jobs::{Job, JobRow};
 use bestow_store::tenants::TenantFields;
-use bestow_store::{Error, Tx};
+use bestow_store::{Error, Tx, correlation};
 
 use crate::support::{CHANNEL, Fresh, LEASE_MS, NOW_MS, Reading, TENANT, at_once, reading};
 
@@ -54,6 +54,31 @@ pub(crate) async fn expired_lease_is_claimed_anew(fresh: Fresh) {
     fresh.db.clock.advance(LEASE_MS);
     let second = claimed(&fresh).await;
     assert_eq!((second.attempts, second.token), (2, first.token + 1));
+}
+
+pub(crate) async fn a_job_keeps_what_asked_for_it(fresh: Fresh) {
+    let store = fresh.store().clone();
+    let want_because = async |cause: &'static str| {
+        let wanted = store.tx("want", |tx| tx.want_job(TENANT, "import", "5101", NOW_MS));
+        correlation::under(cause, wanted).await.expect("wanted");
+    };
+    want_because("ntf_1").await;
+    // It waits because of the first; the second gets what it asks for by the same run.
+    want_because("ntf_2").await;
+    let job = claimed(&fresh).await;
+    assert_eq!(job.correlation.as_deref(), Some("ntf_1"));
+    // Asked for while it is done: that is another run.
+    want_because("ntf_3").await;
+    let first = job.clone();
+    fresh.tx(move |tx| tx.drop_correlation(&first)).await;
+    fresh.tx(move |tx| tx.finish_job(&job, None)).await;
+    let job = claimed(&fresh).await;
+    assert_eq!(job.correlation.as_deref(), Some("ntf_3"));
+    // A next run by the clock comes from nothing but itself.
+    let second = job.clone();
+    fresh.tx(move |tx| tx.drop_correlation(&second)).await;
+    fresh.tx(move |tx| tx.finish_job(&job, Some(NOW_MS))).await;
+    assert_eq!(claimed(&fresh).await.correlation, None);
 }
 
 /// Something that only the holder of the lease may do.

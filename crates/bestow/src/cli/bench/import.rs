@@ -231,7 +231,6 @@ async fn commit_beside(app: Arc<App>, stop: Arc<AtomicBool>) -> Result<Histogram
                     action: "commit",
                     object: "beside an import",
                     detail: "{}",
-                    correlation: None,
                 })?;
                 tx.find(0, "bench", "commit", "beside an import")
             })

@@ -174,7 +174,6 @@ impl<'a> Load<'a> {
                     action: "codes.loaded",
                     object: &format!("promotion/{fold}"),
                     detail: &detail.to_string(),
-                    correlation: None,
                 })?;
                 Ok::<_, Error>((loaded, missing))
             })

@@ -46,6 +46,9 @@ pub(super) struct EventBody {
     /// What was made or undone, where the event tells of a redemption.
     #[serde(skip_serializing_if = "Option::is_none")]
     redemption: Option<RedemptionBody>,
+    /// What it came from, as audit records name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
 }
 
 /// A redemption as events tell of it: what never changes about it.
@@ -162,6 +165,7 @@ fn event(
             ends_at: note.span.ends_at.map(Instant),
         },
         redemption,
+        correlation: event.correlation.clone(),
     })
 }
 

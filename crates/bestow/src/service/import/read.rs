@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration as Wait;
 
 use bestow_core::{CampaignKind, Duration, HoldReason, LeadTime};
-use bestow_store::Error as StoreError;
 use bestow_store::campaigns::Campaign;
 use bestow_store::imports::{Import, LandingPage};
 use bestow_store::ranges::Range;
+use bestow_store::{Error as StoreError, correlation};
 use optimove::client::PagedList;
 use optimove::page::{Next, Paging};
 use optimove::wire::Page;
@@ -302,7 +302,10 @@ impl<'a> Reading<'a> {
             held,
         };
         self.written().await?;
-        self.writing = Some(tokio::spawn(self.commit(landing)));
+        self.writing = Some(tokio::spawn(correlation::kept(
+            correlation::current(),
+            self.commit(landing),
+        )));
         Ok(())
     }
 

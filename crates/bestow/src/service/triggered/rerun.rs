@@ -7,8 +7,8 @@ use bestow_store::jobs::Job;
 use super::{Look, MINUTE_MS, Settled, take};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::service::codes;
 use crate::service::notifications::seconds_ms;
+use crate::service::{codes, inbox};
 use crate::work::run::Ended;
 
 /// Triggers looked at in one transaction.
@@ -56,6 +56,7 @@ async fn step(app: &App, job: &Job, campaign: i64, after: String) -> Result<Step
                 let Some(notification) = tx.notification(job.tenant, &id)? else {
                     continue;
                 };
+                tx.correlate(inbox::shown_id(&id));
                 let taking = take(tx, tenant, &notification, Look::Again)?;
                 let (status, reason) = match taking.settled {
                     Settled::Done => ("done", None),

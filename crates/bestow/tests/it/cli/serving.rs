@@ -84,6 +84,13 @@ async fn what_a_command_changes_is_noticed_by_a_running_service() {
             .unwrap();
         if status == 200 {
             assert_eq!(view["id"], "acme");
+            let path = "/v1/tenants/acme/audit";
+            let audit = caller.json(Method::GET, path, &Value::Null).await.unwrap();
+            let cause = audit.1["data"][0]["correlation"].as_str();
+            assert!(
+                cause.is_some_and(|id| id.starts_with("cmd_")),
+                "the record names the command: {audit:?}"
+            );
             return;
         }
     }

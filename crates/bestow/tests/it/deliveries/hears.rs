@@ -1,13 +1,13 @@
 //! What a destination hears of a campaign from its making to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::receiver::{Books, Receiver, Troubles};
 use super::{delivering, destination};
-use crate::support::World;
+use crate::support::{World, text};
 
 /// In the windows of campaigns that [`World::plan`] makes, and after them.
 const INSIDE: &str = "2027-03-28T12:00:00Z";
@@ -281,4 +281,67 @@ async fn secrets_change_without_a_gap() {
     assert_eq!(receiver.seen().unsigned, 1);
     assert_eq!(world.deliveries("dead").await.len(), 1);
     assert!(!world.home.holds(&second), "a secret in the clear");
+}
+
+/// The events that were delivered, each with what it came from.
+fn causes(receiver: &Receiver) -> BTreeMap<String, BTreeSet<String>> {
+    let mut causes = BTreeMap::<_, BTreeSet<_>>::new();
+    for body in receiver.seen().bodies.values().flatten() {
+        let body: Value = serde_json::from_slice(body).expect("JSON");
+        for event in body["data"]["events"].as_array().expect("events") {
+            let (kind, cause) = (text(event, "type"), text(event, "correlation"));
+            causes.entry(kind).or_default().insert(cause);
+        }
+    }
+    causes
+}
+
+#[tokio::test]
+async fn what_came_of_a_notification_or_a_request_names_it() {
+    let receiver = healthy().await;
+    let (world, _) = delivering(&receiver, &json!({})).await;
+    let campaign = world.run(5, &json!({})).await;
+    let told = world.of_acme(Method::GET, "notifications", &Value::Null);
+    let told: BTreeSet<_> = told.await["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| text(one, "id"))
+        .collect();
+    let page = "campaign-no/1/page/1";
+    let trail = async || {
+        let path = "audit?limit=1000";
+        let audit = world.of_acme(Method::GET, path, &Value::Null).await;
+        audit["data"].as_array().expect("a list").clone()
+    };
+    let landed = trail().await;
+    let landed = landed.iter().find(|record| record["object"] == page);
+    let cause = text(landed.expect("the page landed"), "correlation");
+    assert!(told.contains(&cause), "{cause} is none of {told:?}");
+    let created = &causes(&receiver)["grant.created"];
+    assert!(created.is_subset(&told), "{created:?}, {told:?}");
+
+    stop(&world, campaign, "suspend").await;
+    let suspended = trail().await.pop().expect("a record");
+    assert_eq!(suspended["action"], "campaign.suspended");
+    let cause = text(&suspended, "correlation");
+    assert!(cause.starts_with("req_"), "{cause}");
+    assert_eq!(
+        causes(&receiver)["grant.suspended"],
+        BTreeSet::from([cause])
+    );
+    // What the clock brings comes from the run that tells it.
+    stop(&world, campaign, "resume").await;
+    world.travel(INSIDE).await;
+    world.settle().await;
+    let activated = &causes(&receiver)["grant.activated"];
+    let is_run = |cause: &String| cause.starts_with("run_deliver-");
+    assert!(activated.iter().all(is_run), "{activated:?}");
+    // Nothing is left out but what the test did itself, which is no command.
+    let trail = trail().await;
+    let nameless: Vec<_> = trail
+        .iter()
+        .filter(|record| record["correlation"].is_null() && record["actor"] != "cli")
+        .collect();
+    assert!(nameless.is_empty(), "{nameless:?}");
 }
