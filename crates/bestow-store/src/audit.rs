@@ -88,6 +88,7 @@ impl Tx<'_> {
                 correlation.as_deref()
             ],
         )?;
+        self.is_audited = true;
         Ok(())
     }
 

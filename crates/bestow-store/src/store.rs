@@ -384,6 +384,8 @@ impl Store {
                 name,
                 ahead,
                 correlation: correlation.clone(),
+                #[cfg(feature = "testing")]
+                hooks: Arc::clone(self.hooks()),
                 work,
                 kept: None,
                 sender,
@@ -408,7 +410,7 @@ impl Store {
     }
 
     #[cfg(feature = "testing")]
-    pub(crate) fn hooks(&self) -> &Hooks {
+    pub(crate) fn hooks(&self) -> &Arc<Hooks> {
         match &self.engine {
             Engine::Sqlite(sqlite) => &sqlite.hooks,
             Engine::Postgres(postgres) => &postgres.hooks,
@@ -458,6 +460,8 @@ struct Piece<T, E, F> {
     name: &'static str,
     ahead: Option<Ahead>,
     correlation: Option<Arc<str>>,
+    #[cfg(feature = "testing")]
+    hooks: Arc<Hooks>,
     work: F,
     kept: Option<Result<T, E>>,
     sender: oneshot::Sender<Finished<T, E, F>>,
@@ -487,7 +491,13 @@ where
         if let Some(id) = &self.correlation {
             tx.correlate(Arc::clone(id));
         }
+        #[cfg(feature = "testing")]
+        let before = tx.changes();
         let answer = (self.work)(tx);
+        #[cfg(feature = "testing")]
+        if answer.is_ok() && tx.changes() != before && !tx.is_audited {
+            self.hooks.check_audit(self.name);
+        }
         let ran = if answer.is_ok() { Ok(()) } else { Err(Undo) };
         self.kept = Some(answer);
         ran

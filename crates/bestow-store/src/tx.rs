@@ -13,6 +13,8 @@ pub struct Tx<'c> {
     engine: Engine<'c>,
     now_ms: i64,
     correlation: Option<Arc<str>>,
+    /// Whether an audit record was written; only tests ask.
+    pub(crate) is_audited: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -27,6 +29,7 @@ impl<'c> Tx<'c> {
             engine: Engine::Sqlite(connection),
             now_ms,
             correlation: None,
+            is_audited: false,
         }
     }
 
@@ -35,6 +38,7 @@ impl<'c> Tx<'c> {
             engine: Engine::Postgres(session),
             now_ms,
             correlation: None,
+            is_audited: false,
         }
     }
 

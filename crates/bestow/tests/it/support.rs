@@ -4,6 +4,7 @@
 
 mod api;
 mod optimove;
+pub(crate) mod silent;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -381,6 +382,7 @@ pub(crate) fn config(home: &Home) -> Config {
 async fn serve(config: Config, clock: Clock) -> (Arc<App>, SocketAddr, DropGuard, JoinHandle<()>) {
     let app =
         App::open(config, clock, Random::seeded(1), Migrate::Apply).expect("the service opens");
+    app.store.must_audit(silent::SILENT);
     let listen = "127.0.0.1:0".parse().expect("an address");
     let server = Server::bind(Arc::clone(&app), listen)
         .await

@@ -1,5 +1,6 @@
 //! The chain of audit records: whatever is changed in what was sealed is found.
 
+use std::path::Path;
 use std::thread;
 
 use bestow::actor::Actor;
@@ -14,6 +15,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::World;
+use crate::support::silent::{BY_HAND, SILENT};
 
 const TAMPERS: u64 = 100_000;
 const THREADS: u64 = 4;
@@ -378,4 +380,45 @@ async fn what_is_no_checkpoint_is_named_by_its_line() {
         assert_eq!(super::code(&refused), "bad_checkpoint");
         assert!(refused.to_string().contains(says), "{refused}");
     }
+}
+
+/// All source files beneath a folder, in one text.
+fn source(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.push_str(&source(&path));
+        } else {
+            all.push_str(&std::fs::read_to_string(path).expect("a text"));
+        }
+    }
+    all
+}
+
+#[test]
+fn what_needs_no_record_is_there() {
+    let source = source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let gone: Vec<_> = SILENT
+        .iter()
+        .filter(|(_, why)| *why != BY_HAND)
+        .filter(|(name, _)| !source.contains(&format!("\"{name}\"")))
+        .collect();
+    assert!(gone.is_empty(), "no such transactions: {gone:?}");
+}
+
+#[tokio::test]
+async fn a_change_without_a_record_is_refused_by_the_tests() {
+    let world = World::connected().await;
+    let rename = world.app.tx("rename", |tx| {
+        tx.execute(
+            "-- rename
+            UPDATE tenant SET name = $1 WHERE id = $2",
+            values!["Other", "acme"],
+        )
+        .map(|_| ())
+    });
+    let refused = rename.await.expect_err("it left no record").to_string();
+    assert!(refused.contains("panicked"), "{refused}");
+    assert_eq!(world.acme().row.name, "Acme");
 }
