@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use rules::{check, check_change, check_own_reward, document, is_equal, terms_document};
+use rules::{changed, check, check_change, check_own_reward, is_equal, terms};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -315,7 +315,8 @@ pub async fn put(
             let now = tx.now_ms();
             release::want_for_code(tx, no, &wanted.code_fold, now)?;
             let object = Object::Promotion(&written.code);
-            object.record(tx, no, &actor, "promotion.put", &document(&written))?;
+            let detail = changed(known.as_ref(), &written)?;
+            object.record(tx, no, &actor, "promotion.put", &detail)?;
             Ok((
                 written,
                 if known.is_none() {
@@ -341,7 +342,7 @@ fn write_version(
     made_by: &str,
 ) -> Result<Promotion> {
     let written = tx.put_promotion(tenant, wanted)?;
-    tx.add_promotion_version(tenant, &written, &terms_document(&written)?, made_by)?;
+    tx.add_promotion_version(tenant, &written, &terms(&written)?.to_string(), made_by)?;
     Ok(written)
 }
 

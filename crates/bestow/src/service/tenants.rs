@@ -18,6 +18,7 @@ pub use view::{ApprovalView, OptimoveView, TenantView};
 
 use bestow_store::tenants::{Tenant as Row, TenantFields};
 use bestow_store::{Error as StoreError, Tx};
+use serde_json::{Value, json};
 
 pub(crate) use rules::check_name;
 
@@ -49,8 +50,8 @@ pub async fn create(app: &App, actor: &Actor, new: NewTenant) -> Result<TenantVi
             let settings = settings_json(&made.settings)?;
             let inserted = tx.insert_tenant(&fields(&id, &made, &settings, kind, &sealed))?;
             if let Some(no) = inserted {
-                let told = settings_json(&without_secrets(&made.settings))?;
-                Object::Tenant(&id).record(tx, no, &actor, "tenant.created", &told)?;
+                let detail = json!({ "before": null, "after": told(&read(tx, &id)?)? });
+                Object::Tenant(&id).record(tx, no, &actor, "tenant.created", &detail)?;
             }
             Ok::<_, Error>((read(tx, &id)?, inserted.is_some()))
         })
@@ -230,9 +231,13 @@ async fn write(
             if before.credential != sealed || before.base_url != after.base_url {
                 try_again(tx, before.no)?;
             }
-            let told = settings_json(&without_secrets(&after.settings))?;
-            Object::Tenant(&before.id).record(tx, before.no, &actor, action, &told)?;
-            read(tx, &before.id)
+            let row = read(tx, &before.id)?;
+            let detail = json!({
+                "before": told(&before)?, "after": told(&row)?,
+                "credential_replaced": before.credential != row.credential,
+            });
+            Object::Tenant(&before.id).record(tx, before.no, &actor, action, &detail)?;
+            Ok(row)
         })
         .await?;
     app.directory_changed()?;
@@ -318,13 +323,16 @@ fn settings_json(settings: &Settings) -> Result<String> {
     serde_json::to_string(settings).map_err(|e| Error::invalid("bad_settings", e.to_string()))
 }
 
-/// Settings as the record may show them: not even sealed secrets.
-fn without_secrets(settings: &Settings) -> Settings {
-    let mut told = settings.clone();
-    if let Some(approval) = &mut told.approval {
+/// A tenant as the record may show it: not even sealed secrets.
+fn told(row: &Row) -> Result<Value> {
+    let mut settings = Tenant::read(row.clone())?.settings;
+    if let Some(approval) = &mut settings.approval {
         approval.sealed_secret = None;
     }
-    told
+    Ok(json!({
+        "name": row.name, "time_zone": row.time_zone, "base_url": row.base_url,
+        "auth_kind": row.auth_kind, "settings": settings,
+    }))
 }
 
 fn fields<'a>(

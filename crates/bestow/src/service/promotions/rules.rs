@@ -163,25 +163,25 @@ pub(super) fn is_equal(a: &Promotion, b: &Promotion) -> bool {
 }
 
 /// Everything that was said of a promotion, as its version keeps it.
-pub(super) fn terms_document(promotion: &Promotion) -> Result<String> {
+pub(super) fn terms(promotion: &Promotion) -> Result<Value> {
     let json = |text: &str| {
         serde_json::from_str::<Value>(text)
             .map_err(|e| Error::invalid("bad_document", e.to_string()))
     };
-    let said = serde_json::json!({
+    Ok(serde_json::json!({
         "name": promotion.name, "kind": promotion.kind, "reward": json(&promotion.reward)?,
         "limits": json(&promotion.limits)?, "metadata": json(&promotion.metadata)?,
         "validity_days": promotion.validity_days, "fallback_code": promotion.fallback_code,
-    });
-    Ok(said.to_string())
+    }))
 }
 
-/// What an audit record says of a promotion.
-pub(super) fn document(promotion: &Promotion) -> String {
-    serde_json::json!({
-        "name": promotion.name, "status": promotion.status, "kind": promotion.kind,
-        "version": promotion.version, "limits": promotion.limits,
-        "fallback_code": promotion.fallback_code,
-    })
-    .to_string()
+/// What an audit record says of a promotion that was written.
+pub(super) fn changed(before: Option<&Promotion>, after: &Promotion) -> Result<Value> {
+    let told = |promotion: &Promotion| {
+        let mut told = terms(promotion)?;
+        told["status"] = promotion.status.clone().into();
+        told["version"] = promotion.version.into();
+        Ok::<_, Error>(told)
+    };
+    Ok(serde_json::json!({ "before": before.map(told).transpose()?, "after": told(after)? }))
 }

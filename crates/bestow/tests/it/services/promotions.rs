@@ -58,6 +58,25 @@ async fn a_put_says_what_it_did_and_repeats_change_nothing() {
             .status,
         "paused"
     );
+    let no = world.acme().no();
+    let records = world.app.store.peek(|tx| tx.audit_records(no, 0, 100));
+    let last: Value = serde_json::from_str(&records.unwrap().pop().unwrap().detail).unwrap();
+    let told = |version: u64, status: &str, reward: Value| {
+        let mut told = last["after"].clone();
+        (told["version"], told["status"]) = (json!(version), json!(status));
+        (told["reward"], told["metadata"]) = (reward, last["before"]["metadata"].clone());
+        told
+    };
+    assert_eq!(last["before"], told(1, "active", json!({"spins": 20})));
+    assert_eq!(last["before"]["metadata"], json!({"owner": "crm"}));
+    assert_eq!(
+        (
+            &last["after"]["version"],
+            &last["after"]["status"],
+            &last["after"]["reward"]
+        ),
+        (&json!(2), &json!("paused"), &json!({}))
+    );
 }
 
 #[tokio::test]

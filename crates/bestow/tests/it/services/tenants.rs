@@ -261,3 +261,37 @@ async fn an_unknown_tenant_is_not_found() {
     ];
     assert!(refusals.iter().all(|refusal| code(refusal) == "tenant"));
 }
+
+#[tokio::test]
+async fn what_a_tenant_was_and_is_stands_in_its_record() {
+    let world = World::start().await;
+    create(&world, &json!({})).await.unwrap();
+    let patch = json!({"name": "Acme Ltd", "retention_days": 400});
+    let patch = serde_json::from_value(patch).unwrap();
+    let actor = Actor::cli();
+    tenants::update(&world.app, &actor, "acme", patch)
+        .await
+        .unwrap();
+    let no = world.acme().no();
+    let records = world.app.store.peek(|tx| tx.audit_records(no, 0, 100));
+    let details: Vec<Value> = records
+        .unwrap()
+        .iter()
+        .map(|record| serde_json::from_str(&record.detail).unwrap())
+        .collect();
+    let [created, changed] = &*details else {
+        panic!("{details:?}")
+    };
+    assert_eq!(created["before"], Value::Null);
+    assert_eq!(created["after"], changed["before"]);
+    assert_eq!(
+        (&changed["before"]["name"], &changed["after"]["name"]),
+        (&json!("Acme"), &json!("Acme Ltd"))
+    );
+    let retention = |told: &Value| told["settings"]["retention_days"].clone();
+    assert_eq!(
+        (retention(&changed["before"]), retention(&changed["after"])),
+        (Value::Null, json!(400))
+    );
+    assert_eq!(changed["credential_replaced"], json!(false));
+}
