@@ -13,7 +13,10 @@ mod deliveries;
 pub mod demo;
 mod destinations;
 mod doctor;
+mod eligibility;
 mod exclusions;
+mod findings;
+mod held;
 mod house;
 mod key;
 mod listeners;
@@ -81,6 +84,14 @@ enum Command {
     /// What happened to a campaign, with counts that add up.
     #[command(subcommand)]
     Campaign(campaign::Campaign),
+    /// What waits for a person, and running it again.
+    #[command(subcommand)]
+    Held(held::Held),
+    /// Differences between Bestow and Optimove.
+    #[command(subcommand)]
+    Findings(findings::Findings),
+    /// Whether a customer may use a code now.
+    Eligibility(eligibility::Eligibility),
     /// Customers who may get nothing now.
     #[command(subcommand)]
     Exclusions(exclusions::Exclusions),
@@ -102,7 +113,7 @@ enum Command {
     Doctor,
     /// Derives every invariant again from the database; one line per violation.
     Verify(verify::Verify),
-    /// Signed checkpoints of the audit records.
+    /// The audit records, and signed checkpoints of them.
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Brings the database to this program's schema, and spreads it over shards.
@@ -189,6 +200,9 @@ async fn dispatch(settings: Settings, command: Command) -> anyhow::Result<Outcom
         Command::Promotions(command) => promotions::run(&settings, &command).await,
         Command::Codes(command) => codes::run(&settings, &command).await,
         Command::Campaign(command) => campaign::run(&settings, &command).await,
+        Command::Held(command) => held::run(&settings, command).await,
+        Command::Findings(command) => findings::run(&settings, command).await,
+        Command::Eligibility(asked) => eligibility::run(&settings, asked).await,
         Command::Exclusions(command) => exclusions::run(&settings, command).await,
         Command::Redemptions(command) => redemptions::run(&settings, command).await,
         Command::Destinations(command) => destinations::run(&settings, command).await,

@@ -1,11 +1,13 @@
 //! `bestow tenant`: Optimove clients and their credentials.
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Outcome;
 use super::open::{Database, Settings};
-use super::output::{json, note, numbers, table};
+use super::output::{json, note, numbers, read_text, table};
 use super::secret::Credential;
 use crate::actor::Actor;
 use crate::app::App;
@@ -30,6 +32,14 @@ pub(super) enum Tenant {
     Show {
         /// The tenant.
         tenant: String,
+    },
+    /// Changes what a JSON object names, the one that `PATCH /v1/tenants/{tenant}` takes: bounds of campaigns (`guards`), codes
+    /// that a customer may use at once, the schema of rewards, and all the rest. What it does not name stays.
+    Change {
+        /// The tenant.
+        tenant: String,
+        /// The file with the object, `-` for standard input.
+        file: PathBuf,
     },
     /// Replaces the credential, the listeners' addresses, or both.
     Rotate(Rotate),
@@ -129,6 +139,12 @@ pub(super) async fn run(settings: &Settings, command: Tenant) -> anyhow::Result<
                 settings.open(Database::Existing)?.as_ref(),
                 &tenant,
             )?)?;
+        }
+        Tenant::Change { tenant, file } => {
+            let patch: TenantPatch = serde_json::from_str(&read_text(&file)?)
+                .with_context(|| format!("{} holds no change of a tenant", file.display()))?;
+            let app = settings.open(Database::Existing)?;
+            json(&tenants::update(&app, &actor, &tenant, patch).await?)?;
         }
         Tenant::Rotate(rotate) => run_rotate(settings, &rotate).await?,
         Tenant::Suspend { tenant } => {

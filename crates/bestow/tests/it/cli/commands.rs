@@ -379,3 +379,52 @@ fn unique_codes_are_loaded_from_a_file_and_made() {
     run(dir.path(), &["codes", "export", "acme", "5101"]).failed(&["campaign"]);
     run(dir.path(), &["verify"]).done();
 }
+
+#[test]
+fn what_waits_and_what_differs_is_listed_and_settled() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    for list in ["held", "findings"] {
+        let ended = run(dir.path(), &[list, "list", "acme"]).done();
+        assert_eq!(ended.out.lines().count(), 1, "a head: {ended:?}");
+    }
+    let released = run(dir.path(), &["held", "release", "acme"]).done().out;
+    let released: Value = serde_json::from_str(&released).unwrap();
+    assert_eq!(released["campaigns"], Value::Array(Vec::new()));
+    run(dir.path(), &["held", "list", "acme", "--reason", "mood"]).failed(&["reason"]);
+    let settle = ["findings", "settle", "acme", "drift", "x", "--reason", "ok"];
+    run(dir.path(), &settle).failed(&["no such finding"]);
+    let asked = run(dir.path(), &["eligibility", "acme", "C1", "FS20"]).done();
+    let answer: Value = serde_json::from_str(&asked.out).unwrap();
+    assert_eq!(
+        (&answer["eligible"], &answer["reason"]),
+        (&Value::Bool(false), &Value::from("unknown_promotion"))
+    );
+}
+
+#[test]
+fn a_tenant_is_changed_by_what_an_object_names() {
+    let dir = tempdir().unwrap();
+    add_acme(dir.path());
+    let change = ["tenant", "change", "acme", "-"];
+    let object = r#"{"codes_at_once_max": 2, "guards": {"campaign_customers_max": 1000}}"#;
+    let changed = run_with_input(dir.path(), &change, object).done();
+    let changed: Value = serde_json::from_str(&changed.out).unwrap();
+    assert_eq!(changed["codes_at_once_max"], 2);
+    assert_eq!(changed["guards"]["campaign_customers_max"], 1_000);
+    assert_eq!(changed["time_zone"], "Europe/Lisbon", "the rest stays");
+    run_with_input(dir.path(), &change, r#"{"colour": 1}"#)
+        .failed(&["no change of a tenant", "colour"]);
+    let trail = run(dir.path(), &["audit", "list", "acme"]).done().out;
+    let trail: Vec<Value> = trail
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let actions: Vec<_> = trail.iter().map(|record| &record["action"]).collect();
+    assert_eq!(actions, ["tenant.created", "tenant.changed"]);
+    let cause = trail[1]["correlation"].as_str().unwrap();
+    let of_cause = ["audit", "list", "acme", "--correlation", cause];
+    let found = run(dir.path(), &of_cause).done().out;
+    assert_eq!(found.lines().count(), 1);
+    assert!(found.contains("tenant.changed"), "{found}");
+}

@@ -9,6 +9,8 @@ use super::{Running, command, run, run_with_input};
 const TOKEN: &str = "cli-test-token-with-enough-characters";
 /// Looks at a condition that has to come true within a second or so.
 const LOOKS_MAX: u32 = 200_000;
+/// Commands that are run until something that takes a second or so is there.
+const COMMANDS_MAX: u32 = 2_000;
 
 fn serve(dir: &Home) -> Running {
     Running::start(command(dir).arg("serve").env("BESTOW_ADMIN_TOKEN", TOKEN))
@@ -244,4 +246,41 @@ async fn a_whole_deployment_by_commands() {
         "{doctor:?}"
     );
     run(&dir, &["listeners", "sync", "acme"]).failed(&["BESTOW_PUBLIC_URL"]);
+}
+
+#[test]
+fn checkpoints_that_were_kept_are_compared_with_the_records() {
+    let dir = Home::new();
+    let running = Running::start(
+        command(&dir)
+            .arg("serve")
+            .env("BESTOW_WORK__SEAL_SECONDS", "1"),
+    );
+    run(
+        &dir,
+        &["token", "create", "--name", "x", "--role", "viewer"],
+    )
+    .done();
+    let mut kept = String::new();
+    for _ in 0..COMMANDS_MAX {
+        kept = run(&dir, &["audit", "checkpoints"]).done().out;
+        if !kept.is_empty() {
+            break;
+        }
+    }
+    for line in kept.lines() {
+        let checkpoint: Value = serde_json::from_str(line).expect("a line is one object");
+        assert_eq!(checkpoint["tenant"], Value::Null, "of the deployment");
+    }
+    assert!(!kept.is_empty(), "nothing was sealed");
+    running.signal("TERM");
+    running.end();
+    let file = dir.path().join("checkpoints.ndjson");
+    std::fs::write(&file, &kept).unwrap();
+    let file = file.display().to_string();
+    run(&dir, &["verify", "--checkpoints", &file]).done();
+    std::fs::write(&file, kept.replace("\"seq\":1", "\"seq\":2")).unwrap();
+    let found = run(&dir, &["verify", "--checkpoints", &file]);
+    assert_eq!(found.code, Some(1));
+    assert!(found.out.contains("audit_is_what_was_signed"), "{found:?}");
 }
