@@ -90,7 +90,7 @@ impl Tells {
 /// What is to be told of a grant that has this span from `now` on, and had another one `before` (`None`: nobody was told
 /// of it yet).
 ///
-/// An instant that had come before is told by the change that set it; see [`is_replaced`].
+/// An instant that had come before is told by the change that set it; see [`Change`].
 pub fn tells(before: Option<Span>, after: Span, now: i64) -> Tells {
     let is_over = after.is_over(now);
     match before {
@@ -113,9 +113,61 @@ pub fn tells(before: Option<Span>, after: Span, now: i64) -> Tells {
     }
 }
 
-/// Whether an instant that a change wanted to be told at `at` is void, since a later change came before it.
-pub fn is_replaced(at: i64, later_change_at: i64) -> bool {
-    later_change_at < at
+/// The instant of which the start of a window is told: when it starts, or when a grant that was told of before came to
+/// life by a change made later than that. Otherwise it would be told before the end that it had until then.
+pub fn start_told_at(tells: Tells, span: Span, made_at: i64) -> i64 {
+    if tells.creation {
+        span.starts_at
+    } else {
+        span.starts_at.max(made_at)
+    }
+}
+
+/// A change to a grant: what it wanted to be told, of which span, and when it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Change {
+    /// What was to be told.
+    pub tells: Tells,
+    /// From then on, its span.
+    pub span: Span,
+    /// Milliseconds.
+    pub made_at: i64,
+}
+
+/// What came after a change, as far as it was there when an instant was noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Later {
+    /// When the first later change was made. Milliseconds.
+    pub made_at: i64,
+    /// The span that the last one gave.
+    pub span: Span,
+}
+
+impl Change {
+    /// Whether the start that is told of the instant `at`, and was noted at `noted_at`, is about this change.
+    ///
+    /// A start that is noted when the grant is over is left to the end.
+    pub fn is_start(self, at: i64, noted_at: i64, later: Option<Later>) -> bool {
+        // What was changed while it lived lives as long as the change says.
+        let span = later
+            .filter(|later| !self.span.is_over(later.made_at))
+            .map_or(self.span, |later| later.span);
+        self.tells.start
+            && start_told_at(self.tells, self.span, self.made_at) == at
+            && !span.is_over(noted_at)
+            && !is_replaced(at, later)
+    }
+
+    /// Whether the end that is told of the instant `at` is about this change.
+    pub fn is_end(self, at: i64, later: Option<Later>) -> bool {
+        self.tells.end && self.span.ends_at == Some(at) && !is_replaced(at, later)
+    }
+}
+
+/// Whether an instant is void, since a later change came before it. What had come before is told by the change that set
+/// it.
+fn is_replaced(at: i64, later: Option<Later>) -> bool {
+    later.is_some_and(|later| later.made_at < at)
 }
 
 /// What becomes of a start or end whose instant has come.
@@ -135,7 +187,7 @@ pub enum Due {
 pub fn due(is_start: bool, at: i64, suspended: Option<i64>, revoked: Option<i64>) -> Due {
     match (is_start, suspended, revoked) {
         (true, _, Some(_)) => Due::Drop,
-        (false, _, Some(revoked)) if revoked <= at => Due::Drop,
+        (false, _, Some(revoked)) if revoked < at => Due::Drop,
         (true, Some(_), None) => Due::Wait,
         _ => Due::Tell,
     }

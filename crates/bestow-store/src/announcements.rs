@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bestow_core::GivenCode;
-use bestow_core::announce::{GrantEvent, Span, Tells};
+use bestow_core::announce::{GrantEvent, Span, Tells, start_told_at};
 
 use crate::jobs::Job;
 use crate::postgres::Numbers;
@@ -163,7 +163,7 @@ impl Tx<'_> {
         let starts = notes.iter().filter(|note| note.tells.start);
         let ends = notes.iter().filter(|note| note.tells.end);
         let dues: BTreeSet<_> = starts
-            .map(|note| (note.span.starts_at, "start"))
+            .map(|note| (start_told_at(note.tells, note.span, now), "start"))
             .chain(ends.filter_map(|note| note.span.ends_at.map(|at| (at, "end"))))
             .collect();
         let first_due = dues.first().map(|(at, _)| *at);

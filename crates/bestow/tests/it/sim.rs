@@ -7,10 +7,13 @@ mod acts;
 mod audit;
 mod catalogue;
 mod clearance;
+pub(crate) mod destinations;
+mod dice;
 mod endings;
 mod gateway;
 mod generate;
 pub(crate) mod guards;
+mod heard;
 mod lists;
 pub(crate) mod model;
 mod notes;
@@ -156,6 +159,8 @@ fn fixed_seeds() {
         met.lifted,
         met.redeemed,
         met.decided,
+        met.told,
+        met.in_doubt,
     ];
     assert!(each.iter().all(|number| *number > 0), "{met:?}");
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use bestow_core::announce::{GrantEvent, Span, Tells, is_replaced};
+use bestow_core::announce::{Change, GrantEvent, Later, Tells};
 use bestow_store::announcements::{Block, Event, Note};
 use bestow_store::destinations::Place;
 use bestow_store::{Error as StoreError, Tx};
@@ -55,7 +55,7 @@ pub(super) struct Batch {
 type Key<'b> = (&'b str, u32, &'b str);
 
 /// What later blocks say of a block's grants: when the first of them was written, and the span that the last one gave.
-struct Replaced(HashMap<(String, u32, String), (i64, Span)>);
+struct Replaced(HashMap<(String, u32, String), Later>);
 
 impl Replaced {
     fn read(tx: &mut Tx<'_>, tenant: i64, block: &Block, through: i64) -> Result<Self, StoreError> {
@@ -63,14 +63,15 @@ impl Replaced {
         for later in tx.moves_of(tenant, block, through)? {
             for note in later.notes {
                 let key = (note.customer, note.offer, note.occurrence);
-                let first = replaced.entry(key).or_insert((later.made_at, note.span));
-                first.1 = note.span;
+                let (made_at, span) = (later.made_at, note.span);
+                let first = replaced.entry(key).or_insert(Later { made_at, span });
+                first.span = span;
             }
         }
         Ok(Self(replaced))
     }
 
-    fn get(&self, (customer, offer, occurrence): Key<'_>) -> Option<(i64, Span)> {
+    fn get(&self, (customer, offer, occurrence): Key<'_>) -> Option<Later> {
         if self.0.is_empty() {
             return None;
         }
@@ -84,19 +85,17 @@ fn key(note: &Note) -> Key<'_> {
 }
 
 /// Whether an event is about a grant of a block.
-fn is_about(event: &Event, note: &Note, replaced: &Replaced) -> bool {
+fn is_about(event: &Event, block: &Block, note: &Note, replaced: &Replaced) -> bool {
     let later = || replaced.get(key(note));
-    let is_void = || later().is_some_and(|(made_at, _)| is_replaced(event.at, made_at));
+    let change = Change {
+        tells: note.tells,
+        span: note.span,
+        made_at: block.made_at,
+    };
     match event.kind {
         GrantEvent::Created => note.tells.creation,
-        // One that comes so late that the grant is over is left to the end.
-        GrantEvent::Activated => {
-            note.tells.start
-                && note.span.starts_at == event.at
-                && !note.span.is_over(event.noted_at)
-                && !is_void()
-        }
-        GrantEvent::Expired => note.tells.end && note.span.ends_at == Some(event.at) && !is_void(),
+        GrantEvent::Activated => change.is_start(event.at, event.noted_at, later()),
+        GrantEvent::Expired => change.is_end(event.at, later()),
         GrantEvent::Revoked | GrantEvent::Suspended | GrantEvent::Resumed => {
             let is_of_grant = note.tells != Tells::default();
             is_of_grant && !note.span.is_over(event.at) && later().is_none()
@@ -195,7 +194,7 @@ impl Stream {
                 if end.is_some_and(|end| batch.to >= end) || batch.told.len() == most {
                     return Ok(true);
                 }
-                if is_about(event, &block.notes[place], &replaced) {
+                if is_about(event, &block, &block.notes[place], &replaced) {
                     batch.told.push(Told {
                         event: Arc::clone(event),
                         block: Arc::clone(&block),
@@ -257,6 +256,6 @@ pub(super) fn is_over_now(
     let replaced = Replaced::read(tx, tenant, told.block(), i64::MAX)?;
     let span = replaced
         .get(key(told.note()))
-        .map_or(told.note().span, |(_, span)| span);
+        .map_or(told.note().span, |later| later.span);
     Ok(span.is_over(now))
 }

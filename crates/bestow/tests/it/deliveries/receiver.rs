@@ -1,6 +1,6 @@
 //! A bonus system of somebody else's: it takes deliveries, and fails in all the ways that such systems do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub(crate) struct Seen {
     pub(crate) grants: HashMap<String, Vec<(i64, String)>>,
     /// The bodies that came under each id, each once.
     pub(crate) bodies: BTreeMap<String, Vec<Bytes>>,
+    /// Deliveries that may have been applied, for all that the sender can tell.
+    pub(crate) in_doubt: BTreeSet<String>,
     pub(crate) requests: u64,
     pub(crate) events_in_largest: usize,
     pub(crate) unsigned: u64,
@@ -86,6 +88,11 @@ impl Drop for Receiver {
 
 impl Receiver {
     pub(crate) async fn start(books: Books, troubles: Troubles) -> Self {
+        Self::seeded(books, troubles, 3).await
+    }
+
+    /// With draws of its own.
+    pub(crate) async fn seeded(books: Books, troubles: Troubles, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
@@ -94,7 +101,7 @@ impl Receiver {
             answer: Mutex::default(),
             secrets: Mutex::default(),
             books,
-            random: Random::seeded(3),
+            random: Random::seeded(seed),
         });
         let served = Arc::clone(&shared);
         let serving = tokio::spawn(async move {
@@ -122,6 +129,11 @@ impl Receiver {
     /// What it wants to see deliveries signed with; any of them will do.
     pub(crate) fn expect_signed(&self, secrets: &[&str]) {
         *locked(&self.shared.secrets) = secrets.iter().map(|&one| one.to_owned()).collect();
+    }
+
+    /// From now on it has these troubles.
+    pub(crate) fn trouble(&self, troubles: Troubles) {
+        *locked(&self.shared.troubles) = troubles;
     }
 
     /// From now on it does all it can.
@@ -186,7 +198,9 @@ async fn take(
     if happens(troubles.slow) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let doubt = || locked(&shared.seen).in_doubt.insert(id.clone());
     if happens(troubles.lost_requests) {
+        doubt();
         return Err(cut());
     }
     if let Some((status, location)) = locked(&shared.answer).clone() {
@@ -196,6 +210,7 @@ async fn take(
         return Ok(answer(429, ""));
     }
     if happens(troubles.failures) {
+        doubt();
         return Ok(answer(500, ""));
     }
     if !is_signed(&shared, &header, &body) {
@@ -206,9 +221,11 @@ async fn take(
         apply(&shared, &body);
     }
     if happens(troubles.lost_answers) {
+        doubt();
         return Err(cut());
     }
     let status = if happens(troubles.late_failures) {
+        doubt();
         500
     } else {
         204

@@ -4,6 +4,7 @@ use bestow_store::Fault;
 use serde_json::json;
 
 use super::{history, notify, play};
+use crate::sim::destinations::Hears;
 use crate::sim::model::{History, Kind, Op, Pool, Posts};
 
 /// Two ids differ by letter case only, and both wait for a code beside a code that is granted. Releasing one code after
@@ -239,4 +240,32 @@ fn what_a_confirming_pass_brought_is_not_held_twice() {
             Op::Work(8),
         ],
     ));
+}
+
+/// The list of a second channel came behind the end that the first one's list gave, and with it a later end. The start of
+/// what had come to life again was told as of the window's, which is before the end that had been: destinations took the
+/// grant for over while it could be redeemed.
+#[test]
+fn what_comes_to_life_again_is_told_behind_its_first_end() {
+    let campaign = json!({
+        "audience": {"count": 9, "prefix": "P-"}, "scheduled_at": "2027-03-20T09:00",
+        "duration": 4, "lead_time": 0,
+        "actions": [{"id": 24, "promo_codes": ["FS20"], "channels": [
+            {"id": 504}, {"id": 505, "delay_minutes": 1_560},
+        ]}],
+    });
+    let heard = |which| Op::Notify {
+        campaign: 0,
+        which,
+        copies: 1,
+        order: 1,
+        posts: Posts::InTurn,
+    };
+    // What the first list gave was told before the second one came, or was not.
+    for steps in 1..12 {
+        let ops = vec![Op::Process(0), heard(2), Op::Work(steps), heard(4)];
+        let mut history = history(campaign.clone(), ops);
+        history.world.tenants[0].hears = Some(Hears::well());
+        play(&history);
+    }
 }

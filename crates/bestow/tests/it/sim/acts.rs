@@ -141,6 +141,7 @@ impl Stage<'_> {
                 told(&self.resume_campaign(*campaign).await)
             }
             Op::Guard(guarding) => self.guard(*guarding).await,
+            Op::Hear(hearing) => self.hear(*hearing).await,
             Op::Ask(campaign) => self.ask(*campaign).await?,
             Op::Redeem {
                 campaign,

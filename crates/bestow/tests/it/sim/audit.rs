@@ -93,9 +93,10 @@ pub(crate) async fn at_rest(stage: &Stage<'_>) -> Result<Option<String>, Wrong> 
     Ok(None)
 }
 
-/// Whether a job is there whatever happens.
+/// Whether a job is there whatever happens. What is to be delivered waits for windows to start and to end.
 pub(crate) fn is_regular(job: &JobRow) -> bool {
-    work::kind::REGULAR.contains(&&*job.kind) || job.kind == work::kind::ENDED
+    let others = [work::kind::ENDED, work::kind::DELIVER];
+    work::kind::REGULAR.contains(&&*job.kind) || others.contains(&&*job.kind)
 }
 
 /// Checks everything, and gives a digest of the ledger and how much there was.

@@ -3,9 +3,9 @@
 use bestow_store::Fault;
 use serde_json::json;
 
-use super::guards;
 use super::model::{CampaignPlan, Dice, History, Kind, Manner, Op, Posts, Times, World};
 use super::worlds::{CODES, world};
+use super::{destinations, guards};
 
 /// Ways in which answers differ without being wrong.
 const SHAPES: [(&str, &[&str]); 19] = [
@@ -148,6 +148,7 @@ pub(crate) fn history(seed: u64) -> History {
     let mut world = world(&dice);
     let mut ops = ops(&dice, &world);
     guards::draw(seed, &mut world, &mut ops);
+    destinations::draw(seed, &mut world, &mut ops);
     History { seed, world, ops }
 }
 

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use bestow::random::Random;
 use bestow_store::Fault;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::destinations::{Hearing, Hears};
+pub(crate) use super::dice::Dice;
 use super::guards::Guarding;
 
 /// Everything about one history. The same seed makes the same one.
@@ -77,6 +78,8 @@ pub(crate) struct TenantPlan {
     pub(crate) asks_operator: bool,
     /// Customers of one campaign that nobody has to look at first; 0: each campaign waits.
     pub(crate) customers_max: Option<u64>,
+    /// How systems of the operator's hear of its grants, if any do.
+    pub(crate) hears: Option<Hears>,
 }
 
 impl TenantPlan {
@@ -92,6 +95,7 @@ impl TenantPlan {
             expiry: "duration",
             asks_operator: false,
             customers_max: None,
+            hears: None,
         }
     }
 }
@@ -282,6 +286,8 @@ pub(crate) enum Op {
     Release(usize),
     /// Somebody stops something at once, lets it go on, or decides what waits for a second person.
     Guard(Guarding),
+    /// Those who hear of grants fare otherwise from now on.
+    Hear(Hearing),
     /// A shop asks for a customer of a campaign.
     Ask(usize),
     /// A customer of a campaign redeems what it gave, the same request so many times.
@@ -330,16 +336,20 @@ pub(crate) enum Posts {
 
 impl History {
     /// Whether the same seed gives the same calls in the same order. Posts at the same time get their ids by chance,
-    /// a limited rate and a time-out are bound to real time: then only the outcome is the same.
+    /// a limited rate and a time-out are bound to real time, deliveries beside each other land as they may: then only the outcome is the same.
     pub(crate) fn is_exact(&self) -> bool {
-        self.ops.iter().all(|op| match op {
-            Op::Notify { posts, .. } | Op::Trigger { posts, .. } => *posts == Posts::InTurn,
-            Op::Fault { kind, .. } => *kind != "timeout",
-            Op::Switch(name, _) => *name != "rate-limit-requests",
-            // Where a commit goes to a server, it is a matter of time how far was read ahead when the crash came.
-            Op::Crash { .. } => crate::home::server().is_none(),
-            _ => true,
-        })
+        let one_by_one = |hears: &Hears| hears.concurrency == 1;
+        let tenants = self.world.tenants.iter();
+        let mut hears = tenants.filter_map(|tenant| tenant.hears.as_ref());
+        hears.all(one_by_one)
+            && self.ops.iter().all(|op| match op {
+                Op::Notify { posts, .. } | Op::Trigger { posts, .. } => *posts == Posts::InTurn,
+                Op::Fault { kind, .. } => *kind != "timeout",
+                Op::Switch(name, _) => *name != "rate-limit-requests",
+                // Where a commit goes to a server, it is a matter of time how far was read ahead when the crash came.
+                Op::Crash { .. } => crate::home::server().is_none(),
+                _ => true,
+            })
     }
 
     /// Whether the gateway's writes may fail, so that it says no where it said yes before.
@@ -357,44 +367,5 @@ impl History {
             Op::Switch(name, value) => !matches!(*name, "page-churn") && *value != "row-per-code",
             _ => true,
         })
-    }
-}
-
-/// Draws from one seed.
-#[derive(Debug)]
-pub(crate) struct Dice(Random);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(Random::seeded(seed))
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        self.0.number()
-    }
-
-    /// From 0 up to, not including, `end`.
-    pub(crate) fn below(&self, end: u64) -> u64 {
-        self.number() % end.max(1)
-    }
-
-    /// From `low` to `high`, both included.
-    pub(crate) fn between(&self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
-    }
-
-    pub(crate) fn chance(&self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    pub(crate) fn pick<'a, T>(&self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len() as u64) as usize]
-    }
-
-    /// The same in an order of its own.
-    pub(crate) fn shuffle<T>(&self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last as u64 + 1) as usize);
-        }
     }
 }

@@ -36,6 +36,7 @@ impl Process {
         config.optimove.calls_window_ms = 500;
         // Real time is no part of a history.
         config.http.gateway_ms_max = 60_000;
+        config.delivery.allow_networks = "127.0.0.1".into();
         config.work.merge_grants_max = world.merge_grants_max;
         config.work.sweep_seconds = 3_600;
         config.work.sweep_days = 4;

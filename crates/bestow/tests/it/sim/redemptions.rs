@@ -45,16 +45,28 @@ impl Stage<'_> {
         self.redeem_pair(campaign, customer, code, copies).await
     }
 
-    /// Once all is at rest, some of each campaign redeem at the first moment they may.
-    pub(super) async fn redeem_at_last(&mut self) -> Result<(), Wrong> {
+    /// Once all is at rest, some of each campaign redeem at the first moment they may. Gives the last of these moments.
+    pub(super) async fn redeem_at_last(&mut self) -> Result<i64, Wrong> {
+        let mut last = i64::MIN;
         for campaign in 0..self.history.world.campaigns.len() {
             let pairs = self.free_pairs(campaign)?;
             for (customer, code, starts_at) in pairs.iter().take(AT_LAST_MAX) {
+                last = last.max(*starts_at);
                 self.clock.set(instant(*starts_at));
                 self.redeem_pair(campaign, customer, code, 2).await?;
             }
         }
-        Ok(())
+        Ok(last)
+    }
+
+    /// By tenant: what was made, as it was answered.
+    pub(super) fn redeemed(&self) -> Result<Vec<(usize, Value)>, Wrong> {
+        let granted = self.redemptions.iter().filter_map(|asked| {
+            let answer = asked.answer.as_ref().filter(|one| one.is_granted())?;
+            let made = serde_json::from_slice(&answer.body).map_err(|e| e.to_string());
+            Some(made.map(|made| (self.tenant_of(asked.campaign), made)))
+        });
+        granted.collect()
     }
 
     /// Customer, code and start of what a campaign with a list should have given, by codes without limits.

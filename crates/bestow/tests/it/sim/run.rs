@@ -2,6 +2,7 @@
 
 use bestow::service::tenants::Suspension;
 use bestow::work;
+use bestow::work::kind::DELIVER;
 use http::Method;
 use serde_json::Value;
 
@@ -47,10 +48,13 @@ pub(crate) async fn play(history: &History) -> Result<Played, Wrong> {
     }
     stage.mend().await?;
     stage.come_to_rest().await?;
-    stage.redeem_at_last().await?;
+    let rested = stage.clock.now_ms();
+    let redeemed = stage.redeem_at_last().await?;
     let audited = audit::audit(&stage).await;
-    let (ledger, met) = audited.map_err(|wrong| format!("{wrong}\n{}", stage.pages()))?;
+    let (ledger, mut met) = audited.map_err(|wrong| format!("{wrong}\n{}", stage.pages()))?;
     stage.trace.push(stage.calls().await?);
+    let heard = stage.deliver_at_last(rested.max(redeemed)).await?;
+    (met.told, met.in_doubt) = (heard.told, heard.in_doubt);
     let Stage {
         sandbox,
         process,
@@ -79,6 +83,7 @@ impl Stage<'_> {
             }
         }
         self.go_on_with_all().await?;
+        self.listen_again().await?;
         self.collect().await?;
         let cancelled: Vec<usize> = self.cancelled.keys().copied().collect();
         for campaign in cancelled {
@@ -112,7 +117,9 @@ impl Stage<'_> {
                 Some(unrest) => why = unrest,
             }
             self.trace.push(why.clone());
-            let next = self.jobs()?.into_iter().map(|job| job.run_at).min();
+            let mut jobs = self.jobs()?;
+            jobs.retain(|job| job.kind != DELIVER);
+            let next = jobs.into_iter().map(|job| job.run_at).min();
             let mut next = next.unwrap_or_default().max(self.clock.now_ms());
             if why.ends_with("may still be listed") {
                 next = self.clock.now_ms() + PART_OF_A_DAY_MS;

@@ -11,6 +11,7 @@ use super::stage::Stage;
 /// A grant as the API shows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub(crate) id: String,
     pub(crate) customer: String,
     /// Folded.
     pub(crate) code: String,
@@ -33,6 +34,7 @@ impl Seen {
             _ => Some(ms("ends_at")?),
         };
         let seen = Self {
+            id: text("id"),
             customer: text("customer_id"),
             code: text("promo_code").to_lowercase(),
             starts_at: ms("starts_at")?,
@@ -78,6 +80,10 @@ pub(crate) struct Met {
     pub(crate) redeemed: u64,
     /// Campaigns that waited, and that a second person let go on or refused.
     pub(crate) decided: u64,
+    /// Events that took effect at a system of the operator's.
+    pub(crate) told: u64,
+    /// Events of which nobody can tell whether they did.
+    pub(crate) in_doubt: u64,
 }
 
 impl Met {
@@ -94,6 +100,8 @@ impl Met {
             lifted: self.lifted + other.lifted,
             redeemed: self.redeemed + other.redeemed,
             decided: self.decided + other.decided,
+            told: self.told + other.told,
+            in_doubt: self.in_doubt + other.in_doubt,
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::audit;
 use super::clearance::Approvals;
+use super::destinations::Hearers;
 use super::guards::{self, Guards};
 use super::model::{Access, DAYS_DEFAULT, History, Kind, Known, TenantPlan, Times};
 use super::notes::Note;
@@ -56,6 +57,8 @@ pub(crate) struct Stage<'h> {
     pub(super) approvals: Approvals,
     /// The operator's own system.
     pub(super) operator: Operator,
+    /// By tenant: the systems that hear of its grants.
+    pub(super) hearers: BTreeMap<usize, Hearers>,
     /// Triggered campaigns and customers that the gateway said yes to, until when that is to stand.
     pub(super) promised: BTreeMap<(usize, String), i64>,
     pub(super) trace: Vec<String>,
@@ -96,6 +99,7 @@ impl<'h> Stage<'h> {
             redemptions: Vec::new(),
             approvals: Approvals::default(),
             operator: Operator::start().await,
+            hearers: BTreeMap::new(),
             promised: BTreeMap::new(),
             trace: Vec::new(),
             opens: 1,
@@ -173,6 +177,7 @@ impl<'h> Stage<'h> {
         }
         self.api(Method::POST, "/v1/tenants", &ours).await?;
         self.add_foreign(index).await?;
+        self.add_hearers(index).await?;
         let path = format!("/v1/tenants/{}/listeners/sync", plan.id);
         self.api(Method::POST, &path, &Value::Null).await?;
         Ok(())
