@@ -154,6 +154,9 @@ impl<'a> Reading<'a> {
     async fn read_on(&mut self) -> Result<Reached> {
         let work = self.work;
         let skip = self.range.map_or(self.import.skip, |range| range.skip);
+        if self.rows_from(skip) == 0 {
+            return Ok(Reached::End { skip });
+        }
         let mut paging = Paging::resume(self.rows_from(skip), skip);
         let mut fetch = Some(self.fetch(paging.top(), paging.skip()));
         while let Some(coming) = fetch.take() {

@@ -269,3 +269,22 @@ fn what_comes_to_life_again_is_told_behind_its_first_end() {
         play(&history);
     }
 }
+
+/// All rows of a part of a list had landed, and that it was at its end was not written down any more. Whoever went on read
+/// one page beyond it: rows that are another part's were counted twice.
+#[test]
+fn a_part_that_is_at_its_end_is_not_read_on() {
+    let campaign = json!({
+        "audience": {"count": 30, "prefix": "P-"}, "scheduled_at": "2027-03-25T09:00",
+        "actions": [{"id": 24, "promo_codes": ["FS20"], "channels": [{"id": 504}]}],
+    });
+    let fails = Op::FailCommit {
+        name: "end_range",
+        places: 0..6,
+        fault: Fault::BeforeCommit,
+    };
+    play(&history(
+        campaign,
+        vec![Op::Process(0), fails, notify(), Op::Work(12)],
+    ));
+}
