@@ -222,6 +222,40 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The first destination behind one that was ever delivered to, ended ones included.
+    pub fn delivered_to(&mut self, tenant: i64, after: i64) -> Result<Option<i64>, Error> {
+        let found = self.query_one(
+            "-- delivered_to
+            SELECT MIN(destination) FROM delivery WHERE tenant = $1 AND destination > $2",
+            values![tenant, after],
+            |row| row.opt_int(0),
+        )?;
+        Ok(found.flatten())
+    }
+
+    /// Drops deliveries that were delivered by an instant, in milliseconds, the oldest of a destination first. What was
+    /// never delivered stays, and so does the newest: the next one is numbered behind it. How many went; as many as
+    /// `limit`: there may be more.
+    pub fn drop_delivered(
+        &mut self,
+        job: &Job,
+        destination: i64,
+        until: i64,
+        limit: u32,
+        lease_ms: i64,
+    ) -> Result<usize, Error> {
+        self.hold_job(job, lease_ms)?;
+        self.execute(
+            "-- drop_delivered
+            DELETE FROM delivery WHERE tenant = $1 AND destination = $2 AND settled_at <= $3
+                AND no < (SELECT MAX(l.no) FROM delivery l WHERE l.tenant = $1 AND l.destination = $2)
+                AND no IN (
+                    SELECT o.no FROM delivery o WHERE o.tenant = $1 AND o.destination = $2 AND o.state = 'delivered'
+                    ORDER BY o.no LIMIT $4)",
+            values![job.tenant, destination, until, limit],
+        )
+    }
+
     /// The delivery with this id.
     pub fn delivery(&mut self, tenant: i64, id: &str) -> Result<Option<Delivery>, Error> {
         self.query_one(

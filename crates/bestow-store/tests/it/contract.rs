@@ -54,7 +54,8 @@ macro_rules! stamp {
             announcements: silence_without_a_destination, grants_are_noted_with_their_transaction,
                 starts_and_ends_come_in_the_order_of_time, starts_of_suspended_campaigns_wait,
                 a_wider_window_replaces_what_was_to_be_told, a_destination_hears_from_its_making_on,
-                deliveries_are_planned_once, tries_are_written_down, deliveries_take_no_turns;
+                deliveries_are_planned_once, tries_are_written_down, deliveries_take_no_turns,
+                what_was_delivered_long_ago_goes;
             clearance: one_round_for_one_deadline, cursors_only_move_on, stopped_campaign_reports_nothing,
                 grant_follows_its_round, denied_may_be_approved_later, rounds_stay_out_of_lists,
                 lists_are_read_anew_once, only_scheduled_becomes_conditional;

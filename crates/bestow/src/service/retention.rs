@@ -2,9 +2,11 @@
 //!
 //! A campaign leaves as a whole, a triggered one month by month. It is closed first: from then on nothing is taken in for
 //! it, so what is written to files is what there is. The files are read again before anything is dropped, and what is
-//! dropped goes in small transactions that give way to others. Each step goes on from what is durable.
+//! dropped goes in small transactions that give way to others. Each step goes on from what is durable. What was delivered
+//! as long ago goes without a file: the grants that it told of say what came of it.
 
 mod check;
+mod delivered;
 mod layout;
 mod leave;
 mod look;
@@ -86,6 +88,7 @@ pub async fn run(app: &App, job: &Job, stop: &CancellationToken) -> Result<Ended
             Some(archive) => leave::run(&run, archive, stop).await?,
             None if run.begin_next().await? => {}
             None => {
+                delivered::run(&run, stop).await?;
                 let pause = seconds_ms(app.config.work.retention_seconds);
                 return Ok(Ended::Again(app.clock.now_ms() + pause));
             }

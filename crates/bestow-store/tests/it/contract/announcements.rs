@@ -342,6 +342,80 @@ pub(crate) async fn deliveries_are_planned_once(fresh: Fresh) {
     assert!(matches!(refused.await, Err(Error::LeaseLost)));
 }
 
+/// A try that settles its delivery.
+fn settled(state: DeliveryState) -> TryEnd {
+    TryEnd {
+        state,
+        next_at: None,
+        attempts: 1,
+        first_tried_at: NOW_MS,
+        in_doubt: false,
+        detail: None,
+    }
+}
+
+pub(crate) async fn what_was_delivered_long_ago_goes(fresh: Fresh) {
+    let no = destination(&fresh, "bonus").await;
+    let reading = reading(&fresh, "5101").await;
+    let customers = ["anna", "bob", "cleo", "dora", "eve"];
+    reading.merge(&fresh, reading.chunk(&customers)).await;
+    let job = deliver(&fresh).await;
+    let new: Vec<_> = (0..5)
+        .map(|at| NewDelivery {
+            id: format!("dlv_{at}"),
+            from: place(1, 1, at),
+            to: place(1, 1, at + 1),
+            events: 1,
+        })
+        .collect();
+    let planner = job.clone();
+    let from = place(1, 0, 0);
+    assert!(
+        fresh
+            .tx(move |tx| tx.plan_deliveries(&planner, no, from, &new, LEASE_MS))
+            .await
+    );
+    // The second was given up; the others are delivered, the third and later ones a minute later.
+    for (at, state) in [
+        (1, DeliveryState::Delivered),
+        (2, DeliveryState::Dead),
+        (3, DeliveryState::Delivered),
+        (4, DeliveryState::Delivered),
+        (5, DeliveryState::Delivered),
+    ] {
+        if at == 4 {
+            fresh.db.clock.advance(60_000);
+        }
+        let (job, end) = (job.clone(), settled(state));
+        fresh
+            .tx(move |tx| tx.end_try(&job, no, at, &end, LEASE_MS))
+            .await;
+    }
+    assert_eq!(fresh.read(|tx| tx.delivered_to(TENANT, 0)), Some(no));
+    assert_eq!(fresh.read(|tx| tx.delivered_to(TENANT, no)), None);
+    let drop = async |until| {
+        let job = job.clone();
+        let dropped = fresh.tx(move |tx| tx.drop_delivered(&job, no, until, 2, LEASE_MS));
+        dropped.await
+    };
+    let left = || {
+        let found = fresh.read(|tx| tx.deliveries(TENANT, None, None, (0, 0), 10));
+        found.into_iter().map(|one| one.no).collect::<Vec<_>>()
+    };
+    assert_eq!(drop(NOW_MS - 1).await, 0);
+    assert_eq!(drop(NOW_MS).await, 2);
+    assert_eq!(left(), [2, 4, 5]);
+    // What was given up stays until somebody has dealt with it, and the newest is counted on from.
+    assert_eq!(drop(NOW_MS + 60_000).await, 1);
+    assert_eq!(left(), [2, 5]);
+    let stale = Job {
+        token: job.token - 1,
+        ..job.clone()
+    };
+    let refused = fresh.try_tx(move |tx| tx.drop_delivered(&stale, no, NOW_MS, 2, LEASE_MS));
+    assert!(matches!(refused.await, Err(Error::LeaseLost)));
+}
+
 pub(crate) async fn tries_are_written_down(fresh: Fresh) {
     let no = destination(&fresh, "bonus").await;
     let reading = reading(&fresh, "5101").await;

@@ -345,3 +345,30 @@ async fn what_came_of_a_notification_or_a_request_names_it() {
         .collect();
     assert!(nameless.is_empty(), "{nameless:?}");
 }
+
+#[tokio::test]
+async fn what_was_delivered_goes_with_the_tenants_retention() {
+    let receiver = healthy().await;
+    let over = json!({"batch_events_max": 1});
+    let (world, _) = delivering(&receiver, &over).await;
+    let keep = json!({"retention_days": 30});
+    world
+        .api
+        .ok(Method::PATCH, "/v1/tenants/acme", &keep)
+        .await
+        .expect("it is kept so long");
+    world.run(5, &json!({})).await;
+    for day in [INSIDE, AFTER] {
+        world.travel(day).await;
+        world.settle().await;
+    }
+    assert_eq!(world.deliveries("delivered").await.len(), 15);
+    world.travel("2027-05-01T12:00:00Z").await;
+    world.settle().await;
+    let left = world.deliveries("delivered").await.len();
+    assert_eq!(left, 5, "those that told of the end");
+    world.travel("2027-06-01T12:00:00Z").await;
+    world.settle().await;
+    let left = world.deliveries("delivered").await;
+    assert_eq!(left.len(), 1, "the newest is counted on from");
+}

@@ -157,6 +157,10 @@ pub(crate) const SILENT: &[(&str, &str)] = &[
         "a step of an archive, whose beginning and end have records",
     ),
     (
+        "drop_delivered",
+        "a chore of retention, over what was delivered and has gone",
+    ),
+    (
         "drop_rows",
         "a step of an archive, whose beginning and end have records",
     ),
