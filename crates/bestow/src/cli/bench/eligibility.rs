@@ -17,6 +17,8 @@ use crate::work::Workers;
 
 /// Connections unless told otherwise.
 const CONNECTIONS: usize = 64;
+/// The same where the database is a server.
+const CONNECTIONS_FAR: usize = 256;
 /// Look-ups of the raw limit, at most, and how many are on their way on each connection to a server.
 const RAW_LOOK_UPS_MAX: u64 = 200_000;
 const RAW_AT_ONCE: usize = 32;
@@ -31,7 +33,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let (address, stop) = server.block_on(rig.serve())?;
     let load = Load {
         address,
-        connections: shape.connections.unwrap_or(CONNECTIONS),
+        connections: rig.connections(shape, CONNECTIONS, CONNECTIONS_FAR),
         span: Duration::from_secs(shape.seconds),
         status: 200,
         begins: b"",

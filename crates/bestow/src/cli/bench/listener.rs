@@ -16,6 +16,8 @@ use crate::threads;
 const RAW_ROWS_PER_COMMIT: usize = 256;
 /// Connections unless told otherwise: while some wait for the disk, others are read and answered.
 const CONNECTIONS: usize = 512;
+/// The same where the database is a server.
+const CONNECTIONS_FAR: usize = 1_024;
 /// Rows of the raw limit in groups, and with one sync each.
 const RAW_ROWS: u64 = 400_000;
 const RAW_ROWS_ALONE: u64 = 5_000;
@@ -31,7 +33,7 @@ pub(super) fn run(shape: &Shape) -> anyhow::Result<Report> {
     let (address, stop) = server.block_on(rig.serve())?;
     let load = Load {
         address,
-        connections: shape.connections.unwrap_or(CONNECTIONS),
+        connections: rig.connections(shape, CONNECTIONS, CONNECTIONS_FAR),
         span: Duration::from_secs(shape.seconds),
         status: 200,
         begins: b"",

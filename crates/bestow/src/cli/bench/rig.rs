@@ -99,6 +99,13 @@ impl Rig {
         })
     }
 
+    /// How many connections a load has unless told otherwise: `near` where the database is a file, and more where each
+    /// question is a way to a server, so that one that is on its way holds back no other.
+    pub(super) fn connections(&self, shape: &Shape, near: usize, far: usize) -> usize {
+        let unless_told = if self.server.is_some() { far } else { near };
+        shape.connections.unwrap_or(unless_told)
+    }
+
     /// How many connections a bare database is tried with.
     pub(super) fn raw_connections(&self) -> &'static [usize] {
         if self.server.is_some() { &[1, 4] } else { &[1] }
