@@ -5,6 +5,7 @@ mod faults;
 mod hears;
 mod jetstream;
 pub(crate) mod receiver;
+mod restored;
 
 use http::Method;
 use serde_json::{Value, json};

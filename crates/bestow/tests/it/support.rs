@@ -8,6 +8,7 @@ pub(crate) mod silent;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bestow::actor::Actor;
@@ -21,6 +22,7 @@ use bestow::service::promotions::PutPromotion;
 use bestow::service::{listeners, promotions, tenants, verify};
 use bestow::tenant::Tenant;
 use bestow::work;
+use bestow_store::copy::Copy;
 use bestow_store::{Error as StoreError, Migrate};
 use http::Method;
 use jiff::Timestamp;
@@ -337,6 +339,38 @@ impl World {
     /// transactions. The stand-in goes on; its listeners' addresses lead nowhere until they are
     /// synced again.
     pub(crate) async fn reopen(self) -> Self {
+        self.begin_again(|home, _| home).await
+    }
+
+    /// A copy of all that is kept, as it is now.
+    pub(crate) fn back_up(&self, to: &Path) {
+        let from = self.app.config.database_url();
+        let copy = Copy::backup(&from, to, self.app.clock.now_ms()).expect("it begins");
+        let told = copy.finish(self.app.clock.now_ms(), &mut |_| Ok(()));
+        told.expect("it is copied");
+    }
+
+    /// The same service on a database of its own, in which nothing but a backup is.
+    pub(crate) async fn restored(self, from: &Path) -> Self {
+        self.begin_again(|old, config| {
+            let home = Home::new();
+            let key = config.key_file();
+            let new = home.path().join(key.file_name().expect("a file"));
+            std::fs::copy(&key, new).expect("the key is copied");
+            let url = home.config().database_url();
+            let now = START.parse::<Timestamp>().expect("an instant");
+            let copy = Copy::restoring(from, &url, now.as_millisecond()).expect("it begins");
+            let told = copy.finish(now.as_millisecond(), &mut |_| Ok(()));
+            told.expect("it is copied");
+            let kept = home.config();
+            (config.data_dir, config.database_url) = (kept.data_dir, kept.database_url);
+            drop(old);
+            home
+        })
+        .await
+    }
+
+    async fn begin_again(self, keep: impl FnOnce(Home, &mut Config) -> Home) -> Self {
         let Self {
             sandbox,
             control,
@@ -346,10 +380,11 @@ impl World {
             serving,
             ..
         } = self;
-        let (config, clock) = (app.config.clone(), app.clock.clone());
+        let (mut config, clock) = (app.config.clone(), app.clock.clone());
         drop(stop);
         serving.await.expect("the server ends");
         drop(app);
+        let home = keep(home, &mut config);
         let (app, address, stop, serving) = serve(config, clock).await;
         let api = Caller::new(address, Some(TOKEN));
         Self {

@@ -1,5 +1,6 @@
 //! Events as they are sent.
 
+use bestow_core::announce::GrantEvent;
 use bestow_store::Error as StoreError;
 use bestow_store::announcements::Event;
 use bestow_store::campaigns::Campaign;
@@ -35,7 +36,8 @@ struct Data<'a> {
 /// One event.
 #[derive(Debug, Serialize)]
 pub(super) struct EventBody {
-    /// Follows from grant, kind and instant: the same however often it is sent, and by whatever delivery.
+    /// Follows from grant, kind and, where there may be several of a kind, instant: the same however often it is sent, and
+    /// by whatever delivery.
     pub(super) id: String,
     pub(super) r#type: &'static str,
     /// The instant that it tells of.
@@ -144,10 +146,12 @@ fn event(
     let short = kind.split_once('.').map_or(kind, |(_, short)| short);
     let redemption = redemption(app, tenant, event)?;
     Ok(EventBody {
-        // A grant may be redeemed twice at one instant, and a redemption is made and undone once.
-        id: match &redemption {
-            Some(redemption) => format!("{}.{short}", redemption.id),
-            None => format!("{id}.{short}.{}", event.at),
+        id: match (&redemption, event.kind) {
+            // A grant may be redeemed twice at one instant, and a redemption is made and undone once.
+            (Some(redemption), _) => format!("{}.{short}", redemption.id),
+            // Once for each grant, though it were made again after an old backup was put back.
+            (None, GrantEvent::Created | GrantEvent::Revoked) => format!("{id}.{short}"),
+            (None, _) => format!("{id}.{short}.{}", event.at),
         },
         r#type: kind,
         at: Instant(event.at),

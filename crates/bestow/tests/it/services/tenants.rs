@@ -295,3 +295,32 @@ async fn what_a_tenant_was_and_is_stands_in_its_record() {
     );
     assert_eq!(changed["credential_replaced"], json!(false));
 }
+
+#[tokio::test]
+async fn another_zone_is_for_campaigns_that_come_after_it() {
+    let world = World::connected().await;
+    let spec = json!({"scheduled_at": "2027-03-26T09:00"});
+    let before = world.run(3, &spec).await;
+    let granted = world.ledger(before).await;
+    let zone = json!({"time_zone": "Asia/Kathmandu"});
+    patch(&world, zone.clone()).await.expect("it is changed");
+    world
+        .control(http::Method::PUT, "/_sandbox/tenants/acme", &zone)
+        .await;
+    world.settle().await;
+    assert_eq!(world.ledger(before).await, granted);
+    let after = world.run(3, &spec).await;
+    let starts = |of: &crate::support::Holdings| {
+        let starts = of.values().map(|(starts_at, _)| *starts_at);
+        starts.min().expect("a grant")
+    };
+    let earlier = starts(&granted) - starts(&world.ledger(after).await);
+    assert_eq!(earlier, (5 * 60 + 45) * 60_000);
+    let no = world.acme().no();
+    let records = world.app.store.peek(|tx| tx.audit_records(no, 0, 1_000));
+    let is_of_zone = |detail: &str| detail.contains("Asia/Kathmandu");
+    let told = records.unwrap().into_iter().find(|record| {
+        record.action == "tenant.changed" && is_of_zone(&format!("{:?}", record.detail))
+    });
+    assert!(told.is_some());
+}

@@ -252,8 +252,8 @@ impl Stage<'_> {
         for tenant in self.hearers.keys().copied().collect::<Vec<_>>() {
             let of_tenant = undone.iter().filter(|(of, _)| *of == tenant);
             let undone: BTreeSet<String> = of_tenant.map(|(_, id)| id.clone()).collect();
-            let since = (!has_slept).then_some(from);
-            let one = self.audit_heard(tenant, since, &undone, may_fail(&self.history.ops));
+            let looks = (from, !has_slept);
+            let one = self.audit_heard(tenant, looks, &undone, may_fail(&self.history.ops));
             let one = one
                 .await
                 .map_err(|wrong| format!("tenant {tenant}: {wrong}"))?;

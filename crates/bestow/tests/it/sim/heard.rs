@@ -102,8 +102,10 @@ struct Standing {
     is_suspended: bool,
     /// Pairs that are told of, where not all are.
     sent: Option<BTreeSet<(String, String)>>,
-    /// From then on somebody looked at every start and end.
-    since: Option<i64>,
+    /// Nothing was changed from then on.
+    rested: i64,
+    /// Whether somebody looked at every start and end from then on.
+    is_watched: bool,
 }
 
 impl Stage<'_> {
@@ -111,7 +113,7 @@ impl Stage<'_> {
     pub(super) async fn audit_heard(
         &self,
         tenant: usize,
-        since: Option<i64>,
+        (rested, is_watched): (i64, bool),
         undone: &BTreeSet<String>,
         may_fail: bool,
     ) -> Result<Heard, Wrong> {
@@ -129,7 +131,8 @@ impl Stage<'_> {
         {
             return Err(format!("{never} came and was never applied"));
         }
-        self.tells_the_ledger(tenant, since, &keyed).await?;
+        self.tells_the_ledger(tenant, (rested, is_watched), &keyed)
+            .await?;
         self.tells_redemptions(tenant, undone, &keyed)?;
         let in_doubt = self.audit_plain(tenant, &plain, &keyed, may_fail).await?;
         let told = keyed.effects.len() as u64;
@@ -183,7 +186,7 @@ impl Stage<'_> {
     async fn tells_the_ledger(
         &self,
         tenant: usize,
-        since: Option<i64>,
+        (rested, is_watched): (i64, bool),
         book: &Book,
     ) -> Result<(), Wrong> {
         let mut stories = BTreeMap::<&str, Vec<&Event>>::new();
@@ -194,7 +197,8 @@ impl Stage<'_> {
             if self.tenant_of(campaign) != tenant {
                 continue;
             }
-            let standing = self.standing(campaign, since).await?;
+            let mut standing = self.standing(campaign).await?;
+            (standing.rested, standing.is_watched) = (rested, is_watched);
             for grant in self.ledger(campaign).await? {
                 let mut story = stories.remove(&*grant.id).unwrap_or_default();
                 story.sort_by_key(|event| event.sequence);
@@ -208,7 +212,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn standing(&self, campaign: usize, since: Option<i64>) -> Result<Standing, Wrong> {
+    async fn standing(&self, campaign: usize) -> Result<Standing, Wrong> {
         let (_, view) = self.get(&self.campaign_path(campaign)).await?;
         let sent = match self.kind(campaign) {
             Kind::Conditional { .. } => Some(self.expected(campaign)?.into_keys().collect()),
@@ -218,7 +222,8 @@ impl Stage<'_> {
             is_revoked: !view["revoked_at"].is_null(),
             is_suspended: !view["suspended_at"].is_null(),
             sent,
-            since,
+            rested: i64::MAX,
+            is_watched: false,
         })
     }
 
@@ -280,14 +285,20 @@ fn check(grant: &Seen, story: &[&Event], standing: &Standing) -> Result<(), &'st
     if goes_on_after_its_end(story) {
         return Err("told twice, or after its end");
     }
-    if starts == 0 && !is_stopped && standing.since.is_some_and(|since| grant.starts_at > since) {
+    // The daily list may end what has not started.
+    let starts_at_all = grant.ends_at.is_none_or(|end| grant.starts_at < end);
+    let is_due = starts_at_all && grant.starts_at > standing.rested;
+    if starts == 0 && !is_stopped && standing.is_watched && is_due {
         return Err("its start was not told");
     }
     let mut of_grant = story
         .iter()
         .filter(|event| event.kind.starts_with("grant."));
     let is_over = match of_grant.next_back() {
-        Some(last) if last.kind == "grant.expired" => Some(last.at) == grant.ends_at,
+        // What was over and is prolonged to an end that is over as well is over, and was told to be.
+        Some(last) if last.kind == "grant.expired" => {
+            Some(last.at) == grant.ends_at || grant.ends_at <= Some(standing.rested)
+        }
         Some(last) if last.kind == "grant.revoked" => standing.is_revoked,
         _ => grant.ends_at.is_none() && !standing.is_revoked,
     };
