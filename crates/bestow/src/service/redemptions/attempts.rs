@@ -17,8 +17,11 @@ const ADDRESS: Rule = Rule {
     misses_max: 60,
     span_ms: 60_000,
 };
-/// Names that are counted at the same time; beyond it those whose span is over are forgotten, and then all of them.
+/// Names that are counted at the same time. Beyond it those whose span is over are forgotten, and then those who missed
+/// least: whoever comes under many names does not let those go on who missed often.
 const COUNTED_MAX: usize = 100_000;
+/// Names that stay then, at most: room for the next ones, so that not each of them looks at all.
+const STAY_MAX: usize = 90_000;
 
 /// How often somebody may miss.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +107,7 @@ impl Attempts {
             });
         }
         if counted.len() >= COUNTED_MAX {
-            counted.clear();
+            forget_least(&mut counted);
         }
         for name in guess.names() {
             let span_ms = name.rule().span_ms;
@@ -120,6 +123,15 @@ impl Attempts {
             }
             misses.count = misses.count.saturating_add(1);
         }
+    }
+}
+
+/// Forgets names by their misses, the fewest first, until few enough are left.
+fn forget_least(counted: &mut HashMap<Name, Misses>) {
+    let mut fewest = 1;
+    while counted.len() > STAY_MAX {
+        counted.retain(|_, misses| misses.count > fewest);
+        fewest += 1;
     }
 }
 
@@ -181,6 +193,19 @@ mod tests {
         for number in 0..=COUNTED_MAX {
             attempts.miss(&guess(&number.to_string(), None), 0);
         }
+        assert!(attempts.0.lock().unwrap().len() <= COUNTED_MAX);
+    }
+
+    #[test]
+    fn many_names_do_not_let_one_go_on_who_missed_often() {
+        let (attempts, one) = (Attempts::default(), guess("C-1", Some("192.0.2.7")));
+        for _ in 0..10 {
+            attempts.miss(&one, 0);
+        }
+        for number in 0..2 * COUNTED_MAX {
+            attempts.miss(&guess(&format!("N-{number}"), None), 1);
+        }
+        assert_eq!(wait(&attempts, &one, 2), Some(600));
         assert!(attempts.0.lock().unwrap().len() <= COUNTED_MAX);
     }
 }
