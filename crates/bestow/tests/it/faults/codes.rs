@@ -1,5 +1,9 @@
 //! Codes: several a row, in every form; unknown ones, and ones that are not to be granted yet.
 
+use bestow::actor::Actor;
+use bestow::service::tenants::{self, Suspension};
+use bestow::work;
+use http::Method;
 use serde_json::json;
 
 use super::{paged, switch, view};
@@ -55,6 +59,52 @@ async fn an_unknown_code_is_held_and_granted_once_it_is_known() {
         (&counts["granted"], &counts["held"]),
         (&json!(60), &json!({}))
     );
+}
+
+/// Ten thousand held pairs in ten campaigns: what is granted of them stops with their tenant, goes on with it, and is
+/// granted once however often it is asked for.
+#[tokio::test]
+async fn ten_thousand_held_pairs_are_released_once_and_can_be_stopped() {
+    let world = paged(500).await;
+    let action = json!({"id": 24, "promo_codes": ["LATER"], "channels": [{"id": 504}]});
+    let mut campaigns = Vec::new();
+    for _ in 0..10 {
+        campaigns.push(world.run(1_000, &json!({ "actions": [action] })).await);
+    }
+    let granted = async || {
+        let mut granted = 0;
+        for campaign in &campaigns {
+            granted += world.ledger(*campaign).await.len();
+        }
+        granted
+    };
+    assert_eq!(granted().await, 0);
+    world.put_promotion("LATER", "active").await;
+    for _ in 0..4 {
+        work::step(&world.app).await.expect("a step");
+    }
+    let suspend = async |to| {
+        let done = tenants::set_suspended(&world.app, &Actor::cli(), "acme", to).await;
+        done.expect("it is done");
+    };
+    suspend(Suspension::Suspend).await;
+    let stopped = granted().await;
+    assert!((1..10_000).contains(&stopped), "{stopped}");
+    world.settle().await;
+    assert_eq!(granted().await, stopped, "it rests with its tenant");
+    suspend(Suspension::Resume).await;
+    for _ in 0..2 {
+        world
+            .api
+            .ok(Method::POST, "/v1/tenants/acme/held/release", &json!({}))
+            .await
+            .expect("it is asked for");
+        world.settle().await;
+        assert_eq!(granted().await, 10_000);
+    }
+    for campaign in campaigns {
+        world.assert_right(campaign).await;
+    }
 }
 
 #[tokio::test]
